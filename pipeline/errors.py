@@ -1,0 +1,50 @@
+"""Errors that a user can mend. Each carries one sentence: what is wrong, where, what to do."""
+
+from collections.abc import Sequence
+
+
+class ClipcacheError(Exception):
+    """Base of every error that ends a command; the command line prints it and exits."""
+
+    exit_code = 2
+
+
+class ParamsError(ClipcacheError):
+    """A settings file that cannot be read, or a setting that is unknown or out of range."""
+
+
+class DatasetError(ClipcacheError):
+    """The folder of clips, the index or the split cannot be used as it is."""
+
+
+class WeightsError(ClipcacheError):
+    """The backbone's weights are missing, unreachable or not the ones expected."""
+
+
+class FeaturesError(ClipcacheError):
+    """The feature files are missing, damaged or made with other settings."""
+
+
+class ModelError(ClipcacheError):
+    """The model folder is missing, damaged or does not fit the features."""
+
+
+class CacheError(ClipcacheError):
+    """The embedding cache cannot be written to or read from."""
+
+
+class TooManyRejectedError(ClipcacheError):
+    """The run ended, but more clips were rejected than `features.max_rejected` allows."""
+
+    exit_code = 1
+
+
+class ClipError(ClipcacheError):
+    """One clip cannot be decoded; the run goes on and the reason lands in rejected.csv."""
+
+
+def some(items: Sequence[object], most: int = 3) -> str:
+    """The first few of `items` for a sentence: ``'a, b, c and 7 more'``."""
+    shown = ", ".join(str(item) for item in items[:most])
+    rest = len(items) - most
+    return f"{shown} and {rest} more" if rest > 0 else shown

@@ -1,0 +1,45 @@
+"""Stage `index`: the folder of videos -> data/index.csv."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from pipeline.clips import INDEX, Clip, write_index
+from pipeline.errors import DatasetError
+from pipeline.files import sha256
+from pipeline.layouts import Found, find_clips
+from pipeline.params import DatasetParams
+from pipeline.progress import Progress
+
+HASH_THREADS = 4  # hashing waits for the disk about as long as it computes
+
+
+def index_clips(params: DatasetParams, path: Path = INDEX) -> list[Clip]:
+    """List the clips with label, group, digest and size; opens no video.
+
+    Raises
+    ------
+    DatasetError
+        When the folder cannot be used; see pipeline.layouts.
+    """
+    found = find_clips(params)
+    with (
+        Progress("index", len(found), "clips") as progress,
+        ThreadPoolExecutor(HASH_THREADS) as pool,
+    ):
+        clips = []
+        for clip in pool.map(_clip, found):
+            clips.append(clip)
+            progress.advance()
+    write_index(clips, path)
+    return clips
+
+
+def _clip(found: Found) -> Clip:
+    try:
+        size = found.path.stat().st_size
+        digest = sha256(found.path)
+    except OSError as error:
+        raise DatasetError(
+            f"{found.path} cannot be read ({error.strerror}): mend its permissions, or remove it."
+        ) from None
+    return Clip(found.clip_id, found.label, found.group, digest, size)
