@@ -1,0 +1,266 @@
+"""The embedding cache: every embedding ever computed, keyed by content.
+
+    <cache folder>/embeddings/<extractor>/extractor.json
+    <cache folder>/embeddings/<extractor>/<view>/<shard>.h5
+    <cache folder>/embeddings/<extractor>/<view>/damaged/<shard>.h5
+
+A shard never changes once it has its name, so any number of processes read and write at once
+without locks: each writes shards of its own. See pipeline.shards for what is inside.
+"""
+
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from pipeline.errors import CacheError
+from pipeline.extractor import Extractor
+from pipeline.files import write_text
+from pipeline.locations import cache_folder
+from pipeline.shards import (
+    DAMAGE,
+    Entry,
+    ShardIndex,
+    check_shard,
+    read_index,
+    write_shard,
+)
+
+SHARD_CLIPS = 256  # clips after which a shard is written
+SHARD_SECONDS = 15.0  # seconds after which a shard is written: what a killed run can lose
+SHARD_BYTES = 64 << 20  # bytes held in memory after which a shard is written
+
+Report = Callable[[str], None]
+
+
+def embeddings_folder() -> Path:
+    """The folder that holds one folder per extractor."""
+    return cache_folder() / "embeddings"
+
+
+@dataclass(frozen=True)
+class Part:
+    """Where some frames of a clip are: rows `start` onward of the shard at `path`."""
+
+    path: Path
+    start: int
+    frame: np.ndarray
+
+
+@dataclass(frozen=True)
+class CachedClip:
+    """What the cache knows of one clip in one view.
+
+    Attributes
+    ----------
+    timeline : (F,) float64, seconds, of every frame of the video
+    parts : the places that hold embeddings; later parts may repeat frames of earlier ones
+    """
+
+    timeline: np.ndarray
+    parts: tuple[Part, ...]
+
+    @property
+    def frames(self) -> np.ndarray:
+        """Indices of all embedded frames, increasing, int32."""
+        return np.unique(np.concatenate([part.frame for part in self.parts]))
+
+
+class EmbeddingCache:
+    """The shards of one extractor and view, looked up by clip digest.
+
+    Only the shards' indexes are held in memory; embeddings are read when asked for. A shard that
+    does not match its checksum is set aside, reported, and treated as if it had never been.
+    """
+
+    def __init__(self, extractor: Extractor, view: str, report: Report = print) -> None:
+        self.extractor = extractor
+        self.folder = embeddings_folder() / extractor.fingerprint[:16] / view
+        self._report = report
+        self._shards: dict[Path, ShardIndex] = {}
+        self._places: dict[bytes, list[tuple[Path, int]]] = {}
+        self._checked: set[Path] = set()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            description = self.folder.parent / "extractor.json"
+            if not description.exists():
+                write_text(description, extractor.to_json() + "\n")
+        except OSError as error:
+            raise CacheError(
+                f"The cache folder {self.folder} cannot be written to ({error.strerror}): "
+                "set CLIPCACHE_DIR to a folder that can."
+            ) from None
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take up shards written since, by this process or another, and forget removed ones."""
+        present = set(self.folder.glob("[!.]*.h5"))
+        for gone in self._shards.keys() - present:
+            self._forget(gone)
+        for path in sorted(present - self._shards.keys()):
+            try:
+                shard = read_index(path)
+            except FileNotFoundError:
+                continue  # removed by another process between listing and reading
+            except CacheError as error:
+                self._set_aside(path, str(error))
+                continue
+            self._shards[path] = shard
+            for i, digest in enumerate(shard.digest.tolist()):
+                self._places.setdefault(digest, []).append((path, i))
+
+    def find(self, digest: str) -> CachedClip | None:
+        """What is cached of a clip, or None; reads no embeddings."""
+        places = self._places.get(digest.encode())
+        if not places:
+            return None
+        parts = []
+        for path, i in places:
+            shard = self._shards[path]
+            start, stop = shard.offsets[i], shard.offsets[i + 1]
+            parts.append(Part(path, int(start), shard.frame[start:stop]))
+        path, i = places[0]
+        shard = self._shards[path]
+        times = slice(shard.timeline_offsets[i], shard.timeline_offsets[i + 1])
+        return CachedClip(shard.timeline[times], tuple(parts))
+
+    def check(self, digests: Iterable[str]) -> bool:
+        """Check the shards that hold these clips, each once, and set damaged ones aside.
+
+        Returns
+        -------
+        False when a shard was set aside, so that clips found before may be gone.
+        """
+        wanted = {path for d in digests for path, _ in self._places.get(d.encode(), [])}
+        sound = True
+        for path in sorted(wanted - self._checked):
+            try:
+                check_shard(path)
+                self._checked.add(path)
+            except CacheError as error:
+                self._set_aside(path, str(error))
+                sound = False
+        return sound
+
+    def read(self, digest: str, frames: np.ndarray) -> np.ndarray:
+        """The embeddings of these frames of a clip.
+
+        Parameters
+        ----------
+        frames : (n,) int, increasing; all must be cached
+
+        Returns
+        -------
+        (n, 1280) float16
+
+        Raises
+        ------
+        CacheError
+            When a frame is not cached, or a shard vanished since it was looked up.
+        """
+        clip = self.find(digest)
+        found: np.ndarray | None = None
+        missing = np.ones(len(frames), bool)
+        for part in clip.parts if clip else ():
+            rows = np.searchsorted(part.frame, frames)
+            rows[rows == len(part.frame)] = 0
+            hits = missing & (part.frame[rows] == frames)
+            if not hits.any():
+                continue
+            try:
+                with h5py.File(part.path) as file:
+                    stored = file["embedding"][part.start : part.start + len(part.frame)]
+            except DAMAGE as error:
+                raise CacheError(f"{part.path.name} cannot be read any more: {error}") from None
+            if found is None:
+                found = np.empty((len(frames), stored.shape[1]), np.float16)
+            found[hits] = stored[rows[hits]]
+            missing &= ~hits
+        if found is None or missing.any():
+            raise CacheError(f"{missing.sum()} of {len(frames)} frames of {digest} are not cached")
+        return found
+
+    def shard_paths(self) -> list[Path]:
+        """The shards in use, sorted by name."""
+        return sorted(self._shards)
+
+    def _forget(self, path: Path) -> None:
+        for digest in self._shards.pop(path).digest.tolist():
+            kept = [place for place in self._places[digest] if place[0] != path]
+            if kept:
+                self._places[digest] = kept
+            else:
+                del self._places[digest]
+
+    def _set_aside(self, path: Path, reason: str) -> None:
+        aside = path.parent / "damaged" / path.name
+        aside.parent.mkdir(exist_ok=True)
+        try:
+            os.replace(path, aside)
+        except FileNotFoundError:
+            return  # another process did
+        finally:
+            if path in self._shards:
+                self._forget(path)
+        self._report(f"Cache shard {reason}. Set aside as {aside}; its clips are embedded again.")
+
+
+class ShardWriter:
+    """Collects entries and writes them as shards of bounded size, age and memory.
+
+    Use as a context manager. What was collected is written on any way out, Ctrl-C included.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._entries: list[Entry] = []
+        self._bytes = 0
+        self._since = time.monotonic()
+
+    def __enter__(self) -> "ShardWriter":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.flush()
+
+    def add(self, entry: Entry) -> None:
+        """Take an entry; a shard is written when enough have come together."""
+        if not self._entries:
+            self._since = time.monotonic()
+        self._entries.append(entry)
+        self._bytes += entry.bytes
+        if len(self._entries) >= SHARD_CLIPS or self._bytes >= SHARD_BYTES:
+            self.flush()
+        else:
+            self.flush_if_old()
+
+    def flush_if_old(self) -> None:
+        """Write a shard when the oldest entry has waited `SHARD_SECONDS`."""
+        if self._entries and time.monotonic() - self._since >= SHARD_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was collected as one shard.
+
+        Raises
+        ------
+        CacheError
+            When the disk is full or the folder cannot be written to.
+        """
+        if not self._entries:
+            return
+        path = self._folder / f"{uuid.uuid4().hex}.h5"
+        try:
+            write_shard(path, self._entries)
+        except (OSError, RuntimeError) as error:  # HDF5 reports a full disk as either
+            raise CacheError(
+                f"The embedding cache cannot be written to {self._folder} ({error}): make room, or "
+                "set CLIPCACHE_DIR to another disk. What was written before is kept."
+            ) from None
+        self._entries = []
+        self._bytes = 0

@@ -1,0 +1,185 @@
+"""What people do with the cache by hand: look into it, check it, tidy it up."""
+
+import json
+import uuid
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.cache import embeddings_folder
+from pipeline.dataset import FeatureSet
+from pipeline.errors import CacheError, FeaturesError
+from pipeline.shards import Entry, check_shard, read_entries, read_index, write_shard
+
+MEBIBYTE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Holding:
+    """The shards of one extractor and view.
+
+    Attributes
+    ----------
+    folder : where they are
+    extractor : what extractor.json says; empty where that file is missing
+    """
+
+    folder: Path
+    extractor: dict[str, object]
+
+    @property
+    def view(self) -> str:
+        """Name of the view."""
+        return self.folder.name
+
+    def shards(self) -> list[Path]:
+        """The shard files, sorted."""
+        return sorted(self.folder.glob("[!.]*.h5"))
+
+
+def holdings() -> Iterator[Holding]:
+    """All extractors and views in the cache."""
+    for folder in sorted(embeddings_folder().glob("*/*/")):
+        description = folder.parent / "extractor.json"
+        extractor = json.loads(description.read_text()) if description.exists() else {}
+        yield Holding(folder, extractor)
+
+
+def describe() -> None:
+    """Print clips, frames and size by extractor and view."""
+    table = Table("extractor", "backbone", "pixels", "resize", "precision", "view",
+                  title=f"Embedding cache in {embeddings_folder()}")  # fmt: skip
+    for column in ("shards", "clips", "frames", "MiB"):
+        table.add_column(column, justify="right")
+    total = 0
+    for holding in holdings():
+        shards = holding.shards()
+        indexes = [read_index(path) for path in shards]
+        size = sum(path.stat().st_size for path in shards)
+        total += size
+        known = holding.extractor
+        table.add_row(
+            holding.folder.parent.name,
+            str(known.get("backbone", "?"))[:8],
+            str(known.get("input_size", "?")),
+            str(known.get("resize", "?")),
+            str(known.get("precision", "?")),
+            holding.view,
+            f"{len(shards):,}",
+            f"{len({digest for index in indexes for digest in index.digest.tolist()}):,}",
+            f"{sum(len(index.frame) for index in indexes):,}",
+            f"{size / MEBIBYTE:,.1f}",
+        )
+    console = Console()
+    console.print(table if table.row_count else f"The cache in {embeddings_folder()} is empty.")
+    if table.row_count:
+        console.print(
+            f"{total / MEBIBYTE:,.1f} MiB in all; `clipcache cache gc` drops what is unused."
+        )
+
+
+def verify() -> None:
+    """Check all shards; damaged ones are set aside.
+
+    Raises
+    ------
+    CacheError
+        When a shard was damaged, after all were checked.
+    """
+    checked = damaged = 0
+    for holding in holdings():
+        for path in holding.shards():
+            checked += 1
+            try:
+                check_shard(path)
+            except CacheError as error:
+                damaged += 1
+                aside = path.parent / "damaged" / path.name
+                aside.parent.mkdir(exist_ok=True)
+                path.replace(aside)
+                print(f"{error}. Set aside as {aside}.")
+    if damaged:
+        raise CacheError(
+            f"{damaged} of {checked} shards were damaged and are set aside; the next `clipcache "
+            "features` embeds their clips again."
+        )
+    print(f"{checked} shards, all sound.")
+
+
+def collect(folders: Sequence[Path], *, really: bool) -> None:
+    """Drop the embeddings that none of these features folders uses.
+
+    A shard with both used and unused entries is replaced by one with the used ones. Damaged
+    shards that were set aside go too.
+
+    Parameters
+    ----------
+    folders : features folders to keep everything of
+    really : False only says what would be dropped
+
+    Raises
+    ------
+    FeaturesError
+        When a folder holds no feature files: nothing is dropped then.
+    """
+    used = _used(folders)
+    entries = frames = freed = 0
+    for holding in holdings():
+        wanted = used.get((json.dumps(holding.extractor, sort_keys=True), holding.view), {})
+        for path in holding.shards():
+            index = read_index(path)
+            keep = [
+                _needs(wanted.get(digest.decode()), index.frame[start:stop])
+                for digest, start, stop in zip(
+                    index.digest.tolist(), index.offsets, index.offsets[1:], strict=False
+                )
+            ]
+            if all(keep):
+                continue
+            dropped = np.diff(index.offsets)[~np.array(keep)]
+            entries += len(dropped)
+            frames += int(dropped.sum())
+            freed += int(path.stat().st_size * dropped.sum() / max(len(index.frame), 1))
+            if really:
+                _rewrite(path, keep)
+        for path in sorted((holding.folder / "damaged").glob("*.h5")):
+            freed += path.stat().st_size
+            if really:
+                path.unlink()
+    verb = "Dropped" if really else "Would drop"
+    print(f"{verb} {entries:,} entries with {frames:,} frames, {freed / MEBIBYTE:,.1f} MiB.")
+    if not really and freed:
+        print("Nothing was changed; --yes does it. Other projects' features folders must be named.")
+
+
+def _used(folders: Sequence[Path]) -> dict[tuple[str, str], dict[str, np.ndarray]]:
+    """(extractor, view) -> digest -> frames in use."""
+    used: dict[tuple[str, str], dict[str, np.ndarray]] = defaultdict(dict)
+    for folder in folders:
+        try:
+            features = FeatureSet.open(folder)
+        except FeaturesError as error:
+            raise FeaturesError(f"{error} Nothing was dropped.") from None
+        extractor = json.dumps(features.extractor, sort_keys=True)
+        for i, digest in enumerate(features.digests):
+            for view in features.views:
+                clips = used[extractor, view]
+                before = clips.get(digest, np.empty(0, np.int32))
+                clips[digest] = np.union1d(before, features.frames(i))
+    return used
+
+
+def _needs(wanted: np.ndarray | None, frames: np.ndarray) -> bool:
+    return wanted is not None and bool(np.isin(frames, wanted).any())
+
+
+def _rewrite(path: Path, keep: Sequence[bool]) -> None:
+    kept: list[Entry] = [e for e, needed in zip(read_entries(path), keep, strict=True) if needed]
+    if kept:
+        write_shard(path.with_name(f"{uuid.uuid4().hex}.h5"), kept)
+    path.unlink()

@@ -1,0 +1,39 @@
+"""What determines an embedding: the part of the cache key that is not the clip."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from functools import cached_property
+
+from pipeline.video import DECODE_VERSION
+
+DIMENSION = 1280  # channels of MobileNetV2's last convolution, averaged over the picture
+EXTRACTOR_VERSION = 1  # raise it when the numbers change for a reason the fields do not show
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """Everything that turns a frame into numbers. Two extractors that differ never share entries.
+
+    The engine is not a field: all engines produce the same numbers up to float32 rounding, and a
+    switch of engine must not throw the cache away.
+    """
+
+    backbone: str  # SHA-256 of the weights, see pipeline.weights
+    input_size: int  # pixels
+    resize: str  # "stretch", "crop" or "pad"
+    precision: str  # arithmetic of the CNN: "float32" or "bfloat16"
+    architecture: str = "MobileNetV2-1.0, global average pooling"
+    colour: str = "RGB"
+    preprocessing: str = "pixel / 127.5 - 1"
+    decode_version: int = DECODE_VERSION
+    version: int = EXTRACTOR_VERSION
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the fields as canonical JSON, 64 hexadecimal digits."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+    def to_json(self) -> str:
+        """The fields as JSON with sorted keys."""
+        return json.dumps(asdict(self), sort_keys=True)

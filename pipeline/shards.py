@@ -1,0 +1,157 @@
+"""One shard of the embedding cache: an immutable HDF5 file of many clips' embeddings.
+
+| dataset           | shape, type          | meaning                                       |
+|-------------------|----------------------|-----------------------------------------------|
+| `digest`          | (C,) 64 bytes        | the clips' digests, hexadecimal               |
+| `offsets`         | (C+1,) int64         | clip i owns rows offsets[i]:offsets[i+1]      |
+| `frame`           | (N,) int32           | index of the embedded frame in its video      |
+| `timeline_offsets`| (C+1,) int64         | clip i owns times timeline_offsets[i]:...     |
+| `timeline`        | (F,) float64 seconds | time of every frame of the video              |
+| `embedding`       | (N, 1280) float16    |                                               |
+
+Two checksums are stored: `index_sha256` over all but the embeddings, checked whenever a shard is
+opened, and `sha256` over everything, checked before embeddings are used.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from pipeline.errors import CacheError
+from pipeline.files import replacing
+
+SCHEMA = 1
+INDEX_NAMES = ("digest", "offsets", "frame", "timeline_offsets", "timeline")
+HASH_ROWS = 4096  # embeddings hashed at a time: 10 MiB
+DAMAGE = (OSError, KeyError, ValueError, RuntimeError, TypeError)  # what h5py raises on damage
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Embeddings of some frames of one clip, in one view.
+
+    Attributes
+    ----------
+    digest : SHA-256 of the clip, 64 hexadecimal digits
+    timeline : (F,) float64, seconds, of every frame of the video
+    frame : (n,) int32, which frames these are, increasing
+    embedding : (n, 1280) float16
+    """
+
+    digest: str
+    timeline: np.ndarray
+    frame: np.ndarray
+    embedding: np.ndarray
+
+    @property
+    def bytes(self) -> int:
+        """Size in memory."""
+        return self.timeline.nbytes + self.frame.nbytes + self.embedding.nbytes
+
+
+@dataclass(frozen=True)
+class ShardIndex:
+    """All of a shard but its embeddings; arrays as in the table above."""
+
+    path: Path
+    digest: np.ndarray
+    offsets: np.ndarray
+    frame: np.ndarray
+    timeline_offsets: np.ndarray
+    timeline: np.ndarray
+
+
+def write_shard(path: Path, entries: Sequence[Entry]) -> None:
+    """Write a shard, whole or not at all."""
+    index = {
+        "digest": np.array([entry.digest for entry in entries], "S64"),
+        "offsets": _offsets([len(entry.frame) for entry in entries]),
+        "frame": np.concatenate([entry.frame for entry in entries]).astype(np.int32),
+        "timeline_offsets": _offsets([len(entry.timeline) for entry in entries]),
+        "timeline": np.concatenate([entry.timeline for entry in entries]).astype(np.float64),
+    }
+    digest = _hash_index(index)
+    # The latest format keeps checksums of HDF5's own structures too.
+    with replacing(path) as temporary, h5py.File(temporary, "w", libver="latest") as file:
+        for name, values in index.items():
+            file.create_dataset(name, data=values)
+        rows = len(index["frame"])
+        width = entries[0].embedding.shape[1]
+        stored = file.create_dataset("embedding", (rows, width), np.float16)
+        file.attrs["index_sha256"] = digest.hexdigest()
+        for entry, start in zip(entries, index["offsets"], strict=False):
+            embedding = np.ascontiguousarray(entry.embedding, np.float16)
+            stored[start : start + len(embedding)] = embedding
+            digest.update(embedding.data)
+        file.attrs["sha256"] = digest.hexdigest()
+        file.attrs["schema"] = SCHEMA
+
+
+def read_index(path: Path) -> ShardIndex:
+    """Read and check all of a shard but its embeddings.
+
+    Raises
+    ------
+    CacheError
+        When the shard is damaged.
+    """
+    try:
+        with h5py.File(path) as file:
+            index = {name: file[name][()] for name in INDEX_NAMES}
+            expected = file.attrs["index_sha256"]
+            rows = file["embedding"].shape[0]
+    except DAMAGE as error:
+        raise CacheError(f"{path.name} is damaged: {' '.join(str(error).split())}") from None
+    if _hash_index(index).hexdigest() != expected or rows != len(index["frame"]):
+        raise CacheError(f"{path.name} is damaged: its index does not match its checksum")
+    return ShardIndex(path, **index)
+
+
+def check_shard(path: Path) -> None:
+    """Read the whole shard and compare it with its checksum.
+
+    Raises
+    ------
+    CacheError
+        When the shard is damaged.
+    """
+    index = read_index(path)
+    digest = _hash_index({name: getattr(index, name) for name in INDEX_NAMES})
+    try:
+        with h5py.File(path) as file:
+            stored, expected = file["embedding"], file.attrs["sha256"]
+            for start in range(0, len(stored), HASH_ROWS):
+                digest.update(np.ascontiguousarray(stored[start : start + HASH_ROWS]).data)
+    except DAMAGE as error:
+        raise CacheError(f"{path.name} is damaged: {' '.join(str(error).split())}") from None
+    if digest.hexdigest() != expected:
+        raise CacheError(f"{path.name} is damaged: its contents do not match its checksum")
+
+
+def read_entries(path: Path) -> Iterator[Entry]:
+    """The entries of a shard, one after the other."""
+    index = read_index(path)
+    with h5py.File(path) as file:
+        for i, digest in enumerate(index.digest):
+            rows = slice(index.offsets[i], index.offsets[i + 1])
+            times = slice(index.timeline_offsets[i], index.timeline_offsets[i + 1])
+            yield Entry(
+                digest.decode(), index.timeline[times], index.frame[rows], file["embedding"][rows]
+            )
+
+
+def _offsets(lengths: Sequence[int]) -> np.ndarray:
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+
+
+def _hash_index(index: dict[str, np.ndarray]) -> "hashlib._Hash":
+    digest = hashlib.sha256()
+    for name in INDEX_NAMES:
+        values = np.ascontiguousarray(index[name])
+        digest.update(f"{name} {values.dtype.str} {values.shape}\n".encode())
+        digest.update(values.tobytes())
+    return digest

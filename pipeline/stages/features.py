@@ -1,0 +1,228 @@
+"""Stage `features`: videos -> features/*.h5, through the embedding cache."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.backbone import BACKBONE, read_backbone
+from pipeline.cache import CachedClip, EmbeddingCache, ShardWriter
+from pipeline.clip_embedding import ClipEmbeddings
+from pipeline.clips import REJECTED, Clip, Rejected, write_rejected
+from pipeline.dataset import FEATURES, Row, write_feature_file
+from pipeline.embed import choose_engine
+from pipeline.errors import CacheError, ClipError, DatasetError, TooManyRejectedError, some
+from pipeline.extractor import Extractor
+from pipeline.files import replacing_folder
+from pipeline.params import Params
+from pipeline.progress import Progress
+from pipeline.shards import Entry
+from pipeline.video import Sampling, sample_frames
+from pipeline.workers import Job, Recipe, available_cores, run_jobs
+
+ATTEMPTS = 3  # at reading the cache back; another process may remove shards meanwhile
+
+Caches = dict[str, EmbeddingCache]  # by view
+
+
+@dataclass
+class Extraction:
+    """What a run of the stage did.
+
+    Attributes
+    ----------
+    clips : in the index
+    cached : clips that needed neither decoding nor embedding
+    decoded : videos that were opened and read
+    embedded : frames that went through the CNN, all views together
+    rejected : clips that could not be used
+    seconds : where the workers' time went: "decode", "resize", "embed"; summed over workers
+    """
+
+    clips: int
+    cached: int
+    decoded: int
+    embedded: int
+    rejected: list[Rejected]
+    seconds: dict[str, float]
+
+
+def extract_features(
+    params: Params,
+    clips: Sequence[Clip],
+    *,
+    backbone: Path = BACKBONE,
+    folder: Path = FEATURES,
+    rejected: Path = REJECTED,
+) -> Extraction:
+    """Embed what the cache lacks, then write the feature files and rejected.csv.
+
+    The feature files are a function of clips, backbone and settings alone: the same bytes after
+    one run, after ten interrupted ones, or from a warm cache.
+
+    Raises
+    ------
+    DatasetError
+        When no clip at all could be read.
+    TooManyRejectedError
+        After everything is written, when more than ``features.max_rejected`` of the clips failed.
+    """
+    settings = params.features
+    engine, reason = choose_engine(settings.engine)
+    extractor = read_backbone(backbone).extractor(settings.resize, settings.precision)
+    if engine == "dummy":  # made-up numbers must never be found under a real key
+        extractor = Extractor("dummy", extractor.input_size, settings.resize, settings.precision)
+    recipe = Recipe(engine, backbone, extractor, settings.sampling)
+    by_digest = {clip.digest: clip for clip in clips}  # clips with equal bytes are embedded once
+    copies = Counter(clip.digest for clip in clips)
+    failures: dict[str, str] = {}
+    done = Extraction(len(clips), 0, 0, 0, [], {})
+    with Progress("features", len(clips), "clips") as progress:
+        caches = {view: EmbeddingCache(extractor, view, progress.say) for view in settings.views}
+        for attempt in range(ATTEMPTS):
+            jobs = _plan(by_digest.values(), caches, recipe.sampling, params.dataset.folder)
+            jobs = [job for job in jobs if job.digest not in failures]
+            if attempt == 0:
+                waiting = {job.digest for job in jobs}
+                done.cached = sum(clip.digest not in waiting for clip in clips)
+                progress.advance(done.cached)
+            if jobs:
+                workers = min(settings.workers or available_cores(), len(jobs))
+                progress.say(f"Embedding {len(jobs)} clips with {engine} ({reason}), "
+                             f"{workers} workers.")  # fmt: skip
+                _embed(jobs, recipe, caches, failures, done, progress, copies, workers,
+                       settings.clip_timeout)  # fmt: skip
+            try:
+                _write(folder, clips, failures, caches, recipe.sampling, params)
+                break
+            except CacheError as error:
+                if attempt == ATTEMPTS - 1:
+                    raise
+                progress.say(f"{error}. Looking again.")
+                for cache in caches.values():
+                    cache.refresh()
+    done.rejected = [
+        Rejected(clip.clip_id, "features", failures[clip.digest])
+        for clip in clips
+        if clip.digest in failures
+    ]
+    write_rejected(done.rejected, rejected)
+    _judge(done, params.features.max_rejected, rejected)
+    return done
+
+
+def _plan(
+    clips: Iterable[Clip], caches: Caches, sampling: Sampling, raw: Path
+) -> list[Job]:  # fmt: skip
+    """The clips that have to be decoded, and which of their frames are missing in which view."""
+    clips = list(clips)
+    for cache in caches.values():
+        cache.check(clip.digest for clip in clips)  # what turns out damaged is found missing below
+    jobs = []
+    for clip in clips:
+        wanted: dict[str, np.ndarray | None] = {}
+        for view, cache in caches.items():
+            cached = cache.find(clip.digest)
+            if cached is None:
+                wanted[view] = None
+                continue
+            missing = np.setdiff1d(sample_frames(cached.timeline, sampling), cached.frames)
+            if len(missing):
+                wanted[view] = missing
+        if wanted:
+            jobs.append(Job(raw / clip.clip_id, clip.digest, wanted))
+    return jobs
+
+
+def _embed(
+    jobs: Sequence[Job],
+    recipe: Recipe,
+    caches: Caches,
+    failures: dict[str, str],
+    done: Extraction,
+    progress: Progress,
+    copies: Mapping[str, int],
+    workers: int,
+    timeout: float,
+) -> None:
+    """Run the jobs and put what comes of them into the cache."""
+    with ExitStack() as stack:
+        writers = {view: stack.enter_context(ShardWriter(cache.folder))
+                   for view, cache in caches.items()}  # fmt: skip
+
+        def flush() -> None:
+            for writer in writers.values():
+                writer.flush_if_old()
+
+        for job, result in run_jobs(jobs, recipe, workers=workers, timeout=timeout, idle=flush):
+            done.decoded += 1
+            if isinstance(result, ClipError):
+                failures[job.digest] = str(result)
+                progress.say(f"Rejected {job.path.name}: {result}.")
+                progress.advance(copies[job.digest])
+                continue
+            for view, entry in _entries(job, result, caches):
+                writers[view].add(entry)
+            done.embedded += result.embedded
+            for part, seconds in result.seconds.items():
+                done.seconds[part] = done.seconds.get(part, 0.0) + seconds
+            progress.advance(copies[job.digest], result.embedded)
+    for cache in caches.values():
+        cache.refresh()
+
+
+def _entries(job: Job, result: ClipEmbeddings, caches: Caches) -> Iterator[tuple[str, Entry]]:
+    for view, embedding in result.embeddings.items():
+        # A pass that stopped at the last missing frame did not see the whole timeline.
+        known: CachedClip | None = caches[view].find(job.digest)
+        timeline = known.timeline if known else result.timeline
+        yield view, Entry(job.digest, timeline, result.frames[view], embedding)
+
+
+def _write(
+    folder: Path,
+    clips: Sequence[Clip],
+    failures: dict[str, str],
+    caches: Caches,
+    sampling: Sampling,
+    params: Params,
+) -> None:
+    """Assemble the feature files from the cache."""
+    some_cache = next(iter(caches.values()))
+    rows = []
+    for clip in sorted(clips, key=lambda clip: clip.clip_id):
+        if clip.digest in failures:
+            continue
+        cached = some_cache.find(clip.digest)
+        if cached is None:
+            raise CacheError(f"The embeddings of {clip.clip_id} are gone from the cache")
+        frame = sample_frames(cached.timeline, sampling)
+        time = cached.timeline[frame].astype(np.float32)
+        rows.append(Row(clip.clip_id, clip.digest, frame, time))
+    if not rows:
+        reasons = [f"{Path(clip.clip_id).name} {failures[clip.digest]}" for clip in clips]
+        raise DatasetError(f"None of the {len(clips)} clips could be read: {some(reasons)}.")
+    shards = params.features.shards
+    with replacing_folder(folder) as temporary:
+        for shard in range(shards):
+            name = "features.h5" if shards == 1 else f"features-{shard:04d}-of-{shards:04d}.h5"
+            write_feature_file(
+                temporary / name,
+                [row for row in rows if int(row.digest[:8], 16) % shards == shard],
+                params.features.views,
+                lambda row, view: caches[view].read(row.digest, row.frame),
+                extractor=some_cache.extractor.to_json(),
+                sampling=asdict(sampling),
+            )
+
+
+def _judge(done: Extraction, allowed: float, rejected: Path) -> None:
+    if len(done.rejected) > allowed * done.clips:
+        raise TooManyRejectedError(
+            f"{len(done.rejected)} of {done.clips} clips were rejected, more than "
+            f"features.max_rejected ({allowed:g}) allows: see {rejected} for the reasons; the "
+            "others are embedded, and stay in the cache."
+        )

@@ -1,0 +1,168 @@
+"""Stage `frames`: what the CNN will see, for people to look at."""
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from pipeline.clips import Clip
+from pipeline.errors import ClipError, DatasetError, some
+from pipeline.files import replacing_folder
+from pipeline.params import Params
+from pipeline.progress import Progress
+from pipeline.video import RateSampler, Sampling, VideoReader, resize, sample_frames
+
+SHEETS = Path("reports/frames")
+FRAMES_PER_CLIP = 10  # pictures in a row of a contact sheet
+THUMBNAIL = 160  # pixels
+CAPTION = 22  # pixels above each row and below each picture
+GAP = 4  # pixels
+MOST_HELD = 256  # pictures of one clip held in memory to choose the shown ones from
+PAPER, INK, FAINT = (255, 255, 255), (40, 40, 40), (110, 110, 110)  # RGB
+JPEG_QUALITY = 90
+
+
+def write_contact_sheets(
+    params: Params, clips: Sequence[Clip], folder: Path = SHEETS
+) -> list[Path]:  # fmt: skip
+    """Write ``folder/<label>.jpg``: a few clips per class, a row of sampled frames with times each.
+
+    The frames are decoded, sampled and resized by the code that feeds the CNN. A clip that cannot
+    be read is passed over here; the features stage reports it.
+    """
+    by_label: dict[str, list[Clip]] = defaultdict(list)
+    for clip in clips:
+        by_label[clip.label].append(clip)
+    sheets = []
+    with (
+        replacing_folder(folder) as temporary,
+        Progress("frames", len(by_label), "classes") as progress,
+        ThreadPoolExecutor() as pool,
+    ):
+
+        def sheet(label: str) -> None:
+            rows = list(_rows(params, _spread(by_label[label], params.frames.clips_per_class)))
+            if rows:
+                _write_jpeg(temporary / f"{label}.jpg", np.vstack(rows))
+
+        for label, _ in zip(by_label, pool.map(sheet, by_label), strict=True):
+            sheets.append(folder / f"{label}.jpg")
+            progress.advance()
+    return [path for path in sheets if path.exists()]
+
+
+def write_frames(
+    params: Params, clips: Iterable[Clip], folder: Path
+) -> dict[str, int]:  # fmt: skip
+    """Write every sampled frame of the clips as ``folder/<clip_id>/<index>_<seconds>s.jpg``.
+
+    Returns
+    -------
+    clip_id -> number of frames written
+
+    Raises
+    ------
+    ClipError
+        When a clip cannot be decoded; frames of clips before it stay.
+    """
+    written = {}
+    for clip in clips:
+        reader = VideoReader(params.dataset.folder / clip.clip_id)
+        sampling = params.features.sampling
+        with replacing_folder(folder / clip.clip_id) as temporary:
+            try:
+                for index, picture in _pictures(params, reader, sampling):
+                    _write_jpeg(temporary / str(index), picture)
+            except ClipError as error:
+                raise ClipError(f"{clip.clip_id} {error}.") from None
+            sampled = sample_frames(np.asarray(reader.timeline), sampling)
+            for index in sampled:
+                name = f"{index:06d}_{reader.timeline[index]:.3f}s.jpg"
+                os.replace(temporary / str(index), temporary / name)
+            for path in temporary.glob("[!.]*"):  # picked before the length was known
+                if not path.suffix:
+                    path.unlink()
+        written[clip.clip_id] = len(sampled)
+    return written
+
+
+def named_clips(clips: Sequence[Clip], names: Sequence[str]) -> list[Clip]:
+    """The clips with these clip_ids.
+
+    Raises
+    ------
+    DatasetError
+        When one is not in the index.
+    """
+    by_id = {clip.clip_id: clip for clip in clips}
+    unknown = [name for name in names if name not in by_id]
+    if unknown:
+        raise DatasetError(
+            f"{some(unknown)}: not in data/index.csv; a clip is named by its path below "
+            f"dataset.raw, for example {next(iter(by_id))}."
+        )
+    return [by_id[name] for name in names]
+
+
+def _pictures(
+    params: Params, reader: VideoReader, sampling: Sampling
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Index and (size, size, 3) uint8 RGB picture of the frames that may be sampled."""
+    for index, image in reader.frames(RateSampler(sampling)):
+        yield index, resize(image, params.backbone.input_size, params.features.resize)
+
+
+def _spread(clips: Sequence[Clip], count: int) -> list[Clip]:
+    """`count` clips, evenly over the list, so that they tend to be of different groups."""
+    picked = np.linspace(0, len(clips) - 1, min(count, len(clips))).round().astype(int)
+    return [clips[i] for i in np.unique(picked)]
+
+
+def _rows(params: Params, clips: Iterable[Clip]) -> Iterator[np.ndarray]:
+    for clip in clips:
+        reader = VideoReader(params.dataset.folder / clip.clip_id)
+        few = replace(params.features.sampling, max_frames=MOST_HELD)
+        try:
+            pictures = dict(_pictures(params, reader, few))
+        except (ClipError, OSError):
+            continue
+        timeline = np.asarray(reader.timeline)
+        count = len(sample_frames(timeline, params.features.sampling))
+        title = f"{clip.clip_id}   {count} {'frame' if count == 1 else 'frames'} sampled"
+        shown = sample_frames(timeline, few)
+        shown = shown[np.linspace(0, len(shown) - 1, min(FRAMES_PER_CLIP, len(shown))).astype(int)]
+        yield _row(title, [(int(i), reader.timeline[i], pictures[int(i)]) for i in shown])
+
+
+def _row(title: str, frames: Sequence[tuple[int, float, np.ndarray]]) -> np.ndarray:
+    """A row of the sheet: a title, and (index, seconds, RGB picture) side by side."""
+    height = CAPTION + THUMBNAIL + CAPTION
+    row = np.full((height, FRAMES_PER_CLIP * (THUMBNAIL + GAP), 3), PAPER, np.uint8)
+    _text(row, title, 4, CAPTION - 7, INK)
+    for i, (index, seconds, picture) in enumerate(frames):
+        left = i * (THUMBNAIL + GAP)
+        small = cv2.resize(picture, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
+        row[CAPTION : CAPTION + THUMBNAIL, left : left + THUMBNAIL] = small
+        _text(row, f"{seconds:.2f} s  #{index}", left + 4, height - 7, FAINT)
+    return row
+
+
+def _text(image: np.ndarray, text: str, left: int, base: int, colour: tuple[int, ...]) -> None:
+    cv2.putText(
+        image, text, (left, base), cv2.FONT_HERSHEY_SIMPLEX, 0.42, colour, 1, cv2.LINE_AA
+    )  # fmt: skip
+
+
+def _write_jpeg(path: Path, picture: np.ndarray) -> None:
+    """Write an RGB picture."""
+    encoded, data = cv2.imencode(
+        ".jpg", picture[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+    )
+    if not encoded:
+        raise OSError(f"OpenCV could not encode {path.name}")
+    path.write_bytes(data.tobytes())
