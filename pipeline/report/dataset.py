@@ -1,0 +1,100 @@
+"""The part of a page about the data set: classes, groups, and how they were split."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pipeline.dataset_summary import FEW_CLIPS, FEW_GROUPS, DatasetSummary
+from pipeline.errors import some
+from pipeline.report.page import count
+
+if TYPE_CHECKING:
+    from pipeline.params import DatasetParams
+
+GROUP_RULES = {
+    "ucf": "Clips cut from one source video (_gNN_ in the name, within a class) form a group",
+    "hmdb": "Clips cut from one source video (the first part of the name) form a group",
+    "person_first": "Clips of one person (the first word of the file name) form a group",
+    "none": "Each clip is its own group",
+}
+OWN_RULE = "Clips in whose path this regular expression finds the same text form a group"
+PLAIN_NAMES = ("raw", "data", "videos")  # folders whose name says nothing about the data
+FEW_TEST_GROUPS = 5  # below, an interval over groups is only a rough guide
+
+
+@dataclass(frozen=True)
+class DatasetSection:
+    """What the template shows of a data set.
+
+    Attributes
+    ----------
+    name : of the folder of videos; "" where that says nothing
+    frames_are, seconds_are : what the two columns count, in words
+    rule, rule_in_words : dataset.group
+    warnings : sentences on what makes the numbers doubtful
+    notes : sentences on what deserves a look
+    """
+
+    name: str
+    summary: DatasetSummary
+    frames_are: str
+    seconds_are: str
+    rule: str
+    rule_in_words: str
+    warnings: list[str]
+    notes: list[str]
+
+
+def dataset_section(
+    params: "DatasetParams",
+    summary: DatasetSummary,
+    frames_are: str,
+    seconds_are: str,
+) -> DatasetSection:
+    """Gather what a page says about a data set."""
+    rule = params.group
+    return DatasetSection(
+        name=name if (name := params.folder.resolve().name) not in PLAIN_NAMES else "",
+        summary=summary,
+        frames_are=frames_are,
+        seconds_are=seconds_are,
+        rule=rule,
+        rule_in_words=GROUP_RULES.get(rule, OWN_RULE),
+        warnings=_warnings(rule, summary),
+        notes=_notes(summary),
+    )
+
+
+def _warnings(rule: str, summary: DatasetSummary) -> list[str]:
+    warnings = []
+    if rule == "none":
+        warnings.append(
+            "dataset.group is none: clips of the same person or source video may stand in train "
+            "and test at once, and the accuracy is then higher than it would be on new people or "
+            "videos. Name a grouping rule where the file names allow one."
+        )
+    if summary.torn_groups:
+        warnings.append(
+            f"{count(summary.torn_groups, 'group stands', 'groups stand')} in more than one split: "
+            "run `clipcache split` again."
+        )
+    test = summary.splits.get("test")
+    if test and len(test.groups) < FEW_TEST_GROUPS:
+        warnings.append(
+            f"The test split has {count(len(test.groups), 'group')} only, so an interval over "
+            "groups is a rough guide; `clipcache crossval` tests on every group in turn."
+        )
+    return warnings
+
+
+def _notes(summary: DatasetSummary) -> list[str]:
+    notes = []
+    test = summary.splits.get("test")
+    if test and len(test.labels) < len(summary.classes):
+        missing = sorted(summary.classes.keys() - test.labels)
+        notes.append(f"The test split has no clip of {some(missing)}.")
+    if small := summary.small_classes:
+        notes.append(
+            f"{count(len(small), 'class has', 'classes have')} fewer than {FEW_CLIPS} clips or "
+            f"fewer than {FEW_GROUPS} groups: {some(small)}."
+        )
+    return notes

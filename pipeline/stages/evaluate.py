@@ -1,0 +1,309 @@
+"""Stage `evaluate`: the head on the test split, beside the baseline -> reports/."""
+
+import csv
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline.baseline import baseline_predictions, frame_means
+from pipeline.clips import INDEX, REJECTED, SPLITS, Clip, read_index, read_rejected, read_splits
+from pipeline.dataset import FEATURES, FeatureSet
+from pipeline.errors import DatasetError, ModelError, some
+from pipeline.files import replacing, replacing_folder, write_json, write_text
+from pipeline.metrics import DIGITS, Interval, Measured, Outcome, Scores, measure, top_k
+from pipeline.model import MODEL, Model, check_fits, load_model, predict_probabilities
+from pipeline.plots import (
+    class_bars,
+    confusion_matrix,
+    read_curves,
+    reliability_diagram,
+    save_png,
+    training_curves,
+)
+from pipeline.report.evaluation import Run, head_name, verdict, write_report
+
+if TYPE_CHECKING:
+    from pipeline.params import Params
+
+REPORTS = Path("reports")
+LIVE = "train"  # folder of the training log, below reports/
+SHEETS = "frames"  # folder of the contact sheets, below reports/
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What the stage found: the scores, and the test clips that have no features."""
+
+    measured: Measured
+    skipped: list[str]
+
+
+def evaluate(
+    params: "Params",
+    *,
+    index: Path = INDEX,
+    splits: Path = SPLITS,
+    features: Path = FEATURES,
+    model: Path = MODEL,
+    rejected: Path = REJECTED,
+    reports: Path = REPORTS,
+) -> Evaluated:
+    """Classify the test split with the head and the baseline, and write all of `reports`.
+
+    Test clips that were rejected by an earlier stage are left out and counted. The baseline is
+    trained on the train split, as the head is.
+
+    Raises
+    ------
+    DatasetError
+        When the test split has no clip with features.
+    ModelError
+        When the model does not fit the features or the labels.
+    """
+    clips, split_of = read_index(index), read_splits(splits)
+    feature_set = FeatureSet.open(features)
+    sides: dict[str, list[Clip]] = defaultdict(list)
+    for clip in clips:
+        if clip.clip_id in split_of:
+            sides[split_of[clip.clip_id]].append(clip)
+    test = [clip for clip in sides["test"] if clip.clip_id in feature_set]
+    train = [clip for clip in sides["train"] if clip.clip_id in feature_set]
+    skipped = [clip.clip_id for clip in sides["test"] if clip.clip_id not in feature_set]
+    _check_sides(train, test, skipped, splits)
+    head = _load(model)
+    check_fits(head.card, feature_set.extractor, feature_set.sampling, model, features)
+    outcome = classify(head, feature_set, train, test)
+    measured = measure(outcome, samples=params.evaluate.bootstrap, seed=params.evaluate.seed)
+
+    write_json(reports / "metrics.json", summary(measured, skipped))
+    name = head_name(head.card)
+    _write_tables(measured, name, reports, params.evaluate.top_k)
+    curves, best = read_curves(reports / LIVE), _best_epoch(reports / LIVE)
+    with replacing_folder(reports / "plots") as folder:
+        save_png(confusion_matrix(measured.confusion, outcome.labels), folder / "confusion.png")
+        save_png(training_curves(curves, best), folder / "training_curves.png")
+        save_png(class_bars(measured.classes), folder / "per_class.png")
+        diagram = reliability_diagram(measured.reliability, measured.calibration_error)
+        save_png(diagram, folder / "reliability.png")
+    write_report(
+        Run(
+            params=params,
+            clips=clips,
+            splits=split_of,
+            features=feature_set,
+            card=head.card,
+            measured=measured,
+            skipped=skipped,
+            rejected=read_rejected(rejected),
+            curves=curves,
+            best_epoch=best,
+            sheets=reports / SHEETS,
+        ),
+        reports / "report.html",
+    )
+    _print(measured, name, skipped, reports)
+    return Evaluated(measured, skipped)
+
+
+def classify(
+    head: Model, features: FeatureSet, train: Sequence[Clip], test: Sequence[Clip]
+) -> Outcome:
+    """What the head, and the baseline trained on `train`, say about `test`.
+
+    Raises
+    ------
+    ModelError
+        When a test clip has a label that the model does not know.
+    """
+    from pipeline.inference import views_of
+
+    number = {label: i for i, label in enumerate(head.labels)}
+    unknown = sorted({clip.label for clip in (*train, *test)} - set(number))
+    if unknown:
+        raise ModelError(
+            f"The model was trained without the labels {some(unknown)}: run `clipcache train` "
+            "again (or `dvc repro`)."
+        )
+    positions = [features.position(clip.clip_id) for clip in test]
+    views = [view for view in head.card.views if view in features.views] or ["identity"]
+    probabilities = predict_probabilities(head, views_of(features, positions, views))
+    train_means = frame_means(features, [features.position(clip.clip_id) for clip in train])
+    train_labels = np.array([number[clip.label] for clip in train])
+    return Outcome(
+        labels=tuple(head.labels),
+        clip_ids=np.array([clip.clip_id for clip in test]),
+        groups=np.array([clip.group for clip in test]),
+        actual=np.array([number[clip.label] for clip in test]),
+        probabilities=np.asarray(probabilities, np.float64),
+        baseline=baseline_predictions(train_means, train_labels, frame_means(features, positions)),
+    )
+
+
+def summary(measured: Measured, skipped: Sequence[str] = ()) -> dict[str, Any]:
+    """The content of metrics.json: rounded, so that equal runs give equal bytes.
+
+    An interval is a list [low, high], or null where there is none; DVC shows the single numbers
+    and passes over lists, which keeps `dvc exp show` narrow.
+    """
+    outcome = measured.outcome
+    shares = {
+        "accuracy": measured.head.accuracy,
+        "top5_accuracy": measured.top5_accuracy,
+        "macro_f1": measured.head.macro_f1,
+        "baseline_accuracy": measured.baseline.accuracy,
+        "baseline_macro_f1": measured.baseline.macro_f1,
+        "ece": measured.calibration_error,
+    }
+    return {
+        **{name: round(share, DIGITS) for name, share in shares.items()},
+        "test_clips": len(outcome.actual),
+        "test_groups": len(set(outcome.groups.tolist())),
+        "classes": len(outcome.labels),
+        "skipped_clips": len(skipped),
+        "intervals": {
+            "accuracy": _intervals(measured.head),
+            "baseline_accuracy": _intervals(measured.baseline),
+            "difference": {
+                "over_clips": _pair(measured.comparison.over_clips),
+                "over_groups": _pair(measured.comparison.over_groups),
+            },
+        },
+    }
+
+
+def _intervals(scores: Scores) -> dict[str, list[float] | None]:
+    return {"over_clips": _pair(scores.over_clips), "over_groups": _pair(scores.over_groups)}
+
+
+def _pair(interval: Interval | None) -> list[float] | None:
+    return [round(interval.low, DIGITS), round(interval.high, DIGITS)] if interval else None
+
+
+def _check_sides(
+    train: Sequence[Clip], test: Sequence[Clip], skipped: Sequence[str], splits: Path
+) -> None:
+    if not test:
+        why = f", since {some(skipped)} were rejected" if skipped else ""
+        raise DatasetError(
+            f"The test split of {splits} has no clip with features{why}: raise split.test, or see "
+            "reports/rejected.csv, and run `clipcache split` and `clipcache features` again."
+        )
+    if not train:
+        raise DatasetError(
+            f"The train split of {splits} has no clip with features, so there is no baseline to "
+            "compare with: raise split.train, or see reports/rejected.csv."
+        )
+
+
+def _load(folder: Path) -> Model:
+    from pipeline.quiet import import_tensorflow
+    from pipeline.training import set_up_tensorflow
+
+    import_tensorflow()
+    set_up_tensorflow()
+    return load_model(folder)
+
+
+def _best_epoch(folder: Path) -> int | None:
+    """The epoch whose weights were kept, from 1; None where training left no record."""
+    path = folder / "metrics.json"
+    if not path.is_file():
+        return None
+    best = json.loads(path.read_text("utf-8")).get("best_epoch")
+    return int(best) if best else None
+
+
+def _write_tables(measured: Measured, name: str, reports: Path, most: int) -> None:
+    outcome, labels = measured.outcome, measured.outcome.labels
+    ranked = top_k(outcome.probabilities, most)
+    actual = [labels[i] for i in outcome.actual]
+    predicted = [labels[i] for i in outcome.predicted]
+    chances = [
+        "|".join(f"{outcome.probabilities[row, i]:.{DIGITS}f}" for i in top)
+        for row, top in enumerate(ranked)
+    ]
+    _write_csv(
+        reports / "predictions.csv",
+        ["clip_id", "label", "predicted", "confidence", f"top{most}", f"top{most}_confidence",
+         "baseline_predicted"],
+        zip(
+            outcome.clip_ids,
+            actual,
+            predicted,
+            (f"{value:.{DIGITS}f}" for value in outcome.confidence),
+            ("|".join(labels[i] for i in top) for top in ranked),
+            chances,
+            (labels[i] for i in outcome.baseline),
+            strict=True,
+        ),
+    )  # fmt: skip
+    _write_csv(
+        reports / "confusion.csv", ["actual", "predicted"], zip(actual, predicted, strict=True)
+    )
+    _write_csv(
+        reports / "per_class.csv",
+        ["label", "clips", "precision", "recall", "f1", "accuracy"],
+        (
+            [row.label, row.clips, *(f"{value:.{DIGITS}f}" for value in
+             (row.precision, row.recall, row.f1, row.accuracy))]
+            for row in measured.classes
+        ),
+    )  # fmt: skip
+    write_text(reports / "classification_report.txt", _classification_report(measured, name))
+
+
+def _classification_report(measured: Measured, name: str) -> str:
+    from sklearn.metrics import classification_report
+
+    outcome = measured.outcome
+    table = classification_report(
+        outcome.actual,
+        outcome.predicted,
+        labels=range(len(outcome.labels)),
+        target_names=outcome.labels,
+        digits=3,
+        zero_division=0,
+    )
+    return f"{verdict(measured, name)}\n\n{table}"
+
+
+def _write_csv(path: Path, columns: list[str], rows: Iterable[Iterable[object]]) -> None:
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)
+
+
+def _print(measured: Measured, name: str, skipped: Sequence[str], reports: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    def shown(interval: Interval | None) -> str:
+        return f"{interval.low:.1%} - {interval.high:.1%}" if interval else "-"
+
+    def row(name: str, scores: Scores, *more: str) -> None:
+        table.add_row(name, f"{scores.accuracy:.1%}", shown(scores.over_clips),
+                      shown(scores.over_groups), f"{scores.macro_f1:.3f}", *more)  # fmt: skip
+
+    outcome = measured.outcome
+    table = Table(
+        title=f"Test split: {len(outcome.actual)} clips of {len(outcome.labels)} classes, "
+        "with 95 % intervals"
+    )
+    for column in ("", "accuracy", "over clips", "over groups", "macro F1", "ECE"):
+        table.add_column(column, justify="right" if column else "left", no_wrap=True)
+    row(name, measured.head, f"{measured.calibration_error:.3f}")
+    row("frame mean", measured.baseline, "-")
+    console = Console()
+    console.print(table)
+    console.print(verdict(measured, name), highlight=False, soft_wrap=True)
+    if skipped:
+        console.print(
+            f"Left out, without features: {some(skipped)}.", highlight=False, soft_wrap=True
+        )
+    console.print(f"-> {reports / 'report.html'}", highlight=False)
