@@ -8,7 +8,7 @@ A shard never changes once it has its name, so any number of processes read and 
 without locks: each writes shards of its own. See pipeline.shards for what is inside.
 """
 
-import os
+import contextlib
 import time
 import uuid
 from collections.abc import Callable, Iterable
@@ -18,7 +18,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from pipeline.errors import CacheError
+from pipeline.errors import CacheError, DiskError
 from pipeline.extractor import Extractor
 from pipeline.files import write_text
 from pipeline.locations import cache_folder
@@ -28,6 +28,7 @@ from pipeline.shards import (
     ShardIndex,
     check_shard,
     read_index,
+    set_aside,
     write_shard,
 )
 
@@ -35,12 +36,32 @@ SHARD_CLIPS = 256  # clips after which a shard is written
 SHARD_SECONDS = 15.0  # seconds after which a shard is written: what a killed run can lose
 SHARD_BYTES = 64 << 20  # bytes held in memory after which a shard is written
 
+OPEN_SHARDS = 32  # files kept open for reading
+LEFTOVER_SECONDS = 3600.0  # age of an unfinished shard that nobody can be writing any more
+
 Report = Callable[[str], None]
 
 
 def embeddings_folder() -> Path:
     """The folder that holds one folder per extractor."""
     return cache_folder() / "embeddings"
+
+
+def extractor_folder(fingerprint: str) -> str:
+    """Name of an extractor's folder."""
+    return fingerprint[:16]
+
+
+def remove_leftovers(folder: Path) -> int:
+    """Remove unfinished shards that killed runs left in a folder of shards; gives their bytes."""
+    freed = 0
+    for path in folder.glob(".*.h5"):
+        with contextlib.suppress(FileNotFoundError):
+            status = path.stat()
+            if time.time() - status.st_mtime > LEFTOVER_SECONDS:
+                path.unlink()
+                freed += status.st_size
+    return freed
 
 
 @dataclass(frozen=True)
@@ -80,11 +101,12 @@ class EmbeddingCache:
 
     def __init__(self, extractor: Extractor, view: str, report: Report = print) -> None:
         self.extractor = extractor
-        self.folder = embeddings_folder() / extractor.fingerprint[:16] / view
+        self.folder = embeddings_folder() / extractor_folder(extractor.fingerprint) / view
         self._report = report
         self._shards: dict[Path, ShardIndex] = {}
         self._places: dict[bytes, list[tuple[Path, int]]] = {}
         self._checked: set[Path] = set()
+        self._open: dict[Path, h5py.Dataset] = {}  # the one used last is last
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             description = self.folder.parent / "extractor.json"
@@ -95,6 +117,7 @@ class EmbeddingCache:
                 f"The cache folder {self.folder} cannot be written to ({error.strerror}): "
                 "set CLIPCACHE_DIR to a folder that can."
             ) from None
+        remove_leftovers(self.folder)
         self.refresh()
 
     def refresh(self) -> None:
@@ -134,7 +157,7 @@ class EmbeddingCache:
 
         Returns
         -------
-        False when a shard was set aside, so that clips found before may be gone.
+        False when a shard was set aside or is gone, so that clips found before may be gone.
         """
         wanted = {path for d in digests for path, _ in self._places.get(d.encode(), [])}
         sound = True
@@ -142,6 +165,9 @@ class EmbeddingCache:
             try:
                 check_shard(path)
                 self._checked.add(path)
+            except FileNotFoundError:
+                self._forget(path)
+                sound = False
             except CacheError as error:
                 self._set_aside(path, str(error))
                 sound = False
@@ -173,8 +199,7 @@ class EmbeddingCache:
             if not hits.any():
                 continue
             try:
-                with h5py.File(part.path) as file:
-                    stored = file["embedding"][part.start : part.start + len(part.frame)]
+                stored = self._opened(part.path)[part.start : part.start + len(part.frame)]
             except DAMAGE as error:
                 raise CacheError(f"{part.path.name} cannot be read any more: {error}") from None
             if found is None:
@@ -189,7 +214,19 @@ class EmbeddingCache:
         """The shards in use, sorted by name."""
         return sorted(self._shards)
 
+    def _opened(self, path: Path) -> h5py.Dataset:
+        """The embeddings of a shard; shards stay open, as opening takes as long as reading."""
+        stored = self._open.pop(path, None)
+        if stored is None:
+            if len(self._open) >= OPEN_SHARDS:
+                self._open.pop(next(iter(self._open))).file.close()
+            stored = h5py.File(path)["embedding"]
+        self._open[path] = stored
+        return stored
+
     def _forget(self, path: Path) -> None:
+        if path in self._open:
+            self._open.pop(path).file.close()
         for digest in self._shards.pop(path).digest.tolist():
             kept = [place for place in self._places[digest] if place[0] != path]
             if kept:
@@ -198,15 +235,9 @@ class EmbeddingCache:
                 del self._places[digest]
 
     def _set_aside(self, path: Path, reason: str) -> None:
-        aside = path.parent / "damaged" / path.name
-        aside.parent.mkdir(exist_ok=True)
-        try:
-            os.replace(path, aside)
-        except FileNotFoundError:
-            return  # another process did
-        finally:
-            if path in self._shards:
-                self._forget(path)
+        aside = set_aside(path)
+        if path in self._shards:
+            self._forget(path)
         self._report(f"Cache shard {reason}. Set aside as {aside}; its clips are embedded again.")
 
 
@@ -257,10 +288,11 @@ class ShardWriter:
         path = self._folder / f"{uuid.uuid4().hex}.h5"
         try:
             write_shard(path, self._entries)
-        except (OSError, RuntimeError) as error:  # HDF5 reports a full disk as either
+        except (DiskError, OSError, RuntimeError) as error:  # HDF5 gives a full disk many names
+            reason = error.reason if isinstance(error, DiskError) else " ".join(str(error).split())
             raise CacheError(
-                f"The embedding cache cannot be written to {self._folder} ({error}): make room, or "
-                "set CLIPCACHE_DIR to another disk. What was written before is kept."
+                f"The embedding cache cannot be written to {self._folder} ({reason}): make room, or"
+                " set CLIPCACHE_DIR to another disk; what was written before is kept."
             ) from None
         self._entries = []
         self._bytes = 0

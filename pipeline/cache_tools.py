@@ -11,10 +11,18 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.cache import embeddings_folder
+from pipeline.cache import embeddings_folder, extractor_folder, remove_leftovers
 from pipeline.dataset import FeatureSet
 from pipeline.errors import CacheError, FeaturesError
-from pipeline.shards import Entry, check_shard, read_entries, read_index, write_shard
+from pipeline.extractor import fingerprint
+from pipeline.shards import (
+    Entry,
+    check_shard,
+    read_entries,
+    read_index,
+    set_aside,
+    write_shard,
+)
 
 MEBIBYTE = 1 << 20
 
@@ -26,7 +34,7 @@ class Holding:
     Attributes
     ----------
     folder : where they are
-    extractor : what extractor.json says; empty where that file is missing
+    extractor : what extractor.json says; empty where that file is missing or damaged
     """
 
     folder: Path
@@ -46,7 +54,10 @@ def holdings() -> Iterator[Holding]:
     """All extractors and views in the cache."""
     for folder in sorted(embeddings_folder().glob("*/*/")):
         description = folder.parent / "extractor.json"
-        extractor = json.loads(description.read_text()) if description.exists() else {}
+        try:
+            extractor = json.loads(description.read_text("utf-8"))
+        except (OSError, ValueError):
+            extractor = {}  # only for people; the folder's name is what counts
         yield Holding(folder, extractor)
 
 
@@ -59,7 +70,14 @@ def describe() -> None:
     total = 0
     for holding in holdings():
         shards = holding.shards()
-        indexes = [read_index(path) for path in shards]
+        indexes = []
+        for path in shards:
+            try:
+                indexes.append(read_index(path))
+            except FileNotFoundError:
+                continue  # another process collects at the same time
+            except CacheError as error:
+                print(f"{error}; `clipcache cache verify` sets it aside.")
         size = sum(path.stat().st_size for path in shards)
         total += size
         known = holding.extractor
@@ -94,15 +112,15 @@ def verify() -> None:
     checked = damaged = 0
     for holding in holdings():
         for path in holding.shards():
-            checked += 1
             try:
                 check_shard(path)
+                checked += 1
+            except FileNotFoundError:
+                continue
             except CacheError as error:
+                checked += 1
                 damaged += 1
-                aside = path.parent / "damaged" / path.name
-                aside.parent.mkdir(exist_ok=True)
-                path.replace(aside)
-                print(f"{error}. Set aside as {aside}.")
+                print(f"{error}. Set aside as {set_aside(path)}.")
     if damaged:
         raise CacheError(
             f"{damaged} of {checked} shards were damaged and are set aside; the next `clipcache "
@@ -130,9 +148,15 @@ def collect(folders: Sequence[Path], *, really: bool) -> None:
     used = _used(folders)
     entries = frames = freed = 0
     for holding in holdings():
-        wanted = used.get((json.dumps(holding.extractor, sort_keys=True), holding.view), {})
+        wanted = used.get((holding.folder.parent.name, holding.view), {})
         for path in holding.shards():
-            index = read_index(path)
+            try:
+                index = read_index(path)
+            except FileNotFoundError:
+                continue
+            except CacheError as error:
+                print(f"{error}; it is left alone, `clipcache cache verify` sets it aside.")
+                continue
             keep = [
                 _needs(wanted.get(digest.decode()), index.frame[start:stop])
                 for digest, start, stop in zip(
@@ -142,15 +166,18 @@ def collect(folders: Sequence[Path], *, really: bool) -> None:
             if all(keep):
                 continue
             dropped = np.diff(index.offsets)[~np.array(keep)]
+            size = path.stat().st_size
+            if really and not _rewrite(path, keep):
+                continue
             entries += len(dropped)
             frames += int(dropped.sum())
-            freed += int(path.stat().st_size * dropped.sum() / max(len(index.frame), 1))
-            if really:
-                _rewrite(path, keep)
+            freed += int(size * dropped.sum() / max(len(index.frame), 1))
         for path in sorted((holding.folder / "damaged").glob("*.h5")):
             freed += path.stat().st_size
             if really:
                 path.unlink()
+        if really:
+            freed += remove_leftovers(holding.folder)
     verb = "Dropped" if really else "Would drop"
     print(f"{verb} {entries:,} entries with {frames:,} frames, {freed / MEBIBYTE:,.1f} MiB.")
     if not really and freed:
@@ -158,14 +185,14 @@ def collect(folders: Sequence[Path], *, really: bool) -> None:
 
 
 def _used(folders: Sequence[Path]) -> dict[tuple[str, str], dict[str, np.ndarray]]:
-    """(extractor, view) -> digest -> frames in use."""
+    """(folder of the extractor, view) -> digest -> frames in use."""
     used: dict[tuple[str, str], dict[str, np.ndarray]] = defaultdict(dict)
     for folder in folders:
         try:
             features = FeatureSet.open(folder)
         except FeaturesError as error:
             raise FeaturesError(f"{error} Nothing was dropped.") from None
-        extractor = json.dumps(features.extractor, sort_keys=True)
+        extractor = extractor_folder(fingerprint(features.extractor))
         for i, digest in enumerate(features.digests):
             for view in features.views:
                 clips = used[extractor, view]
@@ -178,8 +205,17 @@ def _needs(wanted: np.ndarray | None, frames: np.ndarray) -> bool:
     return wanted is not None and bool(np.isin(frames, wanted).any())
 
 
-def _rewrite(path: Path, keep: Sequence[bool]) -> None:
-    kept: list[Entry] = [e for e, needed in zip(read_entries(path), keep, strict=True) if needed]
-    if kept:
+def _rewrite(path: Path, keep: Sequence[bool]) -> bool:
+    """Put a shard of what is kept in place of a shard; False where it is damaged."""
+    if any(keep):
+        try:
+            check_shard(path)  # a part of a damaged shard must not be passed off as sound
+        except CacheError as error:
+            print(f"{error}; it is left alone, `clipcache cache verify` sets it aside.")
+            return False
+        kept: list[Entry] = [
+            entry for entry, needed in zip(read_entries(path), keep, strict=True) if needed
+        ]
         write_shard(path.with_name(f"{uuid.uuid4().hex}.h5"), kept)
-    path.unlink()
+    path.unlink(missing_ok=True)
+    return True

@@ -1,6 +1,7 @@
 """Errors that a user can mend. Each carries one sentence: what is wrong, where, what to do."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 
 class ClipcacheError(Exception):
@@ -31,6 +32,17 @@ class ModelError(ClipcacheError):
 
 class CacheError(ClipcacheError):
     """The embedding cache cannot be written to or read from."""
+
+
+class DiskError(ClipcacheError):
+    """A file cannot be written: the disk is full, or the place is not writable."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(
+            f"{path} cannot be written ({reason}): make room or mend the permissions, and run it "
+            "again; what was there before is as it was."
+        )
+        self.reason = reason
 
 
 class TooManyRejectedError(ClipcacheError):

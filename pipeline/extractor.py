@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from typing import Any
 
 from pipeline.video import DECODE_VERSION
 
@@ -32,8 +34,13 @@ class Extractor:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the fields as canonical JSON, 64 hexadecimal digits."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()
+        return fingerprint(asdict(self))
 
     def to_json(self) -> str:
         """The fields as JSON with sorted keys."""
         return json.dumps(asdict(self), sort_keys=True)
+
+
+def fingerprint(fields: Mapping[str, Any]) -> str:
+    """SHA-256 of an extractor's fields, as feature files keep them; 64 hexadecimal digits."""
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()

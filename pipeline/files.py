@@ -1,16 +1,25 @@
 """Files that are either whole or not there: temporary name, fsync, rename."""
 
 import contextlib
+import errno
+import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pipeline.errors import DiskError
+
 HASH_BLOCK = 1 << 20  # bytes read at a time while hashing
+NAME_LENGTH = 40  # characters of the final name in the temporary one; file systems allow 255 bytes
+NOT_WRITABLE = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
+)
 
 
 @contextlib.contextmanager
@@ -19,37 +28,100 @@ def replacing(path: Path) -> Iterator[Path]:
 
     The bytes are on disk (fsync) before the rename, so a reader sees the old file or the
     whole new one. On an exception the temporary file is removed and `path` stays as it was.
+
+    Raises
+    ------
+    DiskError
+        When there is no room, or no permission to write.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:12]}{path.suffix}")
-    try:
-        yield temporary
-        sync(temporary)
-        os.replace(temporary, path)
-        sync(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+    temporary = path.with_name(f".{path.stem[:NAME_LENGTH]}.{uuid.uuid4().hex[:12]}{path.suffix}")
+    with _writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            sync(temporary)
+            os.replace(temporary, path)
+            sync(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def replacing_folder(folder: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `folder`; on success it takes the place of `folder`."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:12]}")
-    temporary.mkdir()
-    try:
+    """Yield a temporary folder beside `folder`; on success it takes the place of `folder`.
+
+    What killed runs left behind is removed first. Where two processes write the same folder at
+    once, each leaves a whole one, and the later one stays.
+
+    Raises
+    ------
+    DiskError
+        When there is no room, or no permission to write.
+    """
+    with _writing(folder), _locked_folder(folder) as temporary:
         yield temporary
         for path in temporary.rglob("*"):
             if path.is_file():
                 sync(path)
-        old = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:12]}.old")
-        if folder.exists():
-            os.replace(folder, old)
-        os.replace(temporary, folder)
+        while True:
+            old = folder.with_name(f"{temporary.name}.old")
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(folder, old)
+            try:
+                os.replace(temporary, folder)
+                break
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+            finally:
+                shutil.rmtree(old, ignore_errors=True)
         sync(folder.parent)
-        shutil.rmtree(old, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _locked_folder(folder: Path) -> Iterator[Path]:
+    """A temporary folder beside `folder`, locked as long as this process lives and uses it."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    name = f".{folder.name[:NAME_LENGTH]}."
+    for path in folder.parent.iterdir():
+        if re.fullmatch(re.escape(name) + r"[0-9a-f]{12}(\.old)?", path.name):
+            _remove_unless_locked(path)
+    temporary = folder.with_name(name + uuid.uuid4().hex[:12])
+    unlocked = temporary.with_name(f"{temporary.name}.new")  # a name that no other run sweeps away
+    unlocked.mkdir()
+    descriptor = os.open(unlocked, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        os.replace(unlocked, temporary)
+        yield temporary
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        os.close(descriptor)
+
+
+def _remove_unless_locked(folder: Path) -> None:
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(folder, ignore_errors=True)
+    except OSError:
+        pass  # locked: it belongs to a run that is alive
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Put a full or read-only disk into words."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in NOT_WRITABLE:
+            raise
+        raise DiskError(path, os.strerror(error.errno)) from None
 
 
 def sync(path: Path) -> None:

@@ -44,7 +44,8 @@ def find_clips(params: DatasetParams) -> list[Found]:
             f"dataset.raw is {params.raw}, which is not a folder: put videos there as "
             "<label>/<clip>, name another folder, or render some with `clipcache sample`."
         )
-    paths = sorted(_videos(raw, raw.resolve()), key=lambda path: path.relative_to(raw).as_posix())
+    videos = _videos(raw, (raw.resolve(),))
+    paths = sorted(videos, key=lambda path: path.relative_to(raw).as_posix())
     if not paths:
         raise DatasetError(
             f"{params.raw} holds no video: put clips there as <label>/<clip>, for example "
@@ -57,6 +58,11 @@ def find_clips(params: DatasetParams) -> list[Found]:
             "action, as <label>/<clip>."
         )
     clip_ids = [path.relative_to(raw).as_posix() for path in paths]
+    foreign = [repr(clip_id) for clip_id in clip_ids if not _is_text(clip_id)]
+    if foreign:
+        raise DatasetError(
+            f"{some(foreign)} below {params.raw} has a name that is not valid UTF-8: rename it."
+        )
     labels = [clip_id.split("/", 1)[0] for clip_id in clip_ids]
     if len(set(labels)) < 2:
         raise DatasetError(
@@ -70,19 +76,36 @@ def find_clips(params: DatasetParams) -> list[Found]:
 EXAMPLES = (".avi", ".mp4", ".mov", ".mkv", ".webm")
 
 
-def _videos(folder: Path, inside: Path) -> Iterator[Path]:
-    """Video files below `folder`; links are followed only where they stay `inside`."""
-    for path in folder.iterdir():
+def _videos(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
+    """Video files below `folder`; links are followed only where they stay inside the raw folder.
+
+    `above` are the real paths from the raw folder down to `folder`: a link to one of them loops.
+    """
+    try:
+        paths = list(folder.iterdir())
+    except OSError as error:
+        raise DatasetError(
+            f"{folder} cannot be read ({error.strerror}): mend its permissions, or remove it."
+        ) from None
+    for path in paths:
         if path.name.startswith(".") or path.name.lower() in IGNORED_NAMES:
             continue
-        if path.is_symlink():
-            target = path.resolve()
-            if not target.is_relative_to(inside) or path.is_relative_to(target):
-                continue
-        if path.is_dir():
-            yield from _videos(path, inside)
-        elif path.suffix.lower() in VIDEO_EXTENSIONS and path.is_file():
+        real = path.resolve() if path.is_symlink() else above[-1] / path.name
+        if not real.is_relative_to(above[0]) or real in above:
+            continue
+        if real.is_dir():
+            yield from _videos(path, (*above, real))
+        elif path.suffix.lower() in VIDEO_EXTENSIONS and real.is_file():
             yield path
+
+
+def _is_text(name: str) -> bool:
+    """False for a file name that is no text: Python keeps its bytes as lone surrogates."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _groups(clip_ids: list[str], labels: list[str], rule: str) -> list[str]:

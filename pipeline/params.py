@@ -59,9 +59,9 @@ class DatasetParams(Section):
 
 class SplitParams(Section):
     method: Literal["group"] = Field("group", description="how clips are shared out: by group")
-    train: Fraction = Field(0.7, description="share of the clips to train on")
+    train: Fraction = Field(0.6, description="share of the clips to train on")
     val: Fraction = Field(0.15, description="share for early stopping and calibration; may be 0")
-    test: Fraction = Field(0.15, description="share to report on, never looked at in training")
+    test: Fraction = Field(0.25, description="share to report on, never looked at in training")
     seed: int = Field(0, ge=0, description="another seed deals the groups out differently")
 
     @model_validator(mode="after")

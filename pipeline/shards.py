@@ -14,6 +14,7 @@ opened, and `sha256` over everything, checked before embeddings are used.
 """
 
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,8 @@ from pipeline.files import replacing
 SCHEMA = 1
 INDEX_NAMES = ("digest", "offsets", "frame", "timeline_offsets", "timeline")
 HASH_ROWS = 4096  # embeddings hashed at a time: 10 MiB
-DAMAGE = (OSError, KeyError, ValueError, RuntimeError, TypeError)  # what h5py raises on damage
+# What h5py raises on damage, and we where a stored value is of another type than written.
+DAMAGE = (OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError, MemoryError)
 
 
 @dataclass(frozen=True)
@@ -75,19 +77,20 @@ def write_shard(path: Path, entries: Sequence[Entry]) -> None:
         "timeline": np.concatenate([entry.timeline for entry in entries]).astype(np.float64),
     }
     digest = _hash_index(index)
-    # The latest format keeps checksums of HDF5's own structures too.
+    # The latest format keeps checksums of HDF5's own structures too. Text of variable length would
+    # stand in a heap without one, where a flipped bit can make HDF5 loop for ever.
     with replacing(path) as temporary, h5py.File(temporary, "w", libver="latest") as file:
         for name, values in index.items():
             file.create_dataset(name, data=values)
         rows = len(index["frame"])
         width = entries[0].embedding.shape[1]
         stored = file.create_dataset("embedding", (rows, width), np.float16)
-        file.attrs["index_sha256"] = digest.hexdigest()
+        file.attrs["index_sha256"] = np.bytes_(digest.hexdigest())
         for entry, start in zip(entries, index["offsets"], strict=False):
             embedding = np.ascontiguousarray(entry.embedding, np.float16)
             stored[start : start + len(embedding)] = embedding
             digest.update(embedding.data)
-        file.attrs["sha256"] = digest.hexdigest()
+        file.attrs["sha256"] = np.bytes_(digest.hexdigest())
         file.attrs["schema"] = SCHEMA
 
 
@@ -98,12 +101,16 @@ def read_index(path: Path) -> ShardIndex:
     ------
     CacheError
         When the shard is damaged.
+    FileNotFoundError
+        When it is gone: another process may remove shards at any time.
     """
     try:
         with h5py.File(path) as file:
             index = {name: file[name][()] for name in INDEX_NAMES}
-            expected = file.attrs["index_sha256"]
+            expected = file.attrs["index_sha256"].decode()
             rows = file["embedding"].shape[0]
+    except FileNotFoundError:
+        raise
     except DAMAGE as error:
         raise CacheError(f"{path.name} is damaged: {' '.join(str(error).split())}") from None
     if _hash_index(index).hexdigest() != expected or rows != len(index["frame"]):
@@ -118,18 +125,44 @@ def check_shard(path: Path) -> None:
     ------
     CacheError
         When the shard is damaged.
+    FileNotFoundError
+        When it is gone.
     """
     index = read_index(path)
     digest = _hash_index({name: getattr(index, name) for name in INDEX_NAMES})
     try:
         with h5py.File(path) as file:
-            stored, expected = file["embedding"], file.attrs["sha256"]
+            stored, expected = file["embedding"], file.attrs["sha256"].decode()
             for start in range(0, len(stored), HASH_ROWS):
                 digest.update(np.ascontiguousarray(stored[start : start + HASH_ROWS]).data)
+    except FileNotFoundError:
+        raise
     except DAMAGE as error:
         raise CacheError(f"{path.name} is damaged: {' '.join(str(error).split())}") from None
     if digest.hexdigest() != expected:
         raise CacheError(f"{path.name} is damaged: its contents do not match its checksum")
+
+
+def set_aside(path: Path) -> Path:
+    """Move a damaged shard out of the way, for people to look at; gives its new place.
+
+    Raises
+    ------
+    CacheError
+        When it cannot be moved.
+    """
+    aside = path.parent / "damaged" / path.name
+    try:
+        aside.parent.mkdir(exist_ok=True)
+        os.replace(path, aside)
+    except FileNotFoundError:
+        pass  # another process did
+    except OSError as error:
+        raise CacheError(
+            f"{path} is damaged and cannot be moved to {aside.parent} ({error.strerror}): "
+            "delete it by hand."
+        ) from None
+    return aside
 
 
 def read_entries(path: Path) -> Iterator[Entry]:

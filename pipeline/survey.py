@@ -19,7 +19,7 @@ from pipeline.layouts import GROUP_PATTERNS, IGNORED_NAMES, Found, find_clips
 from pipeline.params import DatasetParams
 from pipeline.processes import CrashedError, TooSlowError, run_in_processes
 from pipeline.progress import Progress
-from pipeline.video import MAX_FRAMES, VIDEO_EXTENSIONS, VideoReader
+from pipeline.video import VIDEO_EXTENSIONS, VideoReader
 
 HEADER_TIMEOUT = 30.0  # seconds for one file
 HASH_THREADS = 4
@@ -122,16 +122,10 @@ def read_header(path: Path) -> Header:
     ClipError
         When the file cannot be opened or holds no frame that can be decoded.
     """
-    import cv2
-
     reader = VideoReader(path)
     for _ in reader.frames(lambda index, _: index == 0):
         break
-    capture = reader._open()
-    claimed = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-    capture.release()
-    frames = int(claimed) if 0 < claimed < MAX_FRAMES else None
-    return Header(reader.width, reader.height, reader.fps, frames)
+    return Header(reader.width, reader.height, reader.fps, reader.claimed_frames)
 
 
 def find_copies(found: Sequence[Found]) -> list[list[str]]:

@@ -22,14 +22,15 @@ DECODE_VERSION = 1  # part of every cache key: raise it when decoded or resized 
 MAX_PIXELS = 8192 * 4320  # pixels in a frame; more is refused before it is decoded
 MAX_FRAMES = 5_000_000  # frames in one video; 55 hours at 25 frames/s
 FALLBACK_FPS = 25.0  # frames/s, where the container names none
-SAMPLE_TOLERANCE = 1e-4  # of a sampling step; absorbs the rounding of container time bases
+SAMPLE_TOLERANCE = 1e-5  # seconds; absorbs the rounding of container time bases
+MAX_SECONDS = 1e9  # of a believable time stamp; beyond, a frame's length is lost in the rounding
 RESIZE_RULES = ("stretch", "crop", "pad")
 
 VIDEO_EXTENSIONS = frozenset(
     """
     .3g2 .3gp .asf .avi .divx .dv .flv .gif .h264 .h265 .ivf .m1v .m2ts .m2v .m4v .mjpeg .mjpg .mkv
     .mov .mp4 .mpeg .mpg .mts .mxf .nut .ogm .ogv .qt .rm .ts .vob .webm .wmv .y4m
-    """.split()
+    """.split()  # noqa: SIM905 - thirty quoted strings would read worse
 )
 
 
@@ -56,6 +57,8 @@ class VideoReader:
     ----------
     path : the file
     width, height, fps : what the container says, after rotation by its metadata
+    claimed_frames : how many frames the container says there are, often one or two too many; None
+        where it says nothing believable
     timeline : seconds of every frame grabbed so far, strictly increasing
     """
 
@@ -63,6 +66,7 @@ class VideoReader:
     width: int = 0
     height: int = 0
     fps: float = FALLBACK_FPS
+    claimed_frames: int | None = None
     timeline: list[float] = field(default_factory=list)
 
     def frames(self, wanted: Callable[[int, float], bool]) -> Iterator[tuple[int, np.ndarray]]:
@@ -97,7 +101,11 @@ class VideoReader:
             capture.release()
 
     def _open(self) -> cv2.VideoCapture:
-        if self.path.stat().st_size == 0:
+        try:
+            empty = self.path.stat().st_size == 0
+        except OSError as error:
+            raise ClipError(f"cannot be read ({error.strerror})") from None
+        if empty:
             raise ClipError("the file is empty")
         # One thread: the worker processes already share out the cores between clips.
         capture = cv2.VideoCapture(str(self.path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
@@ -113,15 +121,17 @@ class VideoReader:
             )
         fps = capture.get(cv2.CAP_PROP_FPS)
         self.fps = fps if np.isfinite(fps) and 0.1 <= fps <= 1000 else FALLBACK_FPS
+        claimed = capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        self.claimed_frames = int(claimed) if 0 < claimed < MAX_FRAMES else None
         return capture
 
     def _seconds(self, capture: cv2.VideoCapture) -> float:
         """Time of the frame just grabbed; one frame after the last where the stream has none."""
         seconds = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000.0
         if not self.timeline:
-            return seconds if np.isfinite(seconds) and seconds >= 0 else 0.0
+            return seconds if 0 <= seconds <= MAX_SECONDS else 0.0
         last = self.timeline[-1]
-        return seconds if np.isfinite(seconds) and seconds > last else last + 1.0 / self.fps
+        return seconds if last < seconds <= MAX_SECONDS else last + 1.0 / self.fps
 
 
 class RateSampler:
@@ -170,7 +180,7 @@ def sample_frames(timeline: np.ndarray, sampling: Sampling) -> np.ndarray:
     if sampling.fps is None:
         picked = np.arange(len(timeline), dtype=np.int32)
     else:
-        ticks = np.floor((timeline - timeline[:1]) * sampling.fps + SAMPLE_TOLERANCE)
+        ticks = np.floor((timeline - timeline[:1] + SAMPLE_TOLERANCE) * sampling.fps)
         picked = np.flatnonzero(np.diff(ticks, prepend=-1) > 0).astype(np.int32)
     step = 1
     while sampling.max_frames is not None and -(-len(picked) // step) > sampling.max_frames:
@@ -219,7 +229,7 @@ def resize(image: np.ndarray, size: int, rule: str) -> np.ndarray:
 
 
 def _tick(elapsed: float, index: int, fps: float | None) -> int:
-    return index if fps is None else int(np.floor(elapsed * fps + SAMPLE_TOLERANCE))
+    return index if fps is None else int(np.floor((elapsed + SAMPLE_TOLERANCE) * fps))
 
 
 def _as_bgr(image: np.ndarray) -> np.ndarray:

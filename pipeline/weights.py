@@ -7,6 +7,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Callable
+from http.client import HTTPException
 from pathlib import Path
 
 import h5py
@@ -61,7 +62,7 @@ def load_weights(weights: str) -> tuple[Tensors, str]:
     for name, source in SOURCES.items():
         try:
             tensors = source()
-        except (OSError, subprocess.SubprocessError, WeightsError) as error:
+        except (OSError, HTTPException, subprocess.SubprocessError, WeightsError) as error:
             failures.append(f"{name}: {' '.join(str(error).split())[:300]}")
             continue
         found = tensors_sha256(tensors)

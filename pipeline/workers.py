@@ -5,19 +5,16 @@ a process boundary, except for an engine that must be one process (Keras on a GP
 workers leave their frames in a temporary file that the main process embeds in batches.
 """
 
+import contextlib
 import functools
-import multiprocessing
 import os
-import signal
 import tempfile
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, replace
-from multiprocessing.connection import wait as wait_for_any
 from pathlib import Path
 from time import perf_counter
 
+import cv2
 import numpy as np
 
 from pipeline.clip_embedding import ClipEmbeddings, embed_clip
@@ -25,9 +22,9 @@ from pipeline.embed import Engine, load_engine
 from pipeline.errors import ClipError
 from pipeline.extractor import Extractor
 from pipeline.files import sha256
+from pipeline.processes import CrashedError, TooSlowError, run_in_processes
 from pipeline.video import Sampling
 
-QUEUE_PER_WORKER = 3  # jobs waiting per worker; bounds what the main process holds
 GPU_BATCH = 64  # frames that the main process embeds in one call
 
 
@@ -69,12 +66,12 @@ def run_jobs(
     workers: int,
     timeout: float,
     idle: Callable[[], None] = lambda: None,
-) -> Iterator[tuple[Job, ClipEmbeddings | ClipError]]:
+) -> Generator[tuple[Job, ClipEmbeddings | ClipError], None, None]:
     """Embed clips in worker processes, in any order.
 
     Parameters
     ----------
-    jobs : taken one by one, a few more than there are workers at a time
+    jobs : taken one by one, as workers become free
     workers : processes
     timeout : seconds for one clip
     idle : called at least every second, also while all workers are busy
@@ -83,69 +80,37 @@ def run_jobs(
     ------
     (job, embeddings), or (job, error) where the clip could not be read
     """
-    from pebble import ProcessPool
-
-    context = multiprocessing.get_context("spawn")
     in_main = recipe.engine == "keras"
     with tempfile.TemporaryDirectory(prefix="clipcache-") as scratch:
-        function = _decode_job if in_main else _embed_job
+        function = functools.partial(
+            _decode_job if in_main else _embed_job, recipe=recipe, scratch=scratch
+        )
         finish = _finisher(recipe, scratch) if in_main else None
-        pool = ProcessPool(workers, context=context, initializer=_start_worker)
-        waiting: dict[Future[ClipEmbeddings], Job] = {}
-        remaining = iter(jobs)
-        try:
-            while True:
-                while len(waiting) < workers * QUEUE_PER_WORKER:
-                    job = next(remaining, None)
-                    if job is None:
-                        break
-                    arguments = (job, recipe, scratch)
-                    waiting[pool.schedule(function, args=arguments, timeout=timeout)] = job
-                if not waiting:
-                    break
-                done, _ = wait(waiting, timeout=1.0, return_when=FIRST_COMPLETED)
-                for future in done:
-                    job = waiting.pop(future)
-                    result = _result(future, timeout)
-                    if finish and isinstance(result, ClipEmbeddings):
-                        result = finish(job, result)
-                    yield job, result
-                idle()
-            pool.close()
-        finally:
-            pool.stop()
-            pool.join()
+        results = run_in_processes(function, jobs, workers=workers, timeout=timeout, idle=idle)
+        with contextlib.closing(results):
+            for job, answer in results:
+                result = _result(answer, timeout)
+                if finish and isinstance(result, ClipEmbeddings):
+                    result = finish(job, result)
+                yield job, result
 
 
-def _result(future: "Future[ClipEmbeddings]", timeout: float) -> ClipEmbeddings | ClipError:
-    from pebble import ProcessExpired
-
-    try:
-        return future.result()
-    except ClipError as error:
-        return error
-    except TimeoutError:
-        return ClipError(f"took longer than features.clip_timeout ({timeout:g} s) and was given up")
-    except ProcessExpired as error:
-        return ClipError(f"crashed the decoder (exit code {error.exitcode})")
-    except MemoryError:
-        return ClipError("needs more memory than there is")
-
-
-def _start_worker() -> None:
-    """Let the main process alone answer Ctrl-C, and never outlive it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-
-    def watch() -> None:
-        if parent is not None:
-            wait_for_any([parent.sentinel])
-            os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-    import cv2
-
-    cv2.setNumThreads(1)
+def _result(answer: object, timeout: float) -> ClipEmbeddings | ClipError:
+    """What came of a job; an error that is not about the clip is raised."""
+    match answer:
+        case ClipEmbeddings() | ClipError():
+            return answer
+        case TooSlowError():
+            return ClipError(
+                f"took longer than features.clip_timeout ({timeout:g} s) and was given up"
+            )
+        case CrashedError():
+            return ClipError(f"crashed the decoder (exit code {answer.exit_code})")
+        case MemoryError():
+            return ClipError("needs more memory than there is")
+        case Exception():
+            raise answer
+    raise TypeError(f"a job answered with {type(answer).__name__}")
 
 
 @functools.cache
@@ -154,13 +119,14 @@ def _engine(name: str, backbone: Path, precision: str) -> Engine:
 
 
 def _embed_job(job: Job, recipe: Recipe, scratch: str) -> ClipEmbeddings:
-    _check_bytes(job)
+    _begin(job)
     engine = _engine(recipe.engine, recipe.backbone, recipe.extractor.precision)
     return embed_clip(job.path, engine, recipe.extractor, recipe.sampling, job.wanted)
 
 
-def _check_bytes(job: Job) -> None:
+def _begin(job: Job) -> None:
     """A clip that changed after it was indexed must not enter the cache under its old digest."""
+    cv2.setNumThreads(1)  # the workers already share out the cores between clips
     try:
         if sha256(job.path) != job.digest:
             raise ClipError("has changed since it was indexed: run `clipcache index` again")
@@ -173,7 +139,7 @@ def _decode_job(job: Job, recipe: Recipe, scratch: str) -> ClipEmbeddings:
 
     An empty clip leaves no file. A worker that is killed leaves one that goes with `scratch`.
     """
-    _check_bytes(job)
+    _begin(job)
     with _spool_path(job, scratch).open("wb") as spool:
         written = 0
 

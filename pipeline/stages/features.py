@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from pipeline.clip_embedding import ClipEmbeddings
 from pipeline.clips import REJECTED, Clip, Rejected, write_rejected
 from pipeline.dataset import FEATURES, Row, write_feature_file
 from pipeline.embed import choose_engine
-from pipeline.errors import CacheError, ClipError, DatasetError, TooManyRejectedError, some
+from pipeline.errors import CacheError, ClipError, TooManyRejectedError, some
 from pipeline.extractor import Extractor
 from pipeline.files import replacing_folder
 from pipeline.params import Params
@@ -65,10 +65,9 @@ def extract_features(
 
     Raises
     ------
-    DatasetError
-        When no clip at all could be read.
     TooManyRejectedError
-        After everything is written, when more than ``features.max_rejected`` of the clips failed.
+        When no clip at all could be read; or, after everything is written, when more than
+        ``features.max_rejected`` of the clips failed.
     """
     settings = params.features
     engine, reason = choose_engine(settings.engine)
@@ -95,6 +94,12 @@ def extract_features(
                              f"{workers} workers.")  # fmt: skip
                 _embed(jobs, recipe, caches, failures, done, progress, copies, workers,
                        settings.clip_timeout)  # fmt: skip
+            done.rejected = [
+                Rejected(clip.clip_id, "features", failures[clip.digest])
+                for clip in clips
+                if clip.digest in failures
+            ]
+            write_rejected(done.rejected, rejected)
             try:
                 _write(folder, clips, failures, caches, recipe.sampling, params)
                 break
@@ -104,12 +109,6 @@ def extract_features(
                 progress.say(f"{error}. Looking again.")
                 for cache in caches.values():
                     cache.refresh()
-    done.rejected = [
-        Rejected(clip.clip_id, "features", failures[clip.digest])
-        for clip in clips
-        if clip.digest in failures
-    ]
-    write_rejected(done.rejected, rejected)
     _judge(done, params.features.max_rejected, rejected)
     return done
 
@@ -157,7 +156,10 @@ def _embed(
             for writer in writers.values():
                 writer.flush_if_old()
 
-        for job, result in run_jobs(jobs, recipe, workers=workers, timeout=timeout, idle=flush):
+        results = stack.enter_context(
+            closing(run_jobs(jobs, recipe, workers=workers, timeout=timeout, idle=flush))
+        )
+        for job, result in results:
             done.decoded += 1
             if isinstance(result, ClipError):
                 failures[job.digest] = str(result)
@@ -204,7 +206,9 @@ def _write(
         rows.append(Row(clip.clip_id, clip.digest, frame, time))
     if not rows:
         reasons = [f"{Path(clip.clip_id).name} {failures[clip.digest]}" for clip in clips]
-        raise DatasetError(f"None of the {len(clips)} clips could be read: {some(reasons)}.")
+        raise TooManyRejectedError(
+            f"None of the {len(clips)} clips could be read: {some(reasons)}."
+        )
     shards = params.features.shards
     with replacing_folder(folder) as temporary:
         for shard in range(shards):

@@ -1,0 +1,194 @@
+"""Worker processes of which any may crash, hang or be killed at the price of its own task.
+
+Each worker has a pipe of its own and holds one task at a time, so a death is known at once, is
+blamed on the right task, and leaves nothing locked for the others. (The pools of the standard
+library and of pebble share one queue: a worker killed between two tasks ends the whole run.)
+"""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from typing import Any, Generic, TypeVar
+
+from pipeline.errors import ClipcacheError
+
+Task = TypeVar("Task")
+
+START_SECONDS = 300.0  # for a process to start and import what it needs
+FAILED_STARTS = 5  # in a row, after which there is no point in going on
+IDLE_SECONDS = 1.0  # longest time between two calls of `idle`
+
+
+class CrashedError(Exception):
+    """A worker process ended in the middle of a task."""
+
+    def __init__(self, exit_code: int | None) -> None:
+        super().__init__(f"exit code {exit_code}")
+        self.exit_code = exit_code
+
+
+class TooSlowError(Exception):
+    """A task took longer than allowed; its worker was ended."""
+
+
+class _Ready:
+    """The first word of a worker."""
+
+
+class _Nothing:
+    """A worker is still at its task."""
+
+
+@dataclass
+class _Worker(Generic[Task]):
+    process: SpawnProcess
+    pipe: Connection
+    task: Task
+    deadline: float
+    ready: bool = False
+
+    def give(self, task: Task, seconds: float) -> None:
+        """Send it a task; whether it is still alive is found out by waiting for the answer."""
+        self.task, self.deadline = task, time.monotonic() + seconds
+        with contextlib.suppress(OSError):
+            self.pipe.send(task)
+
+    def begin(self, seconds: float) -> None:
+        """Let the time for its task run from now."""
+        self.ready, self.deadline = True, time.monotonic() + seconds
+
+    def hear(self, speaks: bool) -> Any:
+        """What there is to know: `_Ready`, its answer, or how it failed; else `_Nothing`."""
+        if not speaks:
+            return TooSlowError() if time.monotonic() > self.deadline else _Nothing()
+        try:
+            return self.pipe.recv()
+        except (EOFError, OSError):
+            self.process.join(1.0)  # it is on its way out, with an exit code of its own
+            return CrashedError(self.process.exitcode)
+
+    def kill(self) -> None:
+        """End the process, whatever it does."""
+        self.process.kill()
+        self.process.join()
+        self.pipe.close()
+
+
+def run_in_processes(
+    function: Callable[[Task], Any],
+    tasks: Iterable[Task],
+    *,
+    workers: int,
+    timeout: float,
+    idle: Callable[[], None] = lambda: None,
+) -> Generator[tuple[Task, Any], None, None]:
+    """Call ``function(task)`` in worker processes, in any order.
+
+    Parameters
+    ----------
+    function : picklable
+    tasks : picklable; taken one by one, when a worker is free
+    workers : processes, at least 1
+    timeout : seconds for one task
+    idle : called at least about every second, also while all workers are busy
+
+    Yields
+    ------
+    (task, value), or (task, exception): what the function raised, `CrashedError` or `TooSlowError`
+
+    Raises
+    ------
+    ClipcacheError
+        When worker processes cannot be started.
+    """
+    remaining = iter(tasks)
+    again: list[Task] = []  # tasks of workers that died before they began
+    crew: list[_Worker[Task]] = []
+    failed_starts = 0
+
+    def next_task() -> Task | None:
+        return again.pop() if again else next(remaining, None)
+
+    try:
+        while True:
+            while len(crew) < workers and (task := next_task()) is not None:
+                crew.append(_start(function, task))
+            if not crew:
+                return
+            left = min(worker.deadline for worker in crew) - time.monotonic()
+            patience = min(IDLE_SECONDS, max(left, 0.0))
+            heard = wait([worker.pipe for worker in crew], timeout=patience)
+            for worker in list(crew):
+                answer = worker.hear(worker.pipe in heard)
+                if isinstance(answer, _Ready):
+                    worker.begin(timeout)
+                    failed_starts = 0
+                if isinstance(answer, _Nothing | _Ready):
+                    continue
+                done = worker.task
+                lost = isinstance(answer, CrashedError | TooSlowError)
+                upcoming = None if lost else next_task()
+                if upcoming is None:
+                    crew.remove(worker)
+                    worker.kill()
+                else:
+                    worker.give(upcoming, timeout)
+                if worker.ready:
+                    yield done, answer
+                    continue
+                again.append(done)
+                failed_starts += 1
+                if failed_starts == FAILED_STARTS:
+                    raise ClipcacheError(
+                        f"The worker processes end as soon as they start ({answer}): see what "
+                        "stands above, or try with fewer of them."
+                    )
+            idle()
+    finally:
+        for worker in crew:
+            worker.kill()
+
+
+def _start(function: Callable[[Task], Any], task: Task) -> "_Worker[Task]":
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_work, args=(function, theirs), daemon=True)
+    process.start()
+    theirs.close()  # so that its death closes the pipe
+    worker = _Worker(process, ours, task, 0.0)
+    worker.give(task, START_SECONDS)
+    return worker
+
+
+def _work(function: Callable[[Task], Any], pipe: Connection) -> None:
+    """The life of a worker process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process alone answers Ctrl-C
+    threading.Thread(target=_follow_parent, daemon=True).start()
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):  # no one listens
+        pipe.send(_Ready())
+        while True:
+            pipe.send(_answer(function, pipe.recv()))
+
+
+def _answer(function: Callable[[Task], Any], task: Task) -> Any:
+    try:
+        return function(task)
+    except Exception as error:
+        error.add_note(f"In a worker process:\n{traceback.format_exc()}")
+        return error
+
+
+def _follow_parent() -> None:
+    """Never outlive the main process, however it ends."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
