@@ -1,0 +1,285 @@
+"""Cross-validation of the head over groups, on the cached features -> reports/crossval.json."""
+
+import csv
+import multiprocessing
+import os
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline.baseline import baseline_predictions, frame_means
+from pipeline.calibration import fit_temperature, softmax
+from pipeline.clips import INDEX, read_index
+from pipeline.dataset import FEATURES, FeatureSet
+from pipeline.errors import DatasetError
+from pipeline.files import replacing, write_json
+from pipeline.inference import clip_logits, forward_function, views_of
+from pipeline.metrics import confusion_counts, expected_calibration_error, macro_f1
+from pipeline.progress import Progress
+from pipeline.train_params import CrossvalParams, TrainParams
+from pipeline.training import LabelledClips, choose_views, fit, set_up_tensorflow
+
+if TYPE_CHECKING:
+    from pipeline.params import Params
+
+REPORTS = Path("reports")
+MOST_LEFT_OUT = 10  # groups up to which each of them is a fold of its own
+FOLDS = 5  # where there are more groups
+DIGITS = 4  # of numbers in crossval.json
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One training: what the process that runs it is told."""
+
+    features: Path
+    seed: int
+    train: LabelledClips
+    test: np.ndarray  # (n,) positions in the feature set
+    classes: int
+    params: TrainParams
+
+
+def crossval(
+    params: "Params",
+    *,
+    features_folder: Path = FEATURES,
+    index: Path = INDEX,
+    reports: Path = REPORTS,
+) -> dict[str, Any]:
+    """Train on all groups but some, test on those, in turn; write crossval.json and a confusion.
+
+    Every clip is tested once per seed, by a head that saw none of its group. There is no
+    validation split: each head trains for all `train.epochs`. The temperature for a fold is
+    fitted on the predictions for the other folds' clips, so no clip's own label decides its
+    confidence.
+
+    Returns
+    -------
+    What crossval.json holds: ``accuracy`` (mean over seeds of the share of all clips that is
+    right), ``std`` (over seeds; over folds where there is one seed), ``macro_f1``,
+    ``baseline_accuracy``, ``ece``, ``folds``, ``seeds``, ...
+
+    Raises
+    ------
+    DatasetError
+        When there is only one group or one class.
+    """
+    settings: CrossvalParams = getattr(params, "crossval", CrossvalParams())
+    features = FeatureSet.open(features_folder)
+    clips = [clip for clip in read_index(index) if clip.clip_id in features]
+    labels = sorted({clip.label for clip in clips})
+    actual = np.array([labels.index(clip.label) for clip in clips])
+    groups = np.array([clip.group for clip in clips])
+    positions = np.array([features.position(clip.clip_id) for clip in clips])
+    fold_of = deal_folds(actual, groups, settings.folds)
+    count = int(fold_of.max()) + 1
+    seeds = [params.train.seed + i for i in range(settings.seeds)]
+    choose_views(params.train, features.views)  # refuse an unknown view before any work
+    tasks = {
+        (s, k): Fold(
+            features_folder, seed, LabelledClips(positions[fold_of != k], actual[fold_of != k]),
+            positions[fold_of == k], len(labels), params.train,
+        )
+        for s, seed in enumerate(seeds)
+        for k in range(count)
+    }  # fmt: skip
+    logits = np.zeros((len(seeds), len(clips), len(labels)), np.float32)
+    workers = min(settings.workers or os.cpu_count() or 1, len(tasks))
+    context = multiprocessing.get_context("spawn")  # a fork of a process with TensorFlow hangs
+    with (
+        Progress("crossval", len(tasks), "trainings") as progress,
+        ProcessPoolExecutor(workers, context, initializer=_single_thread) as pool,
+    ):
+        futures = {pool.submit(_run_fold, task): key for key, task in tasks.items()}
+        baseline = _baseline(features, positions, actual, fold_of)
+        for future in as_completed(futures):
+            seed, fold = futures[future]
+            logits[seed, fold_of == fold] = future.result()
+            progress.advance()
+    probabilities = np.stack([calibrated(one, actual, fold_of) for one in logits])
+    result = summary(probabilities, actual, baseline, fold_of, groups, seeds, labels)
+    write_json(reports / "crossval.json", result)
+    _write_outcome(reports, [clip.clip_id for clip in clips], labels, actual, probabilities,
+                   fold_of, seeds)  # fmt: skip
+    _print(result, groups, fold_of)
+    return result
+
+
+def deal_folds(labels: np.ndarray, groups: np.ndarray, folds: int | None) -> np.ndarray:
+    """The fold of each clip: (C,) int64, from 0; no group is torn apart.
+
+    `folds` None: each group is a fold where there are at most `MOST_LEFT_OUT`, else `FOLDS` folds.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    names, group_of = np.unique(groups, return_inverse=True)
+    if len(names) < 2 or len(np.unique(labels)) < 2:
+        raise DatasetError(
+            "Cross-validation needs at least two groups and two labels: see dataset.group in the "
+            "settings."
+        )
+    wanted = folds or (len(names) if len(names) <= MOST_LEFT_OUT else FOLDS)
+    if wanted > len(names):
+        raise DatasetError(
+            f"crossval.folds is {wanted}, but there are only {len(names)} groups: lower it, or "
+            "set it to null."
+        )
+    if wanted == len(names):
+        return group_of.astype(np.int64)
+    splitter = StratifiedGroupKFold(wanted, shuffle=True, random_state=0)
+    fold_of = np.zeros(len(labels), np.int64)
+    for fold, (_, test) in enumerate(splitter.split(np.zeros(len(labels)), labels, groups)):
+        fold_of[test] = fold
+    return fold_of
+
+
+def calibrated(logits: np.ndarray, labels: np.ndarray, fold_of: np.ndarray) -> np.ndarray:
+    """Probabilities (C, K), each fold's temperature fitted on the other folds' predictions."""
+    probabilities = np.zeros(logits.shape)
+    for fold in np.unique(fold_of):
+        here = fold_of == fold
+        probabilities[here] = softmax(logits[here], fit_temperature(logits[~here], labels[~here]))
+    return probabilities
+
+
+def summary(
+    probabilities: np.ndarray,
+    actual: np.ndarray,
+    baseline: np.ndarray,
+    fold_of: np.ndarray,
+    groups: np.ndarray,
+    seeds: list[int],
+    labels: list[str],
+) -> dict[str, Any]:
+    """The numbers of crossval.json.
+
+    Parameters
+    ----------
+    probabilities : (seeds, C, K)
+    actual, baseline : (C,) classes, true and predicted by the baseline
+    """
+    predicted = probabilities.argmax(axis=2)
+    right = predicted == actual
+    per_seed = right.mean(axis=1)
+    per_fold = [float(right[:, fold_of == fold].mean()) for fold in np.unique(fold_of)]
+    errors = [
+        expected_calibration_error(one.max(axis=1), hit)
+        for one, hit in zip(probabilities, right, strict=True)
+    ]
+    scores = {
+        "accuracy": per_seed.mean(),
+        "std": np.std(per_seed if len(seeds) > 1 else per_fold),
+        "macro_f1": np.mean([macro_f1(actual, one) for one in predicted]),
+        "baseline_accuracy": (baseline == actual).mean(),
+        "ece": np.mean(errors),
+        "fold_std": np.std(per_fold),
+    }
+    return {
+        **{name: round(float(value), DIGITS) for name, value in scores.items()},
+        "folds": len(per_fold),
+        "seeds": seeds,
+        "clips": len(actual),
+        "groups": len(np.unique(groups)),
+        "classes": len(labels),
+        "accuracy_per_seed": [round(float(value), DIGITS) for value in per_seed],
+        "accuracy_per_fold": [round(value, DIGITS) for value in per_fold],
+    }
+
+
+@cache
+def _features(folder: Path) -> FeatureSet:
+    return FeatureSet.open(folder)
+
+
+def _single_thread() -> None:
+    """Start of a worker: as many workers as cores, so one thread each."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = "1"
+    set_up_tensorflow(threads=1)
+
+
+def _run_fold(task: Fold) -> np.ndarray:
+    """Train, and return the logits of the test clips: (n, K) float32."""
+    features = _features(task.features)
+    params = task.params.model_copy(update={"seed": task.seed})
+    views, test_views = choose_views(params, features.views)
+    none = LabelledClips(np.zeros(0, np.int64), np.zeros(0, np.int64))
+    result = fit(features, task.train, none, task.classes, features.dimension, views, params)
+    clips = views_of(features, task.test.tolist(), test_views)
+    return clip_logits(
+        forward_function(result.head.model), clips, params.windowing, task.classes
+    )  # fmt: skip
+
+
+def _baseline(
+    features: FeatureSet, positions: np.ndarray, actual: np.ndarray, fold_of: np.ndarray
+) -> np.ndarray:
+    means = frame_means(features, positions.tolist())
+    predicted = np.zeros(len(actual), np.int64)
+    for fold in np.unique(fold_of):
+        here = fold_of == fold
+        predicted[here] = baseline_predictions(means[~here], actual[~here], means[here])
+    return predicted
+
+
+def _write_outcome(
+    reports: Path,
+    clip_ids: list[str],
+    labels: list[str],
+    actual: np.ndarray,
+    probabilities: np.ndarray,
+    fold_of: np.ndarray,
+    seeds: list[int],
+) -> None:
+    """Write crossval_predictions.csv (a row per seed and clip) and crossval_confusion.csv/png."""
+    from pipeline.plots import confusion_matrix, save_png
+
+    predicted = probabilities.argmax(axis=2)
+    columns = ["seed", "fold", "clip_id", "actual", "predicted", "confidence"]
+    with (
+        replacing(reports / "crossval_predictions.csv") as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as stream,
+    ):
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(columns)
+        for s, seed in enumerate(seeds):
+            for c, clip_id in enumerate(clip_ids):
+                writer.writerow(
+                    [seed, fold_of[c], clip_id, labels[actual[c]], labels[predicted[s, c]],
+                     f"{probabilities[s, c].max():.4f}"]
+                )  # fmt: skip
+    counts = np.sum([confusion_counts(actual, one, len(labels)) for one in predicted], axis=0)
+    with (
+        replacing(reports / "crossval_confusion.csv") as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as stream,
+    ):
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["actual", *labels])
+        writer.writerows([label, *row] for label, row in zip(labels, counts.tolist(), strict=True))
+    save_png(confusion_matrix(counts, labels), reports / "crossval_confusion.png")
+
+
+def _print(result: dict[str, Any], groups: np.ndarray, fold_of: np.ndarray) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    table = Table("fold", "groups", "clips", "accuracy")
+    for fold, accuracy in enumerate(result["accuracy_per_fold"]):
+        names = sorted(set(groups[fold_of == fold]))
+        shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+        table.add_row(str(fold), shown, str(int((fold_of == fold).sum())), f"{accuracy:.1%}")
+    console.print(table)
+    many = len(result["seeds"]) > 1
+    over = f"{len(result['seeds'])} seeds" if many else "folds"
+    console.print(
+        f"accuracy {result['accuracy']:.1%} (standard deviation over {over} {result['std']:.1%}), "
+        f"macro F1 {result['macro_f1']:.3f}, calibration error {result['ece']:.3f}; "
+        f"frame-mean baseline {result['baseline_accuracy']:.1%}",
+        highlight=False,
+    )

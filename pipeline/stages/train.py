@@ -1,0 +1,190 @@
+"""Stage `train`: features and splits -> models/head/."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline.calibration import fit_temperature
+from pipeline.clips import INDEX, SPLITS, Clip, read_index, read_splits
+from pipeline.dataset import FEATURES, FeatureSet
+from pipeline.errors import DatasetError
+from pipeline.inference import clip_logits, forward_function, views_of
+from pipeline.model import MODEL, ModelCard, save_model, versions
+from pipeline.training import (
+    Epoch,
+    Fit,
+    LabelledClips,
+    choose_views,
+    fit,
+    set_up_tensorflow,
+)
+
+if TYPE_CHECKING:
+    from pipeline.params import Params
+
+CURVES = Path("reports/train")
+WORK = Path(".clipcache/train")  # states of unfinished runs; no DVC output, so DVC leaves it
+KEPT_STATES = 4  # of other unfinished runs
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training gave: the card of the model, and how it went."""
+
+    card: ModelCard
+    fit: Fit
+    train_clips: int
+    val_clips: int
+
+
+def train(
+    params: "Params",
+    *,
+    features_folder: Path = FEATURES,
+    index: Path = INDEX,
+    splits: Path = SPLITS,
+    model_folder: Path = MODEL,
+    curves: Path = CURVES,
+    work: Path = WORK,
+) -> Trained:
+    """Train the head on the train split and write the model folder.
+
+    The validation split decides which epoch is kept, and the temperature; the test split is not
+    read. A run that was killed goes on from its last epoch and ends with the weights that an
+    undisturbed run would have had.
+
+    Raises
+    ------
+    DatasetError
+        When there is nothing to train on.
+    FeaturesError
+        When `train.views` names a view that the features lack.
+    """
+    settings = params.train
+    features = FeatureSet.open(features_folder)
+    clips = [clip for clip in read_index(index) if clip.clip_id in features]
+    labels = sorted({clip.label for clip in clips})
+    side = read_splits(splits)
+    train_set, val_set = (
+        select(features, [clip for clip in clips if side.get(clip.clip_id) == name], labels)
+        for name in ("train", "val")
+    )
+    if len(np.unique(train_set.labels)) < 2:
+        raise DatasetError(
+            f"The train split of {splits} has embedded clips of "
+            f"{len(np.unique(train_set.labels))} class, but training needs two: see "
+            "reports/rejected.csv and the `split` section of the settings."
+        )
+    views, test_views = choose_views(settings, features.views)
+    set_up_tensorflow()
+    packages = versions()
+    run = {
+        "train": settings.model_dump(mode="json"),
+        "features": features.sha256,
+        "labels": labels,
+        "clips": [train_set.clips.tolist(), train_set.labels.tolist(),
+                  val_set.clips.tolist(), val_set.labels.tolist()],
+        "versions": packages,
+    }  # fmt: skip
+    state = _state_file(work, run)
+    with _Reporter(curves, settings.epochs, len(train_set), len(val_set)) as reporter:
+        result = fit(
+            features, train_set, val_set, len(labels), features.dimension, views, settings,
+            test_views=test_views, state=state, on_epoch=reporter.epoch,
+        )  # fmt: skip
+        temperature = 1.0
+        if settings.calibrate and len(val_set):
+            logits = clip_logits(
+                forward_function(result.head.model),
+                views_of(features, val_set.clips.tolist(), test_views),
+                settings.windowing,
+                len(labels),
+            )
+            temperature = fit_temperature(logits, val_set.labels)
+        reporter.end(result, temperature)
+    card = ModelCard(
+        labels=tuple(labels),
+        extractor=features.extractor,
+        sampling=features.sampling,
+        views=test_views,
+        windowing=settings.windowing,
+        temperature=temperature,
+        shape=settings.shape,
+        versions=packages,
+    )
+    save_model(result.head.model, card, model_folder)
+    state.unlink(missing_ok=True)
+    return Trained(card, result, len(train_set), len(val_set))
+
+
+def select(features: FeatureSet, clips: Sequence[Clip], labels: Sequence[str]) -> LabelledClips:
+    """Clips as positions in the feature set and numbers of their labels."""
+    number = {label: i for i, label in enumerate(labels)}
+    return LabelledClips(
+        np.array([features.position(clip.clip_id) for clip in clips], np.int64),
+        np.array([number[clip.label] for clip in clips], np.int64),
+    )
+
+
+def _state_file(work: Path, run: dict[str, Any]) -> Path:
+    """Where the state of this very run is kept; forgets old unfinished ones."""
+    key = hashlib.sha256(json.dumps(run, sort_keys=True).encode()).hexdigest()
+    state = work / f"{key[:32]}.npz"
+    others = sorted(
+        (path for path in work.glob("[!.]*.npz") if path != state),
+        key=lambda path: path.stat().st_mtime,
+    )
+    for path in others[: -KEPT_STATES or None]:
+        path.unlink(missing_ok=True)
+    return state
+
+
+class _Reporter:
+    """Tells how training goes: a line per epoch for people, the curves for DVCLive."""
+
+    def __init__(self, curves: Path, epochs: int, train_clips: int, val_clips: int) -> None:
+        from dvclive import Live
+        from rich.console import Console
+
+        self._console = Console(stderr=True)
+        self._epochs = epochs
+        self._live = Live(
+            dir=str(curves), save_dvc_exp=False, dvcyaml=None, report=None, monitor_system=False
+        )
+        self._console.print(f"training on {train_clips} clips, validating on {val_clips}")
+
+    def __enter__(self) -> "_Reporter":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *details: object) -> None:
+        if kind is None:
+            self._live.end()
+
+    def epoch(self, epoch: Epoch) -> None:
+        """Tell of one epoch."""
+        values = {"train/loss": epoch.loss, "train/accuracy": epoch.accuracy,
+                  "val/loss": epoch.val_loss, "val/accuracy": epoch.val_accuracy,
+                  "learning_rate": epoch.learning_rate}  # fmt: skip
+        shown = f"epoch {epoch.epoch:3d}/{self._epochs}  loss {epoch.loss:.4f}"
+        shown += f"  accuracy {epoch.accuracy:6.1%}"
+        if epoch.val_loss is not None and epoch.val_accuracy is not None:
+            shown += f"  val loss {epoch.val_loss:.4f}  val accuracy {epoch.val_accuracy:6.1%}"
+        self._console.print(shown, highlight=False)
+        for name, value in values.items():
+            if value is not None:
+                self._live.log_metric(name, value)
+        self._live.next_step()
+
+    def end(self, result: Fit, temperature: float) -> None:
+        """Tell what was kept."""
+        self._live.log_metric("best_epoch", result.best, plot=False)
+        self._live.log_metric("temperature", temperature, plot=False)
+        again = f" (continued after epoch {result.resumed})" if result.resumed else ""
+        self._console.print(
+            f"kept epoch {result.best}{again}, temperature {temperature:.2f}", highlight=False
+        )
