@@ -1,0 +1,124 @@
+"""Fixtures that more than one test module needs."""
+
+import contextlib
+import fcntl
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+MakeVideo = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data sets beside the checkout; tests that need it skip without it."""
+    if not SHARED.is_dir():
+        pytest.skip("the real data sets (../shared/data) are not beside this checkout")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def session_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of one test session share, also under pytest-xdist."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if own.name.startswith("popen-") else own
+
+
+@pytest.fixture(scope="session")
+def backbone_folder(session_folder: Path) -> Path:
+    """MobileNetV2 with its ImageNet weights, prepared once a session by the real stage."""
+    from pipeline.params import BackboneParams
+    from pipeline.stages.backbone import prepare_backbone
+
+    folder = session_folder / "backbone"
+    with only_one(session_folder / "backbone.lock"):
+        if not folder.exists():
+            prepare_backbone(BackboneParams(), folder)
+    return folder
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty embedding cache for this test alone, also for the processes it starts."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("CLIPCACHE_DIR", str(folder))
+    return folder
+
+
+@pytest.fixture
+def make_video(tmp_path: Path) -> MakeVideo:
+    """Encodes a short real video with a moving square: ``make_video("a/b.mp4", frames=20)``."""
+
+    def make(
+        path: str | Path = "clip.mp4",
+        *,
+        frames: int = 12,
+        size: tuple[int, int] = (64, 48),
+        fps: float = 25.0,
+        seed: int = 0,
+    ) -> Path:
+        target = tmp_path / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        codec = "MJPG" if target.suffix.lower() == ".avi" else "mp4v"
+        writer = cv2.VideoWriter(str(target), cv2.VideoWriter.fourcc(*codec), fps, size)
+        assert writer.isOpened()
+        random = np.random.default_rng(seed)
+        colour = [int(value) for value in random.integers(80, 255, 3)]
+        dark = random.integers(0, 60, 3).astype(np.uint8)
+        for i in range(frames):
+            picture = np.full((size[1], size[0], 3), dark, np.uint8)
+            left = (3 * i + 7 * seed) % (size[0] - 12)
+            cv2.rectangle(picture, (left, 10), (left + 12, 30), colour, -1)
+            writer.write(picture)
+        writer.release()
+        return target
+
+    return make
+
+
+@pytest.fixture
+def make_dataset(make_video: MakeVideo, tmp_path: Path) -> Callable[..., Path]:
+    """Encodes ``raw/<label>/<person>_<label>.avi``, every clip with bytes of its own."""
+
+    def make(
+        labels: tuple[str, ...] = ("wave", "walk"),
+        people: tuple[str, ...] = ("anna", "ben", "cleo"),
+        *,
+        folder: str = "raw",
+        frames: int = 12,
+    ) -> Path:
+        for seed, (label, person) in enumerate((lb, pe) for lb in labels for pe in people):
+            make_video(f"{folder}/{label}/{person}_{label}.avi", frames=frames + seed, seed=seed)
+        return tmp_path / folder
+
+    return make
+
+
+@pytest.fixture
+def few_real_clips(shared_data: Path, tmp_path: Path) -> Path:
+    """``raw/<label>/<clip>`` with the shortest real clips of three Weizmann classes."""
+    raw = tmp_path / "raw"
+    for label in ("bend", "jump", "pjump"):
+        clips = sorted((shared_data / "weizmann" / label).iterdir(), key=_size)[:4]
+        (raw / label).mkdir(parents=True)
+        for clip in clips:
+            shutil.copy(clip, raw / label / clip.name)
+    return raw
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size
+
+
+@contextlib.contextmanager
+def only_one(path: Path) -> Iterator[None]:
+    """Only one process at a time is inside."""
+    with path.open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,90 @@
+"""A small data set of embeddings on disk, made by the project's own writers.
+
+Four classes: `cold` and `warm` differ in their mean embedding; `rise` and `fall` are each other's
+time reversal, so that only a head that knows order tells them apart.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.clips import Clip, write_index, write_splits
+from pipeline.dataset import FeatureSet, Row, write_feature_file
+from pipeline.extractor import DIMENSION
+
+LABELS = ("cold", "fall", "rise", "warm")
+VIEWS = ("identity", "hflip")
+EXTRACTOR = '{"backbone": "0123", "resize": "stretch"}'
+SAMPLING = {"fps": 8.0, "max_frames": 512}
+
+
+@dataclass(frozen=True)
+class SmallProject:
+    """A folder with features/ and data/, as the stages leave them."""
+
+    folder: Path
+
+    @property
+    def features_folder(self) -> Path:
+        return self.folder / "features"
+
+    @property
+    def index(self) -> Path:
+        return self.folder / "data" / "index.csv"
+
+    @property
+    def splits(self) -> Path:
+        return self.folder / "data" / "splits.csv"
+
+    def features(self) -> FeatureSet:
+        return FeatureSet.open(self.features_folder)
+
+
+def write_small_project(
+    folder: Path, actors: int = 4, takes: int = 2, lengths: tuple[int, int] = (10, 26)
+) -> SmallProject:
+    """Write features and index of `actors` x `takes` clips of every class; actor = group."""
+    rng = np.random.default_rng(7)
+    base, heat, left, right = rng.uniform(0, 2, (4, DIMENSION))
+    clips, embeddings = [], {}
+    for label in LABELS:
+        for actor in range(actors):
+            for take in range(takes):
+                clip_id = f"{label}/actor{actor}_take{take}.mp4"
+                time = np.linspace(0, 1, int(rng.integers(*lengths)))[:, None]
+                if label == "fall":
+                    time = time[::-1]
+                body = base + 0.3 * np.random.default_rng(actor).uniform(0, 1, DIMENSION)
+                if label in ("rise", "fall"):
+                    values = body + (1 - time) * left + time * right
+                else:
+                    values = body + (heat if label == "warm" else 0) + 0 * time
+                noise = rng.normal(0, 0.1, (2, *values.shape))
+                for view, offset in zip(VIEWS, noise, strict=True):
+                    embeddings[clip_id, view] = np.maximum(values + offset, 0)
+                clips.append(Clip(clip_id, label, f"actor{actor}", f"{len(clips):064d}", 1))
+    clips.sort(key=lambda clip: clip.clip_id)
+    rows = [
+        Row(
+            clip.clip_id,
+            clip.digest,
+            np.arange(len(embeddings[clip.clip_id, "identity"]), dtype=np.int32),
+            np.arange(len(embeddings[clip.clip_id, "identity"]), dtype=np.float32) / 8,
+        )
+        for clip in clips
+    ]
+    project = SmallProject(folder)
+    write_feature_file(
+        project.features_folder / "features.h5",
+        rows,
+        VIEWS,
+        lambda row, view: embeddings[row.clip_id, view],
+        extractor=EXTRACTOR,
+        sampling=SAMPLING,
+    )
+    write_index(clips, project.index)
+    side = {f"actor{i}": "train" for i in range(actors)}
+    side |= {f"actor{actors - 1}": "test", f"actor{actors - 2}": "val"}
+    write_splits({clip.clip_id: side[clip.group] for clip in clips}, project.splits)
+    return project

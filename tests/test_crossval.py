@@ -1,0 +1,91 @@
+import csv
+import json
+from collections import Counter
+
+import numpy as np
+import pytest
+from small_features import LABELS, SmallProject, write_small_project
+
+from pipeline.errors import DatasetError
+from pipeline.params import Params
+from pipeline.stages.crossval import calibrated, crossval, deal_folds
+from pipeline.train_params import CrossvalParams, TrainParams
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> SmallProject:
+    return write_small_project(tmp_path_factory.mktemp("project"), actors=3, takes=2)
+
+
+@pytest.fixture(scope="module")
+def outcome(project, tmp_path_factory):
+    reports = tmp_path_factory.mktemp("reports")
+    params = Params(
+        train=TrainParams(units=16, projection=16, steps=8, batch_size=8, learning_rate=5e-3, seed=5),
+        crossval=CrossvalParams(seeds=2, workers=2),
+    )
+    result = crossval(
+        params, features_folder=project.features_folder, index=project.index, reports=reports
+    )
+    return result, reports
+
+
+def test_every_clip_is_tested_once_per_seed(outcome, project) -> None:
+    _, reports = outcome
+    with (reports / "crossval_predictions.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    times = Counter((row["seed"], row["clip_id"]) for row in rows)
+    assert set(times.values()) == {1}
+    assert {seed for seed, _ in times} == {"5", "6"}
+    assert len(times) == 2 * len(project.features())
+    actors: dict[str, set[str]] = {}
+    for row in rows:
+        actors.setdefault(row["fold"], set()).add(row["clip_id"].split("/")[1].split("_")[0])
+    assert [len(names) for names in actors.values()] == [1, 1, 1]
+
+
+def test_the_numbers_are_those_of_the_predictions(outcome) -> None:
+    result, reports = outcome
+    assert json.loads((reports / "crossval.json").read_text()) == result
+    with (reports / "crossval_predictions.csv").open(newline="") as stream:
+        right = [row["actual"] == row["predicted"] for row in csv.DictReader(stream)]
+    assert result["accuracy"] == pytest.approx(np.mean(right), abs=1e-4)
+    assert (result["folds"], result["seeds"], result["groups"]) == (3, [5, 6], 3)
+    assert result["accuracy"] > result["baseline_accuracy"]
+    assert 0 <= result["ece"] < 0.3
+    with (reports / "crossval_confusion.csv").open(newline="") as stream:
+        header, *rows = csv.reader(stream)
+    assert header == ["actual", *LABELS]
+    counts = np.array([[int(value) for value in row[1:]] for row in rows])
+    assert counts.sum() == len(right)
+    assert np.trace(counts) == sum(right)
+    assert (reports / "crossval_confusion.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_few_groups_are_left_out_one_by_one_and_many_share_folds() -> None:
+    labels = np.tile([0, 1], 30)
+    nine, thirty = np.repeat(np.arange(10), 6).astype(str), np.repeat(np.arange(30), 2).astype(str)
+    assert deal_folds(labels, nine, None).max() == 9
+    dealt = deal_folds(labels, thirty, None)
+    assert dealt.max() == 4
+    for group in np.unique(thirty):
+        assert len(np.unique(dealt[thirty == group])) == 1
+    assert deal_folds(labels, thirty, 3).max() == 2
+
+
+def test_folds_that_cannot_be_dealt_are_refused() -> None:
+    labels, groups = np.array([0, 1, 0, 1]), np.array(["a", "a", "b", "b"])
+    with pytest.raises(DatasetError, match="only 2 groups"):
+        deal_folds(labels, groups, 5)
+    with pytest.raises(DatasetError, match="two groups"):
+        deal_folds(labels, np.array(["a"] * 4), None)
+
+
+def test_the_temperature_of_a_fold_ignores_its_own_labels() -> None:
+    rng = np.random.default_rng(0)
+    logits, labels = rng.normal(0, 3, (40, 4)), rng.integers(0, 4, 40)
+    fold_of = np.repeat([0, 1], 20)
+    changed = np.where(fold_of == 0, (labels + 1) % 4, labels)
+    np.testing.assert_array_equal(
+        calibrated(logits, labels, fold_of)[:20], calibrated(logits, changed, fold_of)[:20]
+    )

@@ -1,0 +1,125 @@
+"""Files and folders are whole or not there."""
+
+import errno
+import fcntl
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import DiskError
+from pipeline.files import replacing, replacing_folder, sha256, write_json, write_text
+
+
+def everything_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_appears_only_when_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "new folder" / "a.txt"
+    with replacing(path) as temporary:
+        temporary.write_text("whole")
+        assert not path.exists()
+    assert path.read_text() == "whole"
+    assert everything_in(path.parent) == ["a.txt"]
+
+
+def test_a_failure_keeps_the_old_file_and_leaves_no_litter(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+    with pytest.raises(ZeroDivisionError), replacing(path) as temporary:
+        temporary.write_text("half")
+        raise ZeroDivisionError
+    assert path.read_text() == "old"
+    assert everything_in(tmp_path) == ["a.txt"]
+
+
+def test_a_folder_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    for name in ("first", "second"):
+        with replacing_folder(folder) as temporary:
+            write_text(temporary / name, name)
+    assert everything_in(folder) == ["second"]
+    assert everything_in(tmp_path) == ["out"]
+
+
+def test_a_failure_keeps_the_old_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    with replacing_folder(folder) as temporary:
+        write_text(temporary / "old", "")
+    with pytest.raises(ZeroDivisionError), replacing_folder(folder) as temporary:
+        write_text(temporary / "new", "")
+        raise ZeroDivisionError
+    assert everything_in(folder) == ["old"]
+    assert everything_in(tmp_path) == ["out"]
+
+
+def test_what_killed_runs_left_is_removed_but_not_what_others_write_or_own(tmp_path: Path) -> None:
+    names = [".out.0123456789ab", ".out.0123456789ac.old", ".out.0123456789ad", ".out.mine"]
+    for name in names:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").touch()
+    descriptor = os.open(tmp_path / names[2], os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)  # as a run that is alive holds it
+    with replacing_folder(tmp_path / "out"):
+        pass
+    os.close(descriptor)
+    assert everything_in(tmp_path) == [".out.0123456789ad", ".out.mine", "out"]
+
+
+def test_many_that_replace_one_folder_at_once_each_leave_it_whole(tmp_path: Path) -> None:
+    folder, failures = tmp_path / "out", []
+
+    def write(name: str) -> None:
+        try:
+            for _ in range(20):
+                with replacing_folder(folder) as temporary:
+                    (temporary / "a").write_text(name)
+                    (temporary / "b").write_text(name)
+        except OSError as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=write, args=(str(i),)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    assert (folder / "a").read_text() == (folder / "b").read_text()
+    assert everything_in(tmp_path) == ["out"]
+
+
+def test_a_full_disk_is_put_into_words(tmp_path: Path) -> None:
+    full = OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(DiskError, match=r"a.txt cannot be written \(No space left.*make room"):
+        with replacing(tmp_path / "a.txt"):
+            raise full
+    with pytest.raises(DiskError, match=r"out cannot be written"):
+        with replacing_folder(tmp_path / "out"):
+            raise full
+    assert everything_in(tmp_path) == []
+
+
+def test_other_errors_are_not_blamed_on_the_disk(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), replacing(tmp_path / "a.txt"):
+        raise FileNotFoundError(errno.ENOENT, "gone")
+
+
+def test_names_of_the_greatest_length_can_be_replaced(tmp_path: Path) -> None:
+    name = "ü" * 125 + ".txt"
+    write_text(tmp_path / name, "x")
+    with replacing_folder(tmp_path / ("ü" * 127)):
+        pass
+    assert (tmp_path / name).read_text() == "x"
+
+
+def test_json_is_readable_and_keeps_unicode(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"label": "Kopfstoß"})
+    assert (tmp_path / "a.json").read_text("utf-8") == '{\n  "label": "Kopfstoß"\n}\n'
+
+
+def test_the_digest_of_a_file_is_its_sha256(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"abc")
+    assert sha256(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

@@ -1,0 +1,139 @@
+"""From folders to clips, with names as people have them."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import DatasetError
+from pipeline.layouts import Found, find_clips
+from pipeline.params import DatasetParams
+
+
+def lay(raw: Path, *names: str) -> None:
+    for name in names:
+        path = raw / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(name.encode())
+
+
+def find(raw: Path, group: str = "none") -> list[Found]:
+    return find_clips(DatasetParams(raw=str(raw), group=group))
+
+
+def ids(raw: Path) -> list[str]:
+    return [clip.clip_id for clip in find(raw)]
+
+
+def test_names_as_people_have_them(tmp_path: Path) -> None:
+    names = [
+        "Golf Swing/my clip (1).MP4",
+        "Golf Swing/my clip (1).avi",
+        "Köpfen/日本.webm",
+        "v1.2/deeper/still.deeper/a.b.c.MoV",
+        "v1.2/my clip (1).mp4",
+    ]
+    lay(tmp_path, *names)
+    assert ids(tmp_path) == sorted(names)
+    labels = {clip.clip_id: clip.label for clip in find(tmp_path)}
+    assert labels["v1.2/deeper/still.deeper/a.b.c.MoV"] == "v1.2"
+
+
+def test_hidden_system_and_other_files_are_passed_over(tmp_path: Path) -> None:
+    lay(tmp_path, "a/1.mp4", "b/2.mp4", "a/.hidden.mp4", ".git/x.mp4", "__MACOSX/a/._1.mp4",
+        "a/Thumbs.db", "b/.DS_Store", "readme.txt", "a/1.srt", "a/no_extension")  # fmt: skip
+    assert ids(tmp_path) == ["a/1.mp4", "b/2.mp4"]
+
+
+def test_a_folder_named_like_a_video_is_a_folder(tmp_path: Path) -> None:
+    lay(tmp_path, "a/x.mp4/1.mp4", "b/2.mp4")
+    assert ids(tmp_path) == ["a/x.mp4/1.mp4", "b/2.mp4"]
+
+
+def test_links_inside_are_followed_and_links_to_the_outside_are_not(tmp_path: Path) -> None:
+    raw, outside = tmp_path / "raw", tmp_path / "outside"
+    lay(raw, "a/1.mp4", "b/2.mp4")
+    lay(outside, "3.mp4")
+    (raw / "b/inside.mp4").symlink_to("../a/1.mp4")
+    (raw / "c").symlink_to("a")
+    (raw / "b/outside.mp4").symlink_to(outside / "3.mp4")
+    (raw / "d").symlink_to(outside)
+    (raw / "b/broken.mp4").symlink_to("nowhere")
+    assert ids(raw) == ["a/1.mp4", "b/2.mp4", "b/inside.mp4", "c/1.mp4"]
+
+
+def test_links_that_loop_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = tmp_path / "raw"
+    lay(raw, "a/1.mp4", "b/2.mp4")
+    (raw / "a/up").symlink_to("..")
+    (raw / "a/self").symlink_to(".")
+    (raw / "a/other").symlink_to("../b")
+    (raw / "b/other").symlink_to("../a")
+    expected = ["a/1.mp4", "a/other/2.mp4", "b/2.mp4", "b/other/1.mp4"]
+    assert ids(raw) == expected
+    monkeypatch.chdir(tmp_path)
+    assert ids(Path("raw")) == expected
+
+
+def test_the_raw_folder_itself_may_be_a_link(tmp_path: Path) -> None:
+    lay(tmp_path / "disk", "a/1.mp4", "b/2.mp4")
+    (tmp_path / "raw").symlink_to("disk")
+    assert ids(tmp_path / "raw") == ["a/1.mp4", "b/2.mp4"]
+
+
+GROUPS = {
+    "ucf": ("Golf/v_Golf_g07_c02.avi", "Golf/g07"),
+    "hmdb": ("golf/Lets_Play_Golf_golf_f_nm_np1_ri_med_3.avi", "Lets_Play_Golf"),
+    "person_first": ("walk/daria_walk.avi", "daria"),
+    r"session(\d+)/": ("walk/session12/a.avi", "12"),
+    "none": ("walk/a.avi", "walk/a.avi"),
+}
+
+
+@pytest.mark.parametrize("rule", GROUPS)
+def test_the_group_comes_from_the_path(tmp_path: Path, rule: str) -> None:
+    name, group = GROUPS[rule]
+    lay(tmp_path, name, name.replace(name.split("/", maxsplit=1)[0], "other", 1))
+    found = {clip.clip_id: clip.group for clip in find(tmp_path, rule)}
+    assert found[name] == group
+
+
+def test_source_video_1_of_two_ucf_classes_is_two_groups(tmp_path: Path) -> None:
+    lay(tmp_path, "A/v_A_g01_c01.avi", "B/v_B_g01_c01.avi", "A/v_A_g01_c02.avi")
+    assert [clip.group for clip in find(tmp_path, "ucf")] == ["A/g01", "A/g01", "B/g01"]
+
+
+def refusal(raw: Path, group: str = "none") -> str:
+    with pytest.raises(DatasetError) as raised:
+        find(raw, group)
+    assert "\n" not in str(raised.value)
+    return str(raised.value)
+
+
+def test_every_folder_that_cannot_be_used_is_refused_with_a_way_out(tmp_path: Path) -> None:
+    assert "is not a folder" in refusal(tmp_path / "nowhere")
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    assert "holds no video" in refusal(raw)
+    lay(raw, "notes.txt", "a/picture.jpg")
+    assert "holds no video" in refusal(raw)
+    lay(raw, "a/1.mp4")
+    assert "one class only, a" in refusal(raw)
+    lay(raw, "b/2.mp4", "loose.mp4")
+    assert "loose.mp4 lie directly in" in refusal(raw)
+
+
+def test_a_group_that_cannot_be_told_names_the_clips_and_the_setting(tmp_path: Path) -> None:
+    lay(tmp_path, *(f"a/{i}.mp4" for i in range(5)), "b/anna_b.mp4")
+    message = refusal(tmp_path, "person_first")
+    assert "a/0.mp4, a/1.mp4, a/2.mp4 and 2 more" in message
+    assert "dataset.group" in message
+
+
+def test_a_name_that_is_no_text_is_named(tmp_path: Path) -> None:
+    lay(tmp_path, "a/1.mp4", "b/2.mp4")
+    try:
+        (tmp_path / "b" / os.fsdecode(b"\xff\xfe.mp4")).touch()
+    except OSError:
+        pytest.skip("this file system takes only names in UTF-8")
+    assert "not valid UTF-8" in refusal(tmp_path)

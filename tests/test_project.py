@@ -1,0 +1,58 @@
+"""The project as a whole: the settings files, dvc.yaml and the locks fit each other."""
+
+import re
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from pipeline.params import Params, load_params
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+
+
+def tracked_params() -> list[str]:
+    """The dotted names of all settings that dvc.yaml tracks."""
+    stages = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
+    return sorted({name for stage in stages.values() for name in stage["params"]})
+
+
+@pytest.mark.parametrize("path", [ROOT / "params.yaml", *CONFIGS], ids=lambda path: path.name)
+def test_every_settings_file_is_valid_and_has_what_dvc_tracks(path: Path) -> None:
+    load_params(path)
+    content = YAML(typ="safe").load(path)
+    for name in tracked_params():
+        node = content
+        for part in name.split("."):
+            assert part in node, f"{path.name} lacks {name}, so DVC would refuse it"
+            node = node[part]
+
+
+def test_params_yaml_says_what_the_defaults_are() -> None:
+    assert load_params(ROOT / "params.yaml") == Params()
+
+
+def test_every_setting_has_a_sentence_of_help() -> None:
+    for name, section in Params.model_fields.items():
+        for key, field in section.annotation.model_fields.items():
+            assert field.description, f"{name}.{key} has no description"
+
+
+@pytest.mark.parametrize("name", ["base.txt", "dev.txt"])
+def test_locks_hold_versions_and_hashes_only(name: str) -> None:
+    text = (ROOT / "requirements" / name).read_text()
+    assert "://" not in text
+    assert not re.search(r"--(index-url|extra-index-url|find-links|trusted-host)", text)
+    pinned = re.findall(r"^([a-zA-Z0-9._-]+)==\S+ \\\n    --hash=sha256:", text, re.MULTILINE)
+    requirements = re.findall(r"^[a-zA-Z0-9]\S*", text, re.MULTILINE)
+    assert len(pinned) == len(requirements) > 50
+
+
+def test_both_locks_agree() -> None:
+    def versions(name: str) -> dict[str, str]:
+        text = (ROOT / "requirements" / name).read_text()
+        return dict(re.findall(r"^([a-zA-Z0-9._-]+)==(\S+)", text, re.MULTILINE))
+
+    base, dev = versions("base.txt"), versions("dev.txt")
+    assert base.items() <= dev.items()

@@ -1,0 +1,194 @@
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_features import EXTRACTOR, LABELS, SmallProject, write_small_project
+
+from pipeline.calibration import cross_entropy, fit_temperature, softmax
+from pipeline.errors import DatasetError, FeaturesError
+from pipeline.model import load_model, predict_probabilities, read_card
+from pipeline.params import Params
+from pipeline.stages.train import train
+from pipeline.train_params import DenseParams, TrainParams
+from pipeline.training import LabelledClips, fit
+
+QUICK = {"units": 16, "projection": 16, "steps": 8, "batch_size": 8}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> SmallProject:
+    return write_small_project(tmp_path_factory.mktemp("project"), actors=5, takes=2)
+
+
+def sets(project: SmallProject) -> tuple[LabelledClips, LabelledClips]:
+    """Clips of all actors but two, and of one of those."""
+    names = [str(clip) for clip in project.features().clip_ids]
+    labels = np.array([LABELS.index(name.split("/")[0]) for name in names])
+
+    def of(*actors: int) -> LabelledClips:
+        chosen = [i for i, name in enumerate(names) if int(name.split("actor")[1][0]) in actors]
+        return LabelledClips(np.array(chosen), labels[chosen])
+
+    return of(0, 1, 2), of(3)
+
+
+def run(project: SmallProject, folder: Path, **changes):
+    params = Params(train=TrainParams(**{**QUICK, "epochs": 4, **changes}))
+    return train(
+        params, features_folder=project.features_folder, index=project.index,
+        splits=project.splits, model_folder=folder / "head", curves=folder / "curves",
+        work=folder / "work",
+    )  # fmt: skip
+
+
+def network_bytes(folder: Path) -> bytes:
+    return (folder / "head" / "head.keras").read_bytes()
+
+
+def test_the_default_head_learns_order_on_unseen_actors(project, tmp_path) -> None:
+    trained = run(project, tmp_path, epochs=30)
+    assert trained.card.labels == LABELS
+    assert trained.card.extractor == json.loads(EXTRACTOR)
+    model, features = load_model(tmp_path / "head"), project.features()
+    names = [str(clip) for clip in features.clip_ids if "actor4" in clip]
+    views = [
+        {view: features.embeddings(features.position(name), view) for view in features.views}
+        for name in names
+    ]
+    predicted = predict_probabilities(model, views).argmax(axis=1)
+    actual = [LABELS.index(name.split("/")[0]) for name in names]
+    assert (predicted == actual).all()
+
+
+def test_two_trainings_give_the_same_bytes_and_another_seed_does_not(project, tmp_path) -> None:
+    for name, seed in (("one", 0), ("two", 0), ("three", 1)):
+        run(project, tmp_path / name, seed=seed)
+    assert network_bytes(tmp_path / "one") == network_bytes(tmp_path / "two")
+    assert network_bytes(tmp_path / "one") != network_bytes(tmp_path / "three")
+    first, second = (tmp_path / name / "head" / "model.json" for name in ("one", "two"))
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_the_curves_are_logged(project, tmp_path) -> None:
+    run(project, tmp_path)
+    for name in ("train/loss", "train/accuracy", "val/loss", "val/accuracy", "learning_rate"):
+        path = tmp_path / "curves" / "plots" / "metrics" / f"{name}.tsv"
+        with path.open(newline="") as stream:
+            assert len(list(csv.DictReader(stream, delimiter="\t"))) == 4
+
+
+def test_a_killed_training_goes_on_and_ends_with_the_same_weights(project, tmp_path) -> None:
+    """The process is killed for real, in the middle of the run."""
+    run(project, tmp_path / "whole", epochs=8)
+    script = (
+        "import os, signal\n"
+        "from pathlib import Path\n"
+        "import pipeline.stages.train as stage\n"
+        "from test_training import SmallProject, run\n"
+        "write = stage._Reporter.epoch\n"
+        "def epoch(self, epoch):\n"
+        "    write(self, epoch)\n"
+        "    if epoch.epoch == 5: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "stage._Reporter.epoch = epoch\n"
+        f"run(SmallProject(Path({str(project.folder)!r})), Path({str(tmp_path / 'torn')!r}), "
+        "epochs=8)\n"
+    )
+    here = Path(__file__).parent
+    environment = {**os.environ, "PYTHONPATH": f"{here}{os.pathsep}{here.parent}"}
+    killed = subprocess.run([sys.executable, "-c", script], env=environment, check=False,
+                            capture_output=True)  # fmt: skip
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    assert not (tmp_path / "torn" / "head").exists()
+    trained = run(project, tmp_path / "torn", epochs=8)
+    assert trained.fit.resumed == 4
+    assert network_bytes(tmp_path / "torn") == network_bytes(tmp_path / "whole")
+    assert not list((tmp_path / "torn" / "work").glob("*.npz"))
+    curves = [
+        (tmp_path / name / "curves" / "plots" / "metrics" / "val" / "loss.tsv").read_text()
+        for name in ("torn", "whole")
+    ]
+    steps = [[row.split("\t")[-1] for row in text.splitlines()] for text in curves]
+    assert steps[0] == steps[1]
+
+
+def test_a_damaged_state_is_not_trusted(project, tmp_path) -> None:
+    train_set, val_set = sets(project)
+    state = tmp_path / "state.npz"
+    state.write_bytes(b"PK half a file")
+    settings = TrainParams(**QUICK, epochs=2)
+    result = fit(project.features(), train_set, val_set, 4, 1280, ("identity",), settings,
+                 state=state)  # fmt: skip
+    assert result.resumed == 0
+    assert len(result.history) == 2
+
+
+def test_early_stopping_keeps_the_best_epoch_of_the_validation_clips(project) -> None:
+    train_set, val_set = sets(project)
+    wrong = LabelledClips(val_set.clips, (val_set.labels + 1) % 4)  # validation gets ever worse
+    settings = TrainParams(**QUICK, epochs=30, patience=3)
+    result = fit(project.features(), train_set, wrong, 4, 1280, ("identity",), settings)
+    losses = [epoch.val_loss for epoch in result.history]
+    assert result.best == int(np.argmin(losses)) + 1
+    assert len(result.history) == result.best + 3 < 30
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"imbalance": "balanced", "loss": "focal"},
+        {"imbalance": "none", "label_smoothing": 0.1, "mixup": 0.3, "schedule": "constant"},
+        {"head": "lstm128_deep", "noise": 0.1, "frame_dropout": 0.1, "averaging": 0},
+        {"recurrent": "gru", "pooling": "attention", "differences": (1, 3), "views": ("hflip",)},
+        {"dense": (DenseParams(units=8, batch_norm=True),), "shortcut": (), "calibrate": False},
+    ],
+)
+def test_the_settings_train(project, tmp_path, changes) -> None:
+    trained = run(project, tmp_path, **{"epochs": 3, **changes})
+    assert np.isfinite([epoch.loss for epoch in trained.fit.history]).all()
+    assert trained.fit.history[-1].loss < trained.fit.history[0].loss * 1.2
+
+
+def test_units_change_the_preset_and_nothing_else() -> None:
+    plain, wider = TrainParams().shape, TrainParams(units=64).shape
+    assert wider.units == 64
+    assert {k: v for k, v in vars(wider).items() if k != "units"} == {
+        k: v for k, v in vars(plain).items() if k != "units"
+    }
+
+
+def test_a_view_that_is_not_cached_is_refused(project, tmp_path) -> None:
+    with pytest.raises(FeaturesError, match=r"zoom.* identity, hflip"):
+        run(project, tmp_path, views=("zoom",))
+
+
+def test_one_class_to_train_on_is_refused(project, tmp_path) -> None:
+    lonely = tmp_path / "splits.csv"
+    rows = [f"{clip},{'train' if clip.startswith('cold') else 'test'}"
+            for clip in project.features().clip_ids]  # fmt: skip
+    lonely.write_text("\n".join(["clip_id,split", *rows]) + "\n")
+    with pytest.raises(DatasetError, match="needs two"):
+        train(Params(), features_folder=project.features_folder, index=project.index,
+              splits=lonely, model_folder=tmp_path / "head")  # fmt: skip
+
+
+def test_the_temperature_makes_confidence_honest() -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 5, 4000)
+    honest = np.log(softmax(rng.normal(0, 1, (4000, 5)) + 2 * np.eye(5)[labels]))
+    sampled = np.array([rng.choice(5, p=softmax(row)) for row in honest])
+    assert fit_temperature(honest * 4, sampled) == pytest.approx(4, rel=0.15)
+    assert fit_temperature(honest[:0], labels[:0]) == 1.0
+    few = fit_temperature(10 * np.eye(5)[:3], np.arange(3))
+    assert 0.2 < few < 1.5  # three clips, all right, are no reason to be certain
+    assert cross_entropy(honest, sampled) < cross_entropy(honest * 4, sampled)
+
+
+def test_the_card_tells_what_was_calibrated(project, tmp_path) -> None:
+    run(project, tmp_path, calibrate=False)
+    assert read_card(tmp_path / "head").temperature == 1.0
