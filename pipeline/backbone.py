@@ -111,6 +111,12 @@ def build_keras_model(tensors: Tensors, input_size: int) -> "keras.Model":
         missing = [name for name in names if name not in tensors]
         if missing:
             raise WeightsError(f"the weights lack {missing[0]}: they are not MobileNetV2's.")
+        for name, weight in zip(names, layer.weights, strict=True):
+            if tensors[name].shape != tuple(weight.shape):
+                raise WeightsError(
+                    f"the weights hold {name} with the shape {tensors[name].shape}, but "
+                    f"MobileNetV2(alpha=1.0) needs {tuple(weight.shape)}: they are of another size."
+                )
         if names:
             layer.set_weights([tensors[name] for name in names])
     network.trainable = False

@@ -46,9 +46,10 @@ def main() -> None:
             raise
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("Interrupted; what was embedded so far is in the cache.", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == 130:  # what Typer makes of Ctrl-C
+            print("Interrupted; what was embedded so far is in the cache.", file=sys.stderr)
+        raise
 
 
 @app.callback(invoke_without_command=True)

@@ -54,8 +54,11 @@ def read_index(path: Path = INDEX) -> list[Clip]:
         When the file is missing or not an index.
     """
     rows = _read(path, [field.name for field in fields(Clip)], "clipcache index")
-    return [Clip(r["clip_id"], r["label"], r["group"], r["digest"], int(r["bytes"]), r["kind"])
-            for r in rows]  # fmt: skip
+    try:
+        return [Clip(r["clip_id"], r["label"], r["group"], r["digest"], int(r["bytes"]), r["kind"])
+                for r in rows]  # fmt: skip
+    except ValueError as error:
+        raise DatasetError(f"{path} is damaged ({error}): run `clipcache index` again.") from None
 
 
 def write_index(clips: Iterable[Clip], path: Path = INDEX) -> None:
@@ -94,12 +97,18 @@ def _read(path: Path, columns: list[str], command: str) -> list[dict[str, str]]:
         raise DatasetError(f"{path} is not there: run `{command}` first (or `dvc repro`).")
     with path.open(newline="", encoding="utf-8") as stream:
         reader = csv.DictReader(stream)
-        if not set(columns) <= set(reader.fieldnames or []):
-            raise DatasetError(
-                f"{path} has the columns {reader.fieldnames}, but needs {columns}: "
-                f"run `{command}` again."
-            )
-        return list(reader)
+        try:
+            if not set(columns) <= set(reader.fieldnames or []):
+                raise DatasetError(
+                    f"{path} has the columns {reader.fieldnames}, but needs {columns}: "
+                    f"run `{command}` again."
+                )
+            rows = list(reader)
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise DatasetError(f"{path} is damaged ({error}): run `{command}` again.") from None
+    if any(None in row.values() for row in rows):
+        raise DatasetError(f"{path} is damaged (a row is too short): run `{command}` again.")
+    return rows
 
 
 def _write(path: Path, columns: list[str], rows: Iterable[Iterable[object]]) -> None:

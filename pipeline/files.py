@@ -18,8 +18,11 @@ from pipeline.errors import DiskError
 HASH_BLOCK = 1 << 20  # bytes read at a time while hashing
 NAME_LENGTH = 40  # characters of the final name in the temporary one; file systems allow 255 bytes
 NOT_WRITABLE = frozenset(
-    {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
-)
+    {
+        errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM,
+        errno.ENOTDIR, errno.EEXIST,
+    }
+)  # fmt: skip
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """From a folder of videos to clips with a label and a group."""
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +62,8 @@ def find_clips(params: DatasetParams) -> list[Found]:
     foreign = [repr(clip_id) for clip_id in clip_ids if not _is_text(clip_id)]
     if foreign:
         raise DatasetError(
-            f"{some(foreign)} below {params.raw} has a name that is not valid UTF-8: rename it."
+            f"{some(foreign)} below {params.raw} has a name that is not valid UTF-8, or holds "
+            "control characters such as line ends: rename it."
         )
     labels = [clip_id.split("/", 1)[0] for clip_id in clip_ids]
     if len(set(labels)) < 2:
@@ -100,12 +102,8 @@ def _videos(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
 
 
 def _is_text(name: str) -> bool:
-    """False for a file name that is no text: Python keeps its bytes as lone surrogates."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    """False for a name that is no text (Python keeps its bytes as lone surrogates) of one line."""
+    return not any(unicodedata.category(character) in ("Cc", "Cs") for character in name)
 
 
 def _groups(clip_ids: list[str], labels: list[str], rule: str) -> list[str]:

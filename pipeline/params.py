@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic.fields import FieldInfo
 
 from pipeline.errors import ParamsError
-from pipeline.train_params import TrainParams
+from pipeline.train_params import CrossvalParams, TrainParams
 from pipeline.video import RESIZE_RULES, Sampling
 
 PARAMS = Path("params.yaml")
@@ -25,7 +25,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 class Section(BaseModel):
     """A part of params.yaml: unknown keys are errors, values never change after reading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class DatasetParams(Section):
@@ -166,6 +166,7 @@ class Params(Section):
     features: FeaturesParams = FeaturesParams()
     train: TrainParams = TrainParams()
     evaluate: EvaluateParams = EvaluateParams()
+    crossval: CrossvalParams = CrossvalParams()
 
 
 def load_params(path: Path = PARAMS) -> Params:

@@ -1,14 +1,14 @@
 """The fit loop: one head, one set of clips, every source of chance seeded.
 
-AdamW (Loshchilov and Hutter, 2019, https://arxiv.org/abs/1711.05101) with warm-up and cosine
-decay; a moving average of the weights is what is validated and kept (Polyak and Juditsky, 1992).
+A moving average of the weights is what is validated and kept (Polyak and Juditsky, 1992,
+https://doi.org/10.1137/0330046).
 """
 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from pipeline.calibration import cross_entropy
 from pipeline.errors import FeaturesError
 from pipeline.heads import Head, build_head, measure_statistics
 from pipeline.inference import clip_logits, forward_function, views_of
+from pipeline.optimisation import losses_of, make_optimizer
 from pipeline.sequences import (
     Embeddings,
     Windowing,
@@ -26,9 +27,6 @@ from pipeline.sequences import (
 )
 from pipeline.train_params import TrainParams
 from pipeline.train_state import read_state, write_state
-
-if TYPE_CHECKING:
-    import keras
 
 GRADIENT_LIMIT = 5.0  # norm to which the gradient of one weight array is clipped
 MEASURED_CLIPS = 2000  # at most this many training clips set the shortcut's standardisation
@@ -245,7 +243,7 @@ class _Loop:
             class_weights(train.labels, classes) if params.imbalance == "class_weights" else None
         )
         batches = -(-len(train) // params.batch_size)
-        self.optimizer = _optimizer(params, batches * params.epochs)
+        self.optimizer = make_optimizer(params, batches * params.epochs)
         self.optimizer.build(head.branches.trainable_variables)
         self.average = [
             tf.Variable(weight.numpy(), trainable=False)
@@ -263,9 +261,9 @@ class _Loop:
             with tf.GradientTape() as tape:
                 outputs = head.branches([values, mask], training=True)
                 logits, *branches = outputs if isinstance(outputs, list) else [outputs]
-                losses = _loss(logits, targets, params)
+                losses = losses_of(logits, targets, params)
                 for branch in branches:
-                    losses += params.branch_loss * _loss(branch, targets, params)
+                    losses += params.branch_loss * losses_of(branch, targets, params)
                 loss = tf.reduce_mean(scale * losses)
             gradients = tape.gradient(loss, [weight.value for weight in weights])
             gradients = [tf.clip_by_norm(gradient, GRADIENT_LIMIT) for gradient in gradients]
@@ -332,33 +330,3 @@ class _Swapped:
     def __exit__(self, *exception: object) -> None:
         for weight, value in zip(self.weights, self.kept, strict=True):
             weight.assign(value)
-
-
-def _optimizer(params: TrainParams, steps: int) -> "keras.optimizers.Optimizer":
-    import keras
-
-    warmup = max(1, round(params.warmup * steps))
-    rate = params.learning_rate
-    if params.schedule == "cosine":
-        schedule = keras.optimizers.schedules.CosineDecay(
-            rate / warmup, max(steps - warmup, 1), warmup_target=rate, warmup_steps=warmup
-        )
-    else:
-        schedule = rate
-    optimizer = keras.optimizers.AdamW(schedule, weight_decay=params.weight_decay)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return optimizer
-
-
-def _loss(logits: Any, targets: Any, params: TrainParams) -> Any:
-    """(B, K), (B, K) -> (B,): cross entropy or focal loss.
-
-    Focal: Lin et al., 2017, https://arxiv.org/abs/1708.02002, with soft targets.
-    """
-    import tensorflow as tf
-
-    log_probability = tf.nn.log_softmax(logits)
-    cost = -targets * log_probability
-    if params.loss == "focal":
-        cost *= (1.0 - tf.exp(log_probability)) ** params.focal_gamma
-    return tf.reduce_sum(cost, axis=1)

@@ -90,18 +90,18 @@ def read_tensors(path: Path) -> Tensors:
             root = file.get("model_weights", file)
             tensors = {
                 _tensor_name(layer, str(item)): np.asarray(value, np.float32)
-                for layer in root
-                for item, value in _datasets(root[layer]).items()
+                for layer, group in root.items()
+                if _is_backbone(layer) and isinstance(group, h5py.Group)
+                for item, value in _datasets(group).items()
             }
-    except (OSError, KeyError) as error:
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
         raise WeightsError(f"{path} is not a Keras weight file in HDF5: {error}.") from None
-    kept = {name: tensors[name] for name in sorted(tensors) if _is_backbone(name)}
-    if len(kept) != TENSORS:
+    if len(tensors) != TENSORS:
         raise WeightsError(
-            f"{path} holds {len(kept)} of MobileNetV2's {TENSORS} tensors: it must be the weights "
-            "of keras.applications.MobileNetV2(alpha=1.0)."
+            f"{path} holds {len(tensors)} of MobileNetV2's {TENSORS} tensors: it must be the "
+            "weights of keras.applications.MobileNetV2(alpha=1.0)."
         )
-    return kept
+    return {name: tensors[name] for name in sorted(tensors)}
 
 
 def tensors_sha256(tensors: Tensors) -> str:
@@ -130,8 +130,7 @@ def _tensor_name(layer: str, item: str) -> str:
     return f"{layer}/{'kernel' if tensor == 'depthwise_kernel' else tensor}"
 
 
-def _is_backbone(name: str) -> bool:
-    layer = name.split("/", 1)[0]
+def _is_backbone(layer: str) -> bool:
     return layer.startswith(("Conv1", "bn_Conv1", "Conv_1", "expanded_conv_", "block_"))
 
 

@@ -59,7 +59,7 @@ def _sleep(seconds: float) -> Run:
 def test_contenders_take_turns_and_are_compared_within_a_turn() -> None:
     slow, fast = side_by_side(
         [Contender("slow", "", _sleep, (0.02,)), Contender("fast", "", _sleep, (0.005,))],
-        rounds=3,
+        rounds=5,
         seconds=0.1,
     )
     assert len(slow.rates) == 3

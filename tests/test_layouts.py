@@ -137,3 +137,8 @@ def test_a_name_that_is_no_text_is_named(tmp_path: Path) -> None:
     except OSError:
         pytest.skip("this file system takes only names in UTF-8")
     assert "not valid UTF-8" in refusal(tmp_path)
+
+
+def test_a_name_with_a_line_end_is_named(tmp_path: Path) -> None:
+    lay(tmp_path, "a/1.mp4", "b/two\nlines.mp4")
+    assert "'b/two\\nlines.mp4'" in refusal(tmp_path)

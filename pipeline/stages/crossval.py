@@ -20,7 +20,7 @@ from pipeline.files import replacing, write_json
 from pipeline.inference import clip_logits, forward_function, views_of
 from pipeline.metrics import confusion_counts, expected_calibration_error, macro_f1
 from pipeline.progress import Progress
-from pipeline.train_params import CrossvalParams, TrainParams
+from pipeline.train_params import TrainParams
 from pipeline.training import LabelledClips, choose_views, fit, set_up_tensorflow
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def crossval(
     DatasetError
         When there is only one group or one class.
     """
-    settings: CrossvalParams = getattr(params, "crossval", CrossvalParams())
+    settings = params.crossval
     features = FeatureSet.open(features_folder)
     clips = [clip for clip in read_index(index) if clip.clip_id in features]
     labels = sorted({clip.label for clip in clips})
@@ -96,13 +96,14 @@ def crossval(
         ProcessPoolExecutor(workers, context, initializer=_single_thread) as pool,
     ):
         futures = {pool.submit(_run_fold, task): key for key, task in tasks.items()}
-        baseline = _baseline(features, positions, actual, fold_of)
+        baseline = pool.submit(_run_baseline, features_folder, positions, actual, fold_of)
         for future in as_completed(futures):
             seed, fold = futures[future]
             logits[seed, fold_of == fold] = future.result()
             progress.advance()
+        compared = baseline.result()
     probabilities = np.stack([calibrated(one, actual, fold_of) for one in logits])
-    result = summary(probabilities, actual, baseline, fold_of, groups, seeds, labels)
+    result = summary(probabilities, actual, compared, fold_of, groups, seeds, labels)
     write_json(reports / "crossval.json", result)
     _write_outcome(reports, [clip.clip_id for clip in clips], labels, actual, probabilities,
                    fold_of, seeds)  # fmt: skip
@@ -216,10 +217,11 @@ def _run_fold(task: Fold) -> np.ndarray:
     )  # fmt: skip
 
 
-def _baseline(
-    features: FeatureSet, positions: np.ndarray, actual: np.ndarray, fold_of: np.ndarray
+def _run_baseline(
+    features: Path, positions: np.ndarray, actual: np.ndarray, fold_of: np.ndarray
 ) -> np.ndarray:
-    means = frame_means(features, positions.tolist())
+    """What the baseline says of every clip, trained on the other folds: (C,) classes."""
+    means = frame_means(_features(features), positions.tolist())
     predicted = np.zeros(len(actual), np.int64)
     for fold in np.unique(fold_of):
         here = fold_of == fold

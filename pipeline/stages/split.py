@@ -13,6 +13,7 @@ from pipeline.params import SplitParams
 # Cost of a label that a split lacks altogether, in units of the squared deviation below.
 MISSING = {"train": 1e6, "val": 1e2, "test": 1e6}
 PASSES = 50  # of improvement over all groups; a handful is enough in practice
+ATTEMPTS = 30  # from other orders, while a label is missing from train or test
 
 
 def split_clips(clips: Sequence[Clip], params: SplitParams, path: Path = SPLITS) -> dict[str, str]:
@@ -25,7 +26,8 @@ def split_clips(clips: Sequence[Clip], params: SplitParams, path: Path = SPLITS)
     Raises
     ------
     DatasetError
-        When a label has a single group, or one video's bytes would stand in two splits.
+        When a label has a single group, or cannot stand in both train and test, or one video's
+        bytes would stand in two splits.
     """
     _check_groups(clips)
     side = deal_groups(
@@ -36,6 +38,7 @@ def split_clips(clips: Sequence[Clip], params: SplitParams, path: Path = SPLITS)
     )
     splits = {clip.clip_id: side[clip.group] for clip in clips}
     check_leaks(clips, splits)
+    _check_labels(clips, splits)
     write_splits(splits, path)
     return splits
 
@@ -47,7 +50,7 @@ def deal_groups(
 
     Largest groups first, each to where the sum over labels and splits of (clips - wanted)^2 /
     clips of the label grows least; then groups move as long as that improves it. A label missing
-    from train or test costs more than any deviation.
+    from train or test costs more than any deviation; where one is, other orders are tried.
 
     Parameters
     ----------
@@ -79,27 +82,38 @@ def deal_groups(
         after = before + sign * counts[group, columns]
         return cost(split, columns, after) - cost(split, columns, before)
 
-    shuffled = np.random.default_rng(seed).permutation(len(group_names))
-    order = shuffled[np.argsort(-counts[shuffled].sum(1), kind="stable")]
+    needed = [i for i, name in enumerate(names) if name in ("train", "test")]
+    random = np.random.default_rng(seed)
     side = np.zeros(len(group_names), int)
-    for group in order:
-        side[group] = min(range(len(names)), key=lambda split: added(group, split, +1))
-        placed[side[group]] += counts[group]
-    for _ in range(PASSES):
-        moved = False
+
+    def improve(order: np.ndarray) -> None:
+        for _ in range(PASSES):
+            moved = False
+            for group in order:
+                leaving = added(group, side[group], -1)
+                gains = [
+                    0.0 if split == side[group] else leaving + added(group, split, +1)
+                    for split in range(len(names))
+                ]
+                best = int(np.argmin(gains))
+                if gains[best] < -1e-9:
+                    placed[side[group]] -= counts[group]
+                    placed[best] += counts[group]
+                    side[group] = best
+                    moved = True
+            if not moved:
+                return
+
+    for attempt in range(ATTEMPTS):
+        order = random.permutation(len(group_names))
+        if attempt == 0:
+            order = order[np.argsort(-counts[order].sum(1), kind="stable")]
+        placed[:] = 0
         for group in order:
-            leaving = added(group, side[group], -1)
-            gains = [
-                0.0 if split == side[group] else leaving + added(group, split, +1)
-                for split in range(len(names))
-            ]
-            best = int(np.argmin(gains))
-            if gains[best] < -1e-9:
-                placed[side[group]] -= counts[group]
-                placed[best] += counts[group]
-                side[group] = best
-                moved = True
-        if not moved:
+            side[group] = min(range(len(names)), key=lambda split: added(group, split, +1))
+            placed[side[group]] += counts[group]
+        improve(order)
+        if placed[needed].all():
             break
     return {str(name): names[split] for name, split in zip(group_names, side, strict=True)}
 
@@ -143,4 +157,17 @@ def _check_groups(clips: Sequence[Clip]) -> None:
             f"All clips of {some(single)} are of one group each, so they cannot stand in both train"
             " and test: add clips of another group, remove the label, or set dataset.group to a "
             "finer rule."
+        )
+
+
+def _check_labels(clips: Sequence[Clip], splits: dict[str, str]) -> None:
+    sides: dict[str, set[str]] = defaultdict(set)
+    for clip in clips:
+        sides[clip.label].add(splits[clip.clip_id])
+    lacking = [label for label, names in sides.items() if not {"train", "test"} <= names]
+    if lacking:
+        raise DatasetError(
+            f"There is no way to deal the groups out so that {some(lacking)} can be trained and "
+            "tested: add clips of other groups, remove the label, or set dataset.group to a finer "
+            "rule."
         )

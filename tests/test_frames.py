@@ -1,0 +1,94 @@
+"""The stage `frames`, and the command that writes frames out."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from pipeline.clips import Clip
+from pipeline.errors import ClipError, DatasetError
+from pipeline.params import DatasetParams, FeaturesParams, FramesParams, Params
+from pipeline.stages.frames import named_clips, write_contact_sheets, write_frames
+from pipeline.stages.index import index_clips
+from pipeline.video import RateSampler, VideoReader, resize
+
+
+@pytest.fixture
+def project(make_dataset, tmp_path: Path) -> tuple[Params, list[Clip]]:
+    raw = make_dataset(labels=("wave", "walk", "golf swing"), frames=25)
+    params = Params(
+        dataset=DatasetParams(raw=str(raw)),
+        frames=FramesParams(clips_per_class=2),
+        features=FeaturesParams(fps=5),
+    )
+    return params, index_clips(params.dataset, tmp_path / "index.csv")
+
+
+def test_there_is_a_sheet_for_each_class_with_a_row_for_each_clip(project, tmp_path: Path) -> None:
+    params, clips = project
+    sheets = write_contact_sheets(params, clips, tmp_path / "sheets")
+    names = [path.name for path in sheets]
+    assert sorted(names) == ["golf swing.jpg", "walk.jpg", "wave.jpg"]
+    assert sorted(path.name for path in (tmp_path / "sheets").iterdir()) == sorted(names)
+    two = cv2.imread(str(sheets[0]))
+    one_row = params.model_copy(update={"frames": FramesParams(clips_per_class=1)})
+    one = cv2.imread(str(write_contact_sheets(one_row, clips, tmp_path / "one")[0]))
+    assert two.shape[0] == 2 * one.shape[0]
+    assert two.std() > 20  # pictures, not paper
+
+
+def test_sheets_are_the_same_bytes_every_time(project, tmp_path: Path) -> None:
+    params, clips = project
+    once = write_contact_sheets(params, clips, tmp_path / "once")
+    twice = write_contact_sheets(params, clips, tmp_path / "twice")
+    assert [path.read_bytes() for path in once] == [path.read_bytes() for path in twice]
+
+
+def test_an_unreadable_clip_does_not_spoil_the_sheets(project, tmp_path: Path) -> None:
+    params, clips = project
+    for clip in clips:
+        if clip.label == "walk":
+            (params.dataset.folder / clip.clip_id).write_bytes(b"broken")
+    sheets = write_contact_sheets(params, clips, tmp_path / "sheets")
+    assert sorted(path.stem for path in sheets) == ["golf swing", "wave"]
+
+
+def test_every_sampled_frame_is_written_as_the_cnn_sees_it(project, tmp_path: Path) -> None:
+    params, clips = project
+    (clip,) = named_clips(clips, ["wave/anna_wave.avi"])  # of 25 frames, one second
+    assert write_frames(params, [clip], tmp_path / "out") == {clip.clip_id: 5}
+    written = sorted((tmp_path / "out" / clip.clip_id).iterdir())
+    assert [path.name for path in written] == [
+        f"{index:06d}_{index / 25:.3f}s.jpg" for index in (0, 5, 10, 15, 20)
+    ]
+    reader = VideoReader(params.dataset.folder / clip.clip_id)
+    for path, (_, image) in zip(
+        written, reader.frames(RateSampler(params.features.sampling)), strict=False
+    ):
+        expected = resize(image, 224, "stretch")
+        shown = cv2.imread(str(path))[:, :, ::-1]
+        assert shown.shape == (224, 224, 3)
+        assert np.abs(shown.astype(int) - expected).mean() < 6  # JPEG
+
+
+def test_a_limit_on_frames_holds_for_what_is_written(project, tmp_path: Path) -> None:
+    params, clips = project
+    few = params.model_copy(update={"features": FeaturesParams(fps=None, max_frames=4)})
+    write_frames(few, clips[:1], tmp_path / "out")
+    assert len(list((tmp_path / "out" / clips[0].clip_id).iterdir())) == 4
+
+
+def test_a_clip_that_cannot_be_read_is_named_and_leaves_no_folder(project, tmp_path: Path) -> None:
+    params, clips = project
+    (params.dataset.folder / clips[0].clip_id).write_bytes(b"broken")
+    with pytest.raises(ClipError, match=clips[0].clip_id):
+        write_frames(params, clips[:1], tmp_path / "out")
+    assert not (tmp_path / "out" / clips[0].clip_id).exists()
+
+
+def test_clips_are_named_by_their_path_below_the_raw_folder(project) -> None:
+    _, clips = project
+    assert named_clips(clips, [clips[2].clip_id, clips[0].clip_id]) == [clips[2], clips[0]]
+    with pytest.raises(DatasetError, match=r"nope.avi: not in data/index.csv.*for example"):
+        named_clips(clips, ["nope.avi"])
