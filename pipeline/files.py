@@ -61,7 +61,7 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
     DiskError
         When there is no room, or no permission to write.
     """
-    with _writing(folder), _locked_folder(folder) as temporary:
+    with _writing(folder), locked_folder(folder) as temporary:
         yield temporary
         for path in temporary.rglob("*"):
             if path.is_file():
@@ -82,8 +82,11 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _locked_folder(folder: Path) -> Iterator[Path]:
-    """A temporary folder beside `folder`, locked as long as this process lives and uses it."""
+def locked_folder(folder: Path) -> Iterator[Path]:
+    """A temporary folder beside `folder`; removed afterwards, or by a later run.
+
+    It is locked as long as this process lives and uses it, so that others leave it alone.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
     name = f".{folder.name[:NAME_LENGTH]}."
     for path in folder.parent.iterdir():

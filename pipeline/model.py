@@ -20,6 +20,7 @@ from pipeline.errors import ModelError
 from pipeline.files import replacing_folder, write_json
 from pipeline.heads import HeadShape
 from pipeline.inference import Forward, Views, clip_logits, forward_function
+from pipeline.quiet import import_tensorflow
 from pipeline.sequences import Windowing
 
 if TYPE_CHECKING:
@@ -167,6 +168,7 @@ def load_model(folder: Path = MODEL) -> Model:
     path = folder / NETWORK
     if not path.is_file():
         raise ModelError(f"{path} is not there: run `clipcache train` again.")
+    import_tensorflow()
     import keras
 
     from pipeline import layers  # noqa: F401  registers the layers that the file names

@@ -33,4 +33,5 @@ def import_tensorflow() -> None:
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     with quiet_native_output():
         import keras  # noqa: F401
-        import tensorflow  # noqa: F401
+        import tensorflow
+    tensorflow.get_logger().setLevel("ERROR")  # its advice on retracing is not for our users

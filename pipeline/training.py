@@ -17,6 +17,7 @@ from pipeline.errors import FeaturesError
 from pipeline.heads import Head, build_head, measure_statistics
 from pipeline.inference import clip_logits, forward_function, views_of
 from pipeline.optimisation import losses_of, make_optimizer
+from pipeline.quiet import import_tensorflow
 from pipeline.sequences import (
     Embeddings,
     Windowing,
@@ -79,9 +80,7 @@ def set_up_tensorflow(threads: int | None = None) -> None:
 
     Threads can only be set before TensorFlow first computes; later calls leave them.
     """
-    import os
-
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import_tensorflow()
     import tensorflow as tf
 
     tf.config.experimental.enable_op_determinism()

@@ -9,7 +9,7 @@ import contextlib
 import functools
 import os
 import tempfile
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
@@ -21,7 +21,7 @@ from pipeline.clip_embedding import ClipEmbeddings, embed_clip
 from pipeline.embed import Engine, load_engine
 from pipeline.errors import ClipError
 from pipeline.extractor import Extractor
-from pipeline.files import sha256
+from pipeline.files import locked_folder, sha256
 from pipeline.processes import CrashedError, TooSlowError, run_in_processes
 from pipeline.video import Sampling
 
@@ -81,7 +81,7 @@ def run_jobs(
     (job, embeddings), or (job, error) where the clip could not be read
     """
     in_main = recipe.engine == "keras"
-    with tempfile.TemporaryDirectory(prefix="clipcache-") as scratch:
+    with _scratch_folder() if in_main else contextlib.nullcontext(Path()) as scratch:
         function = functools.partial(
             _decode_job if in_main else _embed_job, recipe=recipe, scratch=scratch
         )
@@ -93,6 +93,14 @@ def run_jobs(
                 if finish and isinstance(result, ClipEmbeddings):
                     result = finish(job, result)
                 yield job, result
+
+
+@contextlib.contextmanager
+def _scratch_folder() -> Iterator[Path]:
+    """A folder for decoded frames, for this user alone; gone afterwards, however the run ends."""
+    with locked_folder(Path(tempfile.gettempdir(), f"clipcache-{os.getuid()}")) as scratch:
+        scratch.chmod(0o700)
+        yield scratch
 
 
 def _result(answer: object, timeout: float) -> ClipEmbeddings | ClipError:
@@ -118,7 +126,7 @@ def _engine(name: str, backbone: Path, precision: str) -> Engine:
     return load_engine(name, backbone, precision=precision)
 
 
-def _embed_job(job: Job, recipe: Recipe, scratch: str) -> ClipEmbeddings:
+def _embed_job(job: Job, recipe: Recipe, scratch: Path) -> ClipEmbeddings:
     _begin(job)
     engine = _engine(recipe.engine, recipe.backbone, recipe.extractor.precision)
     return embed_clip(job.path, engine, recipe.extractor, recipe.sampling, job.wanted)
@@ -134,7 +142,7 @@ def _begin(job: Job) -> None:
         raise ClipError(f"cannot be read ({error.strerror})") from None
 
 
-def _decode_job(job: Job, recipe: Recipe, scratch: str) -> ClipEmbeddings:
+def _decode_job(job: Job, recipe: Recipe, scratch: Path) -> ClipEmbeddings:
     """As `_embed_job`, but the frames go to a file; "embeddings" are their (n, 1) positions in it.
 
     An empty clip leaves no file. A worker that is killed leaves one that goes with `scratch`.
@@ -152,14 +160,14 @@ def _decode_job(job: Job, recipe: Recipe, scratch: str) -> ClipEmbeddings:
         return embed_clip(job.path, keep, recipe.extractor, recipe.sampling, job.wanted)
 
 
-def _spool_path(job: Job, scratch: str) -> Path:
-    return Path(scratch, f"{job.digest}.frames")
+def _spool_path(job: Job, scratch: Path) -> Path:
+    return scratch / f"{job.digest}.frames"
 
 
 Finish = Callable[[Job, ClipEmbeddings], ClipEmbeddings]
 
 
-def _finisher(recipe: Recipe, scratch: str) -> Finish:
+def _finisher(recipe: Recipe, scratch: Path) -> Finish:
     """Embeds in this process, in batches, what a worker decoded into a file."""
     engine = load_engine(recipe.engine, recipe.backbone)
     size = recipe.extractor.input_size

@@ -141,7 +141,9 @@ def test_two_runs_from_empty_caches_give_the_same_model_and_metrics(
     network = (project.folder / "models/head/head.keras").read_bytes()
     features = (project.folder / "features/features.h5").read_bytes()
     (tmp_path / "cache").mkdir()
-    shutil.copytree(Path(project.environment["CLIPCACHE_DIR"]) / "weights", tmp_path / "cache/weights")
+    shutil.copytree(
+        Path(project.environment["CLIPCACHE_DIR"]) / "weights", tmp_path / "cache/weights"
+    )
     again = Project(project.folder, tmp_path / "cache")
     output = again.run("dvc", "repro", "--force", "--no-run-cache")
     assert again.stages_run(output) == list(STAGES)
@@ -154,7 +156,7 @@ def test_predict_agrees_with_the_evaluation(project: Project) -> None:
     with (project.folder / "reports/predictions.csv").open() as stream:
         row = next(csv.DictReader(stream))
     output = project.run("clipcache", "predict", f"data/raw/{row['clip_id']}", "--json")
-    answer = json.loads(output[output.index("["):])[0]
+    answer = json.loads(output[output.index("[") :])[0]
     assert answer["action"] == row["predicted"]
     assert answer["confidence"] == pytest.approx(float(row["confidence"]), abs=1e-4)
 

@@ -51,8 +51,10 @@ def network_bytes(folder: Path) -> bytes:
     return (folder / "head" / "head.keras").read_bytes()
 
 
-def test_the_default_head_learns_order_on_unseen_actors(project, tmp_path) -> None:
-    trained = run(project, tmp_path, epochs=40, steps=16, learning_rate=5e-3)
+def test_the_default_head_learns_order_on_unseen_actors(tmp_path) -> None:
+    project = write_small_project(tmp_path, actors=5, takes=4)
+    preset = {"units": None, "projection": None, "steps": 16}
+    trained = run(project, tmp_path, **preset, epochs=30, patience=None)
     assert trained.card.labels == LABELS
     assert trained.card.extractor == json.loads(EXTRACTOR)
     model, features = load_model(tmp_path / "head"), project.features()
@@ -62,8 +64,8 @@ def test_the_default_head_learns_order_on_unseen_actors(project, tmp_path) -> No
         for name in names
     ]
     predicted = predict_probabilities(model, views).argmax(axis=1)
-    actual = [LABELS.index(name.split("/")[0]) for name in names]
-    assert (predicted == actual).all()
+    actual = np.array([LABELS.index(name.split("/")[0]) for name in names])
+    assert (predicted == actual).mean() > 0.9  # 0.75 without order
 
 
 def test_two_trainings_give_the_same_bytes_and_another_seed_does_not(project, tmp_path) -> None:

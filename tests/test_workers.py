@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.backbone import read_backbone
 from pipeline.clip_embedding import ClipEmbeddings
 from pipeline.errors import ClipcacheError, ClipError
 from pipeline.extractor import Extractor
@@ -172,6 +173,27 @@ def test_a_clip_that_takes_too_long_is_rejected_with_its_limit(make_video) -> No
     job = Job(path, sha256(path), {"identity": None})
     ((_, result),) = run_jobs([job], every, workers=1, timeout=0.01)
     assert "took longer than features.clip_timeout (0.01 s)" in str(result)
+
+
+def test_an_engine_in_the_main_process_gives_the_same_and_leaves_no_frames_behind(
+    make_video, backbone_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
+    path = make_video("a.avi", frames=50)
+    job = Job(path, sha256(path), {"identity": None, "hflip": np.array([5, 30], np.int32)})
+    extractor = read_backbone(backbone_folder).extractor("stretch", "float32")
+    by_engine = {}
+    for engine in ("keras", "litert"):
+        recipe = Recipe(engine, backbone_folder, extractor, Sampling(4))
+        ((_, result),) = run_jobs([job], recipe, workers=1, timeout=300)
+        assert isinstance(result, ClipEmbeddings)
+        by_engine[engine] = result
+    assert by_engine["keras"].frames["hflip"].tolist() == [5, 30]
+    for view in ("identity", "hflip"):
+        one, other = (by_engine[name].embeddings[view].astype(float) for name in by_engine)
+        assert one.shape == other.shape
+        assert np.allclose(one, other, atol=0.01)
+    assert not list((tmp_path / "scratch").glob(".clipcache-*"))
 
 
 def test_the_workers_never_import_tensorflow() -> None:
