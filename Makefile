@@ -16,7 +16,7 @@ demo: $(VENV)/installed
 	@echo "Report: $(CURDIR)/reports/report.html"
 
 test: $(VENV)/installed-dev
-	pytest $(ARGS)
+	pytest --numprocesses auto --dist loadfile $(ARGS)
 
 check: $(VENV)/installed-dev
 	ruff check .

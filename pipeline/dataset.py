@@ -53,10 +53,10 @@ def write_feature_file(
         more than one clip is in memory
     extractor : JSON of pipeline.extractor.Extractor
     """
-    text = h5py.string_dtype("utf-8")
     columns = {
-        "clip_id": np.array([row.clip_id for row in rows], object),
-        "digest": np.array([row.digest for row in rows], object),
+        # Fixed lengths: HDF5 keeps text of variable length in a heap that no checksum guards.
+        "clip_id": _text([row.clip_id for row in rows]),
+        "digest": _text([row.digest for row in rows]),
         "offsets": np.cumsum([0, *(len(row.frame) for row in rows)]).astype(np.int64),
         "frame": _joined([row.frame for row in rows], np.int32),
         "time": _joined([row.time for row in rows], np.float32),
@@ -64,9 +64,8 @@ def write_feature_file(
     checksum = hashlib.sha256()
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
         for name, values in columns.items():
-            kind = text if values.dtype == object else values.dtype
-            file.create_dataset(name, data=values, dtype=kind)
-            checksum.update("\0".join(values).encode() if kind is text else values.tobytes())
+            file.create_dataset(name, data=values)
+            checksum.update(values.tobytes())
         for view in views:
             stored = file.create_dataset(
                 f"embedding/{view}", (len(columns["frame"]), DIMENSION), np.float16
@@ -217,8 +216,8 @@ def _read(path: Path) -> _File:
             raise ValueError(f"{path.name} has schema {file.attrs['schema']}, not {SCHEMA}")
         group = file["embedding"]
         return _File(
-            clip_ids=file["clip_id"].asstr()[()].astype(str),
-            digests=file["digest"].asstr()[()].astype(str),
+            clip_ids=np.char.decode(file["clip_id"][()], "utf-8"),
+            digests=np.char.decode(file["digest"][()], "utf-8"),
             offsets=file["offsets"][()],
             frame=file["frame"][()],
             time=file["time"][()],
@@ -235,6 +234,11 @@ def _memory_map(path: Path, stored: h5py.Dataset) -> np.ndarray:
     if stored.size == 0:
         return np.empty(stored.shape, stored.dtype)
     return np.memmap(path, stored.dtype, "r", stored.id.get_offset(), stored.shape)
+
+
+def _text(values: Sequence[str]) -> np.ndarray:
+    """UTF-8 bytes, padded with zeros to the longest."""
+    return np.array([value.encode() for value in values] or [b""], bytes)[: len(values)]
 
 
 def _joined(arrays: Iterable[np.ndarray], kind: type) -> np.ndarray:

@@ -1,6 +1,5 @@
 """The stage `split`: nothing leaks, everything is dealt out."""
 
-import time
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -141,12 +140,6 @@ def test_the_split_does_not_depend_on_the_order_of_the_clips(tmp_path: Path) -> 
     there = split_clips(clips, SplitParams(), tmp_path / "a.csv")
     back = split_clips(clips[::-1], SplitParams(), tmp_path / "b.csv")
     assert there == back
-
-
-def test_a_set_like_ucf101_takes_seconds(tmp_path: Path) -> None:
-    started = time.process_time()
-    split(SETS["UCF101"], tmp_path)
-    assert time.process_time() - started < 30  # of a minute that index and split may take
 
 
 def test_one_video_under_two_names_in_two_groups_is_refused(tmp_path: Path) -> None:

@@ -284,7 +284,7 @@ def _print(measured: Measured, name: str, skipped: Sequence[str], reports: Path)
     from rich.table import Table
 
     def shown(interval: Interval | None) -> str:
-        return f"{interval.low:.1%} - {interval.high:.1%}" if interval else "-"
+        return f"{interval.low:.0%} to {interval.high:.0%}" if interval else "-"
 
     def row(name: str, scores: Scores, *more: str) -> None:
         table.add_row(name, f"{scores.accuracy:.1%}", shown(scores.over_clips),
