@@ -95,13 +95,15 @@ def _openvino(folder: Path, precision: str, threads: int) -> Engine:
         )
     import openvino
 
-    # On processors with AMX the default is bfloat16; exactness is asked for by name.
-    hint = {"float32": "f32", "bfloat16": "bf16"}[precision]
-    model = openvino.Core().compile_model(
-        str(folder / LITERT_FILE),
-        "CPU",
-        {"INFERENCE_PRECISION_HINT": hint, "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1},
-    )
+    settings = {
+        # On processors with AMX the default is bfloat16; exactness is asked for by name.
+        "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[precision],
+        "INFERENCE_NUM_THREADS": threads,
+        "NUM_STREAMS": 1,
+        # Pinned, the threads of all worker processes would share the first core.
+        "ENABLE_CPU_PINNING": False,
+    }
+    model = openvino.Core().compile_model(str(folder / LITERT_FILE), "CPU", settings)
     request = model.create_infer_request()
 
     def embed(frames: np.ndarray) -> np.ndarray:
