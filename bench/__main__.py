@@ -50,7 +50,8 @@ def run(names: list[str] | tuple[str, ...], quick: bool, out: Path | None) -> No
                 outcomes[name] = comparison.run(quick, backbone, folder)
             loads[name] = load.share()
             tables.show({name: tables.Outcome(outcomes[name].tables)})
-    tables.show({"": tables.Outcome([], [n for o in outcomes.values() for n in o.wanted])})
+    wanted = [number for outcome in outcomes.values() for number in outcome.wanted]
+    tables.show({"": tables.Outcome([], wanted)}, judge=not quick)
     for name, share in loads.items():
         if share > 0.05:
             print(f"Other programs took {share:.0%} of the processors during {name}: "

@@ -12,12 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from time import perf_counter, process_time
+from time import perf_counter, process_time, sleep
 from typing import Any
 
 import numpy as np
 
 ROUND_SECONDS = 0.8  # that one contender's turn should last
+QUIET = 0.1  # share of one processor that other programs may take before a round begins
+PATIENCE_SECONDS = 12.0  # to wait for that, for each round
 START_SECONDS = 300  # after which a contender that does not start is given up
 # Read by OpenBLAS, MKL, OpenMP and TensorFlow when they start.
 THREAD_VARIABLES = (
@@ -88,8 +90,9 @@ def side_by_side(
 ) -> list[Timing]:
     """Time the contenders in turns; the first turn of each warms it up and is not counted.
 
-    Only the quieter half of the rounds is kept: those in which other programs took the least
-    processor time, which has nothing to do with who was fast.
+    A round waits for a quiet moment, though not for ever. Only the quieter half of the rounds is
+    kept: those in which other programs took the least processor time, which has nothing to do
+    with who was fast.
     """
     teams = [Team(contender) for contender in contenders]
     order = list(range(len(teams)))
@@ -98,8 +101,10 @@ def side_by_side(
     try:
         for team in teams:
             team.calibrate(seconds)
+        patience = rounds * PATIENCE_SECONDS
         for number in range(rounds):
             random.Random(number).shuffle(order)
+            patience -= _wait_for_quiet(patience)
             busy = busy_seconds()
             spent = 0.0
             for i in order:
@@ -111,6 +116,17 @@ def side_by_side(
             team.stop()
     quiet = np.sort(np.argsort(others, kind="stable")[: -(-rounds // 2)])
     return [Timing(*results[quiet, i].T) for i in range(len(teams))]
+
+
+def _wait_for_quiet(patience: float) -> float:
+    """Wait until other programs rest; gives the seconds that took, about `patience` at most."""
+    started = perf_counter()
+    while (waited := perf_counter() - started) < patience:
+        before = busy_seconds()
+        sleep(1.0)
+        if busy_seconds() - before < QUIET:
+            break
+    return waited
 
 
 def busy_seconds() -> float:

@@ -17,7 +17,7 @@ from pipeline.workers import available_cores
 
 SIZE = 224  # pixels
 CLIP = 16  # frames in a "clip" of the usual Keras code
-ROUNDS, QUICK_ROUNDS = 15, 3
+ROUNDS, QUICK_ROUNDS = 15, 2
 PER_FRAME, PER_CLIP = "Keras predict, per frame", f"Keras predict, per clip of {CLIP}"
 LIMIT = "limit: float32 matrix products"
 

@@ -66,8 +66,8 @@ class Outcome:
         }
 
 
-def show(outcomes: Mapping[str, Outcome]) -> None:
-    """Print the tables, and last how the wanted numbers stand."""
+def show(outcomes: Mapping[str, Outcome], *, judge: bool = True) -> None:
+    """Print the tables, and last how the wanted numbers stand; no verdict without `judge`."""
     from rich.console import Console
     from rich.table import Table as Grid
 
@@ -89,16 +89,21 @@ def show(outcomes: Mapping[str, Outcome]) -> None:
     rows = [number for outcome in outcomes.values() for number in outcome.wanted]
     if not rows:
         return
-    grid = Grid(title="Wanted", title_justify="left", title_style="bold")
+    grid = Grid(
+        title="Wanted" if judge else "Wanted, of a full run: this one was too small to tell",
+        title_justify="left",
+        title_style="bold",
+    )
     for column in ("", "measured", "wanted", ""):
         grid.add_column(column)
     for number in rows:
+        verdict = "holds" if number.holds else "FALLS SHORT"
         bound = f"{'at least' if number.at_least else 'at most'} {text(number.wanted)}"
         grid.add_row(
             number.name,
             f"{text(number.value)} {number.unit}".strip(),
             f"{bound} {number.unit}".strip(),
-            "holds" if number.holds else "FALLS SHORT",
+            verdict if judge else "",
         )
     console.print(grid)
 

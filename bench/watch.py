@@ -64,19 +64,12 @@ def watch(
             command, cwd=folder, env=environment(**variables), stdout=output, stderr=errors,
             start_new_session=True,
         )  # fmt: skip
-        while process.poll() is None:
-            below = _descendants(process.pid)
-            result.main_peak = max(result.main_peak, _peak(process.pid))
-            result.child_peak = max([result.child_peak, *map(_peak, below)])
-            if memory is not None and max(result.main_peak, result.child_peak) > memory:
-                result.ended = "memory"
-            elif seconds is not None and time.perf_counter() - started > seconds:
-                result.ended = "time"
-            if result.ended != "done":
-                _kill([process.pid, *below])
+        try:
+            _follow(process, result, started, memory, seconds)
+        finally:  # also when somebody presses Ctrl-C here
+            if process.poll() is None:
+                _kill([process.pid, *_descendants(process.pid)])
                 process.wait()
-                break
-            time.sleep(POLL_SECONDS)
         result.seconds = time.perf_counter() - started
         if result.ended == "done" and process.returncode:
             result.ended = "memory" if process.returncode == -signal.SIGKILL else "failed"
@@ -85,6 +78,24 @@ def watch(
         result.lines = [json.loads(line) for line in output if line.startswith("{")]
         result.error = errors.read()[-2000:]
     return result
+
+
+def _follow(
+    process: subprocess.Popen[bytes], result: Watched, started: float,
+    memory: int | None, seconds: float | None,
+) -> None:  # fmt: skip
+    """Note the peaks until the command ends or goes over a limit."""
+    while process.poll() is None:
+        result.main_peak = max(result.main_peak, _peak(process.pid))
+        below = _descendants(process.pid)
+        result.child_peak = max([result.child_peak, *map(_peak, below)])
+        if memory is not None and max(result.main_peak, result.child_peak) > memory:
+            result.ended = "memory"
+        elif seconds is not None and time.perf_counter() - started > seconds:
+            result.ended = "time"
+        if result.ended != "done":
+            return
+        time.sleep(POLL_SECONDS)
 
 
 def _peak(pid: int) -> int:

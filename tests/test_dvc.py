@@ -68,6 +68,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
             shutil.copy2(ROOT / name, folder / name)
     project = Project(folder, home / "cache")
     project.run("git", "init", "-q")
+    project.run("git", "add", "-A")
+    project.run("git", "commit", "-qm", "as cloned")
     write_sample(folder / "data/raw", takes=2)
     project.run("dvc", "add", "-q", "data/raw")
     project.first_output = project.run("dvc", "repro")

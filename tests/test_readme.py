@@ -27,7 +27,9 @@ def copy_project(folder: Path) -> None:
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
-    subprocess.run(["git", "init", "-q"], check=True, cwd=folder)
+    identity = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
+    for command in (["init", "-q"], ["add", "-A"], [*identity, "commit", "-qm", "as cloned"]):
+        subprocess.run(["git", *command], check=True, cwd=folder)
 
 
 def test_every_command_of_the_readme_works_in_a_fresh_clone(tmp_path: Path) -> None:

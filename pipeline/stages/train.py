@@ -12,7 +12,7 @@ import numpy as np
 from pipeline.calibration import fit_temperature
 from pipeline.clips import INDEX, SPLITS, Clip, read_index, read_splits
 from pipeline.dataset import FEATURES, FeatureSet
-from pipeline.errors import DatasetError
+from pipeline.errors import ClipcacheError, DatasetError
 from pipeline.inference import clip_logits, forward_function, views_of
 from pipeline.model import MODEL, ModelCard, save_model, versions
 from pipeline.training import (
@@ -150,12 +150,19 @@ class _Reporter:
     def __init__(self, curves: Path, epochs: int, train_clips: int, val_clips: int) -> None:
         from dvclive import Live
         from rich.console import Console
+        from scmrepo.exceptions import SCMError
 
         self._console = Console(stderr=True)
         self._epochs = epochs
-        self._live = Live(
-            dir=str(curves), save_dvc_exp=False, dvcyaml=None, report=None, monitor_system=False
-        )
+        try:
+            self._live = Live(
+                dir=str(curves), save_dvc_exp=False, dvcyaml=None, report=None, monitor_system=False
+            )
+        except SCMError as error:  # DVCLive asks git for the last commit
+            raise ClipcacheError(
+                f"DVCLive cannot log this training ({error}): make a first commit with "
+                "`git add -A && git commit -m start`, then go on with `dvc repro`."
+            ) from None
         self._console.print(f"training on {train_clips} clips, validating on {val_clips}")
 
     def __enter__(self) -> "_Reporter":
