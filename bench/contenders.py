@@ -19,7 +19,6 @@ import numpy as np
 
 ROUND_SECONDS = 0.8  # that one contender's turn should last
 QUIET = 0.1  # share of one processor that other programs may take before a round begins
-PATIENCE_SECONDS = 12.0  # to wait for that, for each round
 START_SECONDS = 300  # after which a contender that does not start is given up
 # Read by OpenBLAS, MKL, OpenMP and TensorFlow when they start.
 THREAD_VARIABLES = (
@@ -86,11 +85,14 @@ class Timing:
 
 
 def side_by_side(
-    contenders: Sequence[Contender], rounds: int, seconds: float = ROUND_SECONDS
+    contenders: Sequence[Contender],
+    rounds: int,
+    seconds: float = ROUND_SECONDS,
+    patience: float = 0.0,
 ) -> list[Timing]:
     """Time the contenders in turns; the first turn of each warms it up and is not counted.
 
-    A round waits for a quiet moment, though not for ever. Only the quieter half of the rounds is
+    A round waits for a quiet moment, on average `patience` seconds at most. Only the quieter half of the rounds is
     kept: those in which other programs took the least processor time, which has nothing to do
     with who was fast.
     """
@@ -101,7 +103,7 @@ def side_by_side(
     try:
         for team in teams:
             team.calibrate(seconds)
-        patience = rounds * PATIENCE_SECONDS
+        patience *= rounds
         for number in range(rounds):
             random.Random(number).shuffle(order)
             patience -= _wait_for_quiet(patience)

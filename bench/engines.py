@@ -18,6 +18,7 @@ from pipeline.workers import available_cores
 SIZE = 224  # pixels
 CLIP = 16  # frames in a "clip" of the usual Keras code
 ROUNDS, QUICK_ROUNDS = 15, 2
+PATIENCE = 12.0  # seconds that a round may wait for a quiet moment
 PER_FRAME, PER_CLIP = "Keras predict, per frame", f"Keras predict, per clip of {CLIP}"
 LIMIT = "limit: float32 matrix products"
 
@@ -68,7 +69,7 @@ def run(quick: bool, backbone: Path, folder: Path) -> Outcome:
         Contender(LIMIT, "1 thread", matrix_products),
     ]
     rounds = QUICK_ROUNDS if quick else ROUNDS
-    timings = side_by_side(contenders, rounds)
+    timings = side_by_side(contenders, rounds, patience=0.0 if quick else PATIENCE)
     flop = 2 * multiply_adds(SIZE)
     scaled = [
         Timing(t.rates * 2 * MATRIX**3 / flop, t.cpu_rates * 2 * MATRIX**3 / flop)

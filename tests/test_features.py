@@ -1,5 +1,6 @@
 """The stage `features`, with the real CNN where its numbers matter."""
 
+import importlib.util
 import json
 import shutil
 from pathlib import Path
@@ -146,3 +147,18 @@ def test_without_a_backbone_the_command_to_run_is_named(
             half_broken.params, half_broken.index(), backbone=tmp_path / "nowhere",
             folder=tmp_path / "features", rejected=tmp_path / "rejected.csv",
         )  # fmt: skip
+
+
+def test_bfloat16_prints_its_error_and_has_a_key_of_its_own(
+    real: Project, own_cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if not importlib.util.find_spec("openvino"):
+        pytest.skip("the extra `fast` (openvino) is not installed")
+    real.set(engine="openvino")
+    exact = real.extract()
+    assert "Relative error" not in capsys.readouterr().err
+    real.set(precision="bfloat16")
+    rounded = real.extract()
+    assert "Relative error of bfloat16 to float32" in capsys.readouterr().err
+    assert rounded.embedded == exact.embedded > 0
+    assert len(list((own_cache / "embeddings").iterdir())) == 2
