@@ -92,9 +92,9 @@ def side_by_side(
 ) -> list[Timing]:
     """Time the contenders in turns; the first turn of each warms it up and is not counted.
 
-    A round waits for a quiet moment, on average `patience` seconds at most. Only the quieter half of the rounds is
-    kept: those in which other programs took the least processor time, which has nothing to do
-    with who was fast.
+    A round waits for a quiet moment, on average `patience` seconds at most. Only the quieter half
+    of the rounds is kept: those in which other programs took the least processor time, which has
+    nothing to do with who was fast.
     """
     teams = [Team(contender) for contender in contenders]
     order = list(range(len(teams)))

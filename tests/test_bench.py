@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from bench import tables
 from bench.clips import pictures
@@ -57,10 +56,7 @@ def _sleep(seconds: float) -> Run:
     return lambda count: time.sleep(count * seconds)
 
 
-def test_contenders_take_turns_and_are_compared_within_a_turn(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("bench.contenders.PATIENCE_SECONDS", 0)  # other tests run beside this one
+def test_contenders_take_turns_and_are_compared_within_a_turn() -> None:
     slow, fast = side_by_side(
         [Contender("slow", "", _sleep, (0.02,)), Contender("fast", "", _sleep, (0.005,))],
         rounds=5,
