@@ -10,10 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
+from clone import copy_project
 
 from pipeline.sample import write_sample
 
-ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 PAIRS = {"sit_down": "stand_up", "pick_up": "put_down"}
 QUEUE_SECONDS = 300  # after which queued experiments count as stuck
@@ -58,18 +58,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The whole pipeline run once on sample videos of 8 actors, committed to git."""
     home = tmp_path_factory.mktemp("dvc")
     folder = home / "clone"
-    tracked = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard"],
-        check=True, cwd=ROOT, text=True, capture_output=True,
-    ).stdout.splitlines()  # fmt: skip
-    for name in tracked:
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
+    copy_project(folder)
     project = Project(folder, home / "cache")
-    project.run("git", "init", "-q")
-    project.run("git", "add", "-A")
-    project.run("git", "commit", "-qm", "as cloned")
     write_sample(folder / "data/raw", takes=2)
     project.run("dvc", "add", "-q", "data/raw")
     project.first_output = project.run("dvc", "repro")

@@ -2,34 +2,18 @@
 
 import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from clone import ROOT, copy_project
 
-ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 
 
 def shell_blocks(page: Path) -> list[str]:
     """The ```sh blocks of a page."""
     return re.findall(r"^```sh\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
-
-
-def copy_project(folder: Path) -> None:
-    """What a clone would hold: the files that git knows or would take."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard"],
-        check=True, cwd=ROOT, text=True, capture_output=True,
-    )  # fmt: skip
-    for name in listed.stdout.splitlines():
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
-    identity = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
-    for command in (["init", "-q"], ["add", "-A"], [*identity, "commit", "-qm", "as cloned"]):
-        subprocess.run(["git", *command], check=True, cwd=folder)
 
 
 def test_every_command_of_the_readme_works_in_a_fresh_clone(tmp_path: Path) -> None:
