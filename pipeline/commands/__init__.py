@@ -1,0 +1,1 @@
+"""The commands, thin: heavy imports happen inside them."""

@@ -1,0 +1,42 @@
+"""Commands about a data set before anything is computed."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.commands.options import DEFAULT_PARAMS, ParamsFile, load_settings
+
+
+def explore(params: ParamsFile = DEFAULT_PARAMS) -> None:
+    """Look at a data set before anything is computed: classes, clips, groups, what is wrong."""
+    from pipeline.stages.explore import explore as run
+
+    run(load_settings(params))
+
+
+def sample(
+    folder: Annotated[Path, typer.Argument(help="Where to write <label>/<clip>.mp4.")],
+    actors: Annotated[int, typer.Option(min=1, help="People.")] = 8,
+    takes: Annotated[int, typer.Option(min=1, help="Clips of each action by each.")] = 4,
+    seed: Annotated[int, typer.Option(help="Another seed renders other clips.")] = 0,
+) -> None:
+    """Render a small set of action videos to try everything with."""
+    from pipeline.progress import Progress
+    from pipeline.sample import write_sample
+
+    progress: Progress | None = None
+
+    def report(done: int, total: int) -> None:
+        nonlocal progress
+        if progress is None:
+            progress = Progress("sample", total, "clips").__enter__()
+        progress.advance()
+
+    try:
+        paths = write_sample(folder, actors=actors, takes=takes, seed=seed, progress=report)
+    finally:
+        if progress is not None:
+            progress.__exit__(None, None, None)
+    labels = len({path.parent.name for path in paths})
+    print(f"{len(paths)} videos of {labels} actions -> {folder}/")

@@ -1,0 +1,102 @@
+"""The stages of dvc.yaml as commands."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.commands.options import DEFAULT_PARAMS, ParamsFile, load_settings
+
+
+def index(params: ParamsFile = DEFAULT_PARAMS) -> None:
+    """List the clips below dataset.raw, with labels and groups, in data/index.csv."""
+    from pipeline.stages.index import index_clips
+
+    clips = index_clips(load_settings(params).dataset)
+    labels = len({clip.label for clip in clips})
+    groups = len({clip.group for clip in clips})
+    print(f"{len(clips)} clips of {labels} classes in {groups} groups -> data/index.csv")
+
+
+def frames(
+    clip: Annotated[
+        list[str] | None,
+        typer.Argument(help="Clips to write out, by their path below dataset.raw."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write every sampled frame as a JPEG.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Write out all clips.")] = False,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Show what the CNN will see: contact sheets, or any clip's sampled frames as JPEGs.
+
+    Without arguments: a few clips per class as contact sheets in reports/frames/.
+    With clips (or --all) and --out: every sampled frame of those clips.
+    """
+    from pipeline.clips import read_index
+    from pipeline.errors import ParamsError
+    from pipeline.stages.frames import SHEETS, named_clips, write_contact_sheets, write_frames
+
+    settings = load_settings(params)
+    clips = read_index()
+    if not clip and not every and out is None:
+        sheets = write_contact_sheets(settings, clips)
+        print(f"{len(sheets)} contact sheets -> {SHEETS}/")
+        return
+    if out is None or bool(clip) == every:
+        raise ParamsError(
+            "Name clips or give --all, and say where to with --out: for example "
+            "`clipcache frames --all --out frames`."
+        )
+    written = write_frames(settings, clips if every else named_clips(clips, clip or []), out)
+    print(f"{sum(written.values())} frames of {len(written)} clips -> {out}/")
+
+
+def split(params: ParamsFile = DEFAULT_PARAMS) -> None:
+    """Deal the clips out to train, val and test in data/splits.csv; no group is torn apart."""
+    from pipeline.clips import SPLIT_NAMES, read_index
+    from pipeline.stages.split import split_clips
+
+    settings = load_settings(params)
+    clips = read_index()
+    splits = split_clips(clips, settings.split)
+    for name in SPLIT_NAMES:
+        there = [clip for clip in clips if splits[clip.clip_id] == name]
+        groups = {clip.group for clip in there}
+        print(f"{name:5}  {len(there):6} clips  {len(groups):6} groups")
+    print(f"grouped by {settings.dataset.group} -> data/splits.csv")
+
+
+def backbone(params: ParamsFile = DEFAULT_PARAMS) -> None:
+    """Fetch MobileNetV2's weights and convert them for the CPU: models/backbone/."""
+    from pipeline.stages.backbone import prepare_backbone
+
+    done = prepare_backbone(load_settings(params).backbone)
+    print(f"MobileNetV2, {done.source} weights ({done.digest[:12]}) -> models/backbone/")
+
+
+def features(params: ParamsFile = DEFAULT_PARAMS) -> None:
+    """Embed the sampled frames of every clip, through the cache, into features/."""
+    from pipeline.clips import read_index
+    from pipeline.stages.features import extract_features
+
+    done = extract_features(load_settings(params), read_index())
+    print(
+        f"{done.clips} clips: {done.cached} from the cache, {done.decoded} decoded, "
+        f"{done.embedded} frames embedded, {len(done.rejected)} rejected -> features/"
+    )
+
+
+def train(params: ParamsFile = DEFAULT_PARAMS) -> None:
+    """Train the head on the cached embeddings: models/head/."""
+    from pipeline.stages.train import train as run
+
+    run(load_settings(params))
+
+
+def evaluate(params: ParamsFile = DEFAULT_PARAMS) -> None:
+    """Measure the head on the test split, beside the baseline: reports/."""
+    from pipeline.stages.evaluate import evaluate as run
+
+    run(load_settings(params))
