@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from weizmann_model import train_weizmann_model
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -41,6 +42,19 @@ def backbone_folder(session_folder: Path) -> Path:
         if not folder.exists():
             prepare_backbone(BackboneParams(), folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def weizmann_model(shared_data: Path, backbone_folder: Path, session_folder: Path) -> Path:
+    """The folder of a model that knows 4 real actions, trained once a session by the real stages.
+
+    It lies in models/head of a whole project: data/, features/ and raw/<label>/<clip> are there.
+    """
+    project = session_folder / "weizmann_model"
+    with only_one(session_folder / "weizmann_model.lock"):
+        if not (project / "models/head").is_dir():
+            train_weizmann_model(project, shared_data / "weizmann", backbone_folder)
+    return project / "models/head"
 
 
 @pytest.fixture
