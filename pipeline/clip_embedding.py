@@ -1,9 +1,10 @@
 """One clip in, its embeddings out: the path that training, prediction and server share."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -15,6 +16,20 @@ from pipeline.video import RateSampler, Sampling, VideoReader, resize, sample_fr
 from pipeline.views import apply_view
 
 BATCH = 32  # frames embedded in one call; bounds the memory of a clip of any length
+
+
+class FrameReader(Protocol):
+    """One pass over the frames of a clip; `pipeline.video.VideoReader` is one.
+
+    Attributes
+    ----------
+    timeline : seconds of every frame passed so far, strictly increasing
+    """
+
+    timeline: list[float]
+
+    def frames(self, wanted: Callable[[int, float], bool]) -> Iterator[tuple[int, np.ndarray]]:
+        """Index and picture, (height, width, 3) uint8 BGR, of the frames that are wanted."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +74,17 @@ def embed_clip(
     ClipError
         When the video cannot be decoded, or has not all the frames named in `wanted`.
     """
+    return embed_frames(VideoReader(path), engine, extractor, sampling, wanted)
+
+
+def embed_frames(
+    reader: FrameReader,
+    engine: Engine,
+    extractor: Extractor,
+    sampling: Sampling,
+    wanted: Mapping[str, np.ndarray | None],
+) -> ClipEmbeddings:
+    """As `embed_clip`, for any kind of clip that is read frame by frame."""
     clock = _Clock()
     named = {view: set(map(int, frames)) for view, frames in wanted.items() if frames is not None}
     rate = RateSampler(sampling) if len(named) < len(wanted) else None
@@ -84,7 +110,6 @@ def embed_clip(
             owners.clear()
         clock.add("embed")
 
-    reader = VideoReader(path)
     try:
         for index, image in reader.frames(choose):
             clock.add("decode")

@@ -1,36 +1,72 @@
-"""A video in, labels with probabilities out."""
+"""A clip in, labels with probabilities out: the one path of command, server, page and webcam.
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+Everything goes through the same functions as in training: decode, sample, resize, embed, cut into
+windows, head, mean of the logits over windows and views, temperature, softmax. Frames that a
+program already holds only skip the decoder.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from pipeline.backbone import BACKBONE, read_backbone
-from pipeline.clip_embedding import embed_clip
-from pipeline.embed import choose_engine, load_engine
+from pipeline.calibration import softmax
+from pipeline.clip_embedding import ClipEmbeddings, FrameReader, embed_frames
+from pipeline.embed import load_engine
 from pipeline.errors import ClipError
 from pipeline.extractor import Extractor
-from pipeline.model import MODEL, check_fits, load_model, predict_probabilities
-from pipeline.video import Sampling
+from pipeline.model import MODEL, check_fits, load_model, predict_logits
+from pipeline.timeline import UNSURE, Window, place_windows, timeline
+from pipeline.video import (
+    FALLBACK_FPS,
+    RateSampler,
+    Sampling,
+    VideoReader,
+    resize,
+    sample_frames,
+)
+from pipeline.views import apply_view
+from pipeline.workers import available_cores
+
+__all__ = ["Prediction", "Predictor", "Stream", "Window", "timeline"]
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of one video.
+    """What a model says of one clip.
 
     Attributes
     ----------
-    file : as it was named
+    file : as it was named; empty for frames from memory
     labels : of all classes, most probable first
     probabilities : (K,) float64, of `labels`; they sum to 1
-    frames : frames that were embedded, in the first view
+    frames : frames that were embedded, in each view
+    seconds : length of the clip
+    windows : what is said of each stretch of the clip, in order; they overlap
+    threshold : below it the answer is "unsure"
     """
 
     file: str
     labels: tuple[str, ...]
     probabilities: np.ndarray
     frames: int
+    seconds: float
+    windows: tuple[Window, ...] = ()
+    threshold: float = 0.0
+
+    @property
+    def label(self) -> str:
+        """The most probable label, or "unsure" where its probability is below the threshold."""
+        return self.labels[0] if self.confidence >= self.threshold else UNSURE
+
+    @property
+    def confidence(self) -> float:
+        """The probability of the most probable label."""
+        return float(self.probabilities[0])
 
     def top(self, count: int) -> list[tuple[str, float]]:
         """The `count` most probable labels, with probabilities."""
@@ -38,45 +74,274 @@ class Prediction:
         return list(pairs)[:count]
 
 
-def predict_files(
-    paths: Sequence[Path], *, model: Path = MODEL, backbone: Path = BACKBONE
-) -> Iterator[Prediction | tuple[Path, ClipError]]:
-    """Recognise the action in each video, decoded and embedded as in training.
+class Predictor:
+    """A trained model, loaded once, ready for clips of any kind.
+
+    Not for use by several threads at a time.
 
     Parameters
     ----------
-    model, backbone : folders written by the stages `train` and `backbone`
-
-    Yields
-    ------
-    Prediction, or (path, error) for a file that cannot be decoded
+    model : the model folder
+    threshold : probability below which the answer is "unsure"
+    threads : of the CNN; None takes one for each core
 
     Raises
     ------
     ModelError
-        When the model is missing, or was trained on another backbone.
+        When the model is missing, damaged, or was trained on another backbone.
     """
-    recogniser = load_model(model)
-    card = recogniser.card
-    made = Extractor(**card.extractor)
-    there = read_backbone(backbone).extractor(made.resize, made.precision)
-    check_fits(card, asdict(there), card.sampling, model, backbone)
-    engine = load_engine(choose_engine("auto")[0], backbone, precision=made.precision)
-    sampling = Sampling(**card.sampling)
-    for path in paths:
-        try:
-            clip = embed_clip(path, engine, made, sampling, dict.fromkeys(card.views))
-        except ClipError as error:
-            yield path, error
-            continue
-        except OSError as error:
-            yield path, ClipError(f"cannot be read ({error.strerror})")
-            continue
-        probabilities = predict_probabilities(recogniser, [clip.embeddings])[0]
-        order = np.argsort(-probabilities, kind="stable")
-        yield Prediction(
-            str(path),
-            tuple(card.labels[i] for i in order),
-            probabilities[order],
-            len(clip.frames[card.views[0]]),
+
+    def __init__(
+        self, model: Path = MODEL, threshold: float = 0.0, *, threads: int | None = None
+    ) -> None:
+        self._model = load_model(model)
+        self.card = self._model.card
+        self.threshold = threshold
+        self._extractor = Extractor(**self.card.extractor)
+        self._sampling = Sampling(**self.card.sampling)
+        backbone = model.parent / BACKBONE.name
+        there = read_backbone(backbone).extractor(self._extractor.resize, self._extractor.precision)
+        check_fits(self.card, asdict(there), self.card.sampling, model, backbone)
+        self._engine = load_engine(
+            "litert" if self._extractor.precision == "float32" else "openvino",
+            backbone,
+            precision=self._extractor.precision,
+            threads=threads or available_cores(),
         )
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class names, in the order of a window's probabilities."""
+        return self.card.labels
+
+    def file(
+        self,
+        path: Path,
+        *,
+        window: float | None = None,
+        stride: float | None = None,
+        windows: bool = True,
+    ) -> Prediction:
+        """What happens in a video.
+
+        The answer for the whole clip is that of `clipcache evaluate`. Windows are cut from frames
+        at the full rate of the model's sampling, also where a clip is so long that the answer for
+        the whole of it rests on a part of them.
+
+        Parameters
+        ----------
+        window : seconds of each window; None takes the length that the model was trained on
+        stride : seconds from one window to the next; None takes half a window
+        windows : False leaves them out, and embeds only what the whole clip's answer needs
+
+        Raises
+        ------
+        ClipError
+            When the video cannot be read or decoded.
+        """
+        return self._read(VideoReader(path), str(path), window, stride, windows)
+
+    def images(
+        self,
+        images: Sequence[Path | str | np.ndarray],
+        *,
+        fps: float = FALLBACK_FPS,
+        window: float | None = None,
+        stride: float | None = None,
+        windows: bool = True,
+    ) -> Prediction:
+        """What happens in a clip that is a list of pictures, in order; one is a clip as well.
+
+        Parameters
+        ----------
+        images : files that OpenCV reads, or (height, width, 3) uint8 RGB arrays
+        fps : pictures a second
+
+        Raises
+        ------
+        ClipError
+            When there is no picture, or one cannot be read.
+        """
+        first = images[0] if len(images) else ""
+        name = "" if isinstance(first, np.ndarray) else str(first)
+        return self._read(_Pictures(images, fps), name, window, stride, windows)
+
+    def array(
+        self,
+        frames: np.ndarray,
+        fps: float,
+        *,
+        window: float | None = None,
+        stride: float | None = None,
+        windows: bool = True,
+    ) -> Prediction:
+        """What happens in frames from memory, (T, height, width, 3) uint8 RGB, `fps` a second."""
+        return self.images(list(frames), fps=fps, window=window, stride=stride, windows=windows)
+
+    def stream(self, *, smoothing: float = 0.0) -> "Stream":
+        """An endless clip, of which the newest window is classified; see `Stream`."""
+        return Stream(self, smoothing)
+
+    def embed(self, picture: np.ndarray) -> dict[str, np.ndarray]:
+        """One frame, (height, width, 3) uint8 BGR, as view -> (1280,) float16 embedding."""
+        picture = resize(picture, self._extractor.input_size, self._extractor.resize)
+        views = np.stack([apply_view(picture, view) for view in self.card.views])
+        return dict(zip(self.card.views, self._engine(views), strict=True))
+
+    def logits(self, embeddings: dict[str, np.ndarray]) -> np.ndarray:
+        """Logits (K,) float32 of a clip given as view -> (T, 1280) embeddings."""
+        return predict_logits(self._model, [embeddings])[0]
+
+    def judge(self, start: float, end: float, logits: np.ndarray) -> Window:
+        """The logits (K,) of a stretch of a clip as a window."""
+        probabilities = softmax(logits, self.card.temperature)
+        best = int(np.argmax(probabilities))
+        confidence = float(probabilities[best])
+        label = self.labels[best] if confidence >= self.threshold else UNSURE
+        return Window(start, end, probabilities, label, confidence)
+
+    def _read(
+        self,
+        reader: FrameReader,
+        name: str,
+        window: float | None,
+        stride: float | None,
+        windows: bool,
+    ) -> Prediction:
+        # Windows need frames at the full rate; max_frames thins those of the whole clip later.
+        sampling = replace(self._sampling, max_frames=None) if windows else self._sampling
+        views = dict.fromkeys(self.card.views)
+        clip = embed_frames(reader, self._engine, self._extractor, sampling, views)
+        whole = np.isin(_rows(clip), sample_frames(clip.timeline, self._sampling))
+        logits = self.logits({view: rows[whole] for view, rows in clip.embeddings.items()})
+        probabilities = softmax(logits, self.card.temperature)
+        order = np.argsort(-probabilities, kind="stable")
+        length = clip_length(clip.timeline)
+        return Prediction(
+            name,
+            tuple(self.labels[i] for i in order),
+            probabilities[order],
+            len(whole),
+            length,
+            tuple(self._windows(clip, length, window, stride)) if windows else (),
+            self.threshold,
+        )
+
+    def _windows(
+        self, clip: ClipEmbeddings, length: float, window: float | None, stride: float | None
+    ) -> Iterator[Window]:
+        """Each window is classified as a clip of that length would be."""
+        times = clip.timeline[_rows(clip)] - clip.timeline[0]
+        window = window or self.window_seconds(clip.timeline)
+        places = place_windows(length, window, stride or window / 2)
+        parts = []
+        for start, end in places:
+            first, last = np.searchsorted(times + 1e-6, (start, end))
+            first = min(first, last - 1)  # a stretch without a frame shows the frame before it
+            parts.append({v: rows[first:last] for v, rows in clip.embeddings.items()})
+        for (start, end), logits in zip(places, predict_logits(self._model, parts), strict=True):
+            yield self.judge(start, end, logits)
+
+    def window_seconds(self, times: np.ndarray | None = None) -> float:
+        """Seconds of a window of the model: its steps over the sampling rate.
+
+        Where every frame is sampled, the rate is that of the clip with frames at `times`.
+        """
+        fps = self._sampling.fps
+        if fps is None:
+            gaps = np.diff(times) if times is not None else np.empty(0)
+            fps = 1 / float(np.median(gaps)) if len(gaps) else FALLBACK_FPS
+        return self.card.windowing.steps / fps
+
+
+class Stream:
+    """The newest frames of an endless clip, each of which passes the CNN once.
+
+    A frame is embedded when its time comes by the model's sampling; then the window of the newest
+    `steps` embeddings is classified. The logits of successive windows are smoothed exponentially:
+    a window's logits count for 1 - exp(-t / `smoothing`) when it comes t seconds after the one
+    before; without smoothing each window stands alone.
+
+    Attributes
+    ----------
+    embedded : frames that passed the CNN, in each view
+    """
+
+    def __init__(self, predictor: Predictor, smoothing: float = 0.0) -> None:
+        self.embedded = 0
+        self._predictor = predictor
+        self._smoothing = smoothing
+        self._sampler = RateSampler(Sampling(predictor.card.sampling["fps"]))
+        self._index = 0
+        steps = predictor.card.windowing.steps
+        self._rows: deque[tuple[float, dict[str, np.ndarray]]] = deque(maxlen=steps)
+        self._logits: np.ndarray | None = None
+
+    def add(self, picture: np.ndarray, seconds: float) -> Window | None:
+        """Take the next frame; the answer for the newest window, None for a frame not sampled.
+
+        Parameters
+        ----------
+        picture : (height, width, 3) uint8 BGR
+        seconds : its time, later than that of the frame before
+        """
+        index, self._index = self._index, self._index + 1
+        if not self._sampler(index, seconds):
+            return None
+        last = self._rows[-1][0] if self._rows else seconds
+        if seconds - last > self._predictor.window_seconds():  # what was before is another scene
+            self._rows.clear()
+            self._logits = None
+        self._rows.append((seconds, self._predictor.embed(picture)))
+        self.embedded += 1
+        views = self._predictor.card.views
+        logits = self._predictor.logits(
+            {view: np.stack([row[view] for _, row in self._rows]) for view in views}
+        )
+        if self._logits is not None and self._smoothing > 0:
+            kept = float(np.exp(-(seconds - last) / self._smoothing))
+            logits = kept * self._logits + (1 - kept) * logits
+        self._logits = logits
+        return self._predictor.judge(self._rows[0][0], seconds, logits)
+
+
+def clip_length(timeline: np.ndarray) -> float:
+    """Seconds from the first frame to the end of the last, which lasts as long as most others."""
+    gaps = np.diff(timeline)
+    last = float(np.median(gaps)) if len(gaps) else 1 / FALLBACK_FPS
+    return float(timeline[-1] - timeline[0]) + last
+
+
+def _rows(clip: ClipEmbeddings) -> np.ndarray:
+    """Indices of the embedded frames, the same in every view."""
+    return next(iter(clip.frames.values()))
+
+
+@dataclass
+class _Pictures:
+    """A list of pictures, read as a clip; a `FrameReader`."""
+
+    images: Sequence[Path | str | np.ndarray]
+    fps: float
+    timeline: list[float] = field(default_factory=list)
+
+    def frames(self, wanted: Callable[[int, float], bool]) -> Iterator[tuple[int, np.ndarray]]:
+        if not len(self.images):
+            raise ClipError("there is no picture in it")
+        for index, image in enumerate(self.images):
+            self.timeline.append(index / self.fps)
+            if wanted(index, self.timeline[-1]):
+                yield index, self._bgr(image)
+
+    def _bgr(self, image: Path | str | np.ndarray) -> np.ndarray:
+        if isinstance(image, np.ndarray):
+            if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+                raise ClipError(
+                    f"a picture must be (height, width, 3) uint8, but is {image.shape} "
+                    f"{image.dtype}"
+                )
+            return cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+        picture = cv2.imread(str(image), cv2.IMREAD_COLOR)
+        if picture is None:
+            raise ClipError(f"{image} is not a picture that OpenCV can read")
+        return picture

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.errors import ClipError, some
-from pipeline.predict import Prediction, predict_files
+from pipeline.predict import Prediction, Predictor
 
 
 def print_predictions(paths: Sequence[Path], *, top: int, as_json: bool, model: Path) -> None:
@@ -25,11 +25,11 @@ def print_predictions(paths: Sequence[Path], *, top: int, as_json: bool, model: 
         raise ClipError(f"{some(missing)}: no such file.")
     done: list[Prediction] = []
     failed: list[str] = []
-    for result in predict_files(paths, model=model):
-        if isinstance(result, Prediction):
-            done.append(result)
-        else:
-            path, error = result
+    predictor = Predictor(model)
+    for path in paths:
+        try:
+            done.append(predictor.file(path, windows=False))
+        except ClipError as error:
             failed.append(f"{path} {error}")
     if as_json:
         json.dump([_as_json(prediction, top) for prediction in done], sys.stdout, indent=2)
