@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.dataset_params import DatasetParams
 from pipeline.errors import DatasetError, some
-from pipeline.params import DatasetParams
 from pipeline.video import VIDEO_EXTENSIONS
 
 IGNORED_NAMES = frozenset({"__macosx", "thumbs.db", "desktop.ini", "$recycle.bin"})

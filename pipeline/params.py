@@ -5,19 +5,18 @@ reported with its place in the file and that sentence.
 """
 
 import difflib
-import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
+from pipeline.dataset_params import DatasetParams, SplitParams
 from pipeline.errors import ParamsError
 from pipeline.train_params import CrossvalParams, TrainParams
 from pipeline.video import RESIZE_RULES, Sampling
 
 PARAMS = Path("params.yaml")
-GROUP_PRESETS = ("ucf", "hmdb", "person_first", "none")
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
@@ -26,52 +25,6 @@ class Section(BaseModel):
     """A part of params.yaml: unknown keys are errors, values never change after reading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class DatasetParams(Section):
-    raw: str = Field("data/raw", description="folder that holds <label>/<clip>, anywhere on disk")
-    layout: Literal["folders"] = Field("folders", description="how the clips are laid out")
-    group: str = Field(
-        "person_first",
-        description="what must stay on one side of the split: ucf (_gNN_, per class), hmdb (source "
-        "video), person_first (first word of the file name), none (each clip its own group), or a "
-        "regular expression with one group, searched in the clip's path",
-    )
-
-    @field_validator("group")
-    @classmethod
-    def _one_group(cls, value: str) -> str:
-        if value in GROUP_PRESETS:
-            return value
-        try:
-            groups = re.compile(value).groups
-        except re.error as error:
-            raise ValueError(f"is neither a preset nor a regular expression ({error})") from None
-        if groups != 1:
-            raise ValueError(f"needs exactly one (...) group, but has {groups}")
-        return value
-
-    @property
-    def folder(self) -> Path:
-        """The folder of clips."""
-        return Path(self.raw).expanduser()
-
-
-class SplitParams(Section):
-    method: Literal["group"] = Field("group", description="how clips are shared out: by group")
-    train: Fraction = Field(0.6, description="share of the clips to train on")
-    val: Fraction = Field(0.15, description="share for early stopping and calibration; may be 0")
-    test: Fraction = Field(0.25, description="share to report on, never looked at in training")
-    seed: int = Field(0, ge=0, description="another seed deals the groups out differently")
-
-    @model_validator(mode="after")
-    def _whole(self) -> "SplitParams":
-        if abs(self.train + self.val + self.test - 1) > 1e-6 or not self.train or not self.test:
-            raise ValueError(
-                "train, val and test must sum to 1, with train and test above 0, "
-                f"but are {self.train}, {self.val} and {self.test}"
-            )
-        return self
 
 
 class FramesParams(Section):

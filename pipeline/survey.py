@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import get_args
 
 from pipeline.clips import Rejected
+from pipeline.dataset_params import DatasetParams
 from pipeline.errors import ClipError, DatasetError, some
 from pipeline.files import sha256
 from pipeline.layouts import GROUP_PATTERNS, IGNORED_NAMES, Found, find_clips
-from pipeline.params import DatasetParams
 from pipeline.processes import CrashedError, TooSlowError, run_in_processes
 from pipeline.progress import Progress
 from pipeline.video import VIDEO_EXTENSIONS, VideoReader

@@ -11,8 +11,9 @@ from typing import Any
 
 from pipeline.backbone import Backbone
 from pipeline.clips import Clip
+from pipeline.dataset_params import DatasetParams
 from pipeline.files import write_json
-from pipeline.params import DatasetParams, FeaturesParams, Params
+from pipeline.params import FeaturesParams, Params
 from pipeline.stages.features import Extraction, extract_features
 from pipeline.stages.index import index_clips
 

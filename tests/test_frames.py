@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from pipeline.clips import Clip
+from pipeline.dataset_params import DatasetParams
 from pipeline.errors import ClipError, DatasetError
-from pipeline.params import DatasetParams, FeaturesParams, FramesParams, Params
+from pipeline.params import FeaturesParams, FramesParams, Params
 from pipeline.stages.frames import named_clips, write_contact_sheets, write_frames
 from pipeline.stages.index import index_clips
 from pipeline.video import RateSampler, VideoReader, resize

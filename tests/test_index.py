@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 from pipeline.clips import read_index
-from pipeline.params import DatasetParams
+from pipeline.dataset_params import DatasetParams
 from pipeline.stages.index import index_clips
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.dataset_params import DatasetParams
 from pipeline.errors import DatasetError
 from pipeline.layouts import Found, find_clips
-from pipeline.params import DatasetParams
 
 
 def lay(raw: Path, *names: str) -> None:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from pipeline.clips import Clip, read_splits
+from pipeline.dataset_params import SplitParams
 from pipeline.errors import DatasetError
-from pipeline.params import SplitParams
 from pipeline.stages.split import split_clips
 
 Pairs = list[tuple[str, str]]  # (label, group) of each clip

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 from pipeline.files import write_json
-from pipeline.params import DatasetParams, FeaturesParams, Params, SplitParams
+from pipeline.dataset_params import DatasetParams, SplitParams
+from pipeline.params import FeaturesParams, Params
 from pipeline.train_params import TrainParams
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -8,7 +8,7 @@ from pipeline.errors import some
 from pipeline.report.page import count
 
 if TYPE_CHECKING:
-    from pipeline.params import DatasetParams
+    from pipeline.dataset_params import DatasetParams
 
 GROUP_RULES = {
     "ucf": "Clips cut from one source video (_gNN_ in the name, within a class) form a group",

@@ -11,7 +11,7 @@ from pipeline.report.page import count, duration, write_page
 from pipeline.survey import Survey
 
 if TYPE_CHECKING:
-    from pipeline.params import DatasetParams
+    from pipeline.dataset_params import DatasetParams
 
 SHOWN = 200  # unreadable files or copies listed
 

@@ -4,10 +4,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pipeline.clips import INDEX, Clip, write_index
+from pipeline.dataset_params import DatasetParams
 from pipeline.errors import DatasetError
 from pipeline.files import sha256
 from pipeline.layouts import Found, find_clips
-from pipeline.params import DatasetParams
 from pipeline.progress import Progress
 
 HASH_THREADS = 4  # hashing waits for the disk about as long as it computes

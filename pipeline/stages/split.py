@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.clips import SPLIT_NAMES, SPLITS, Clip, write_splits
+from pipeline.dataset_params import SplitParams
 from pipeline.errors import DatasetError, some
-from pipeline.params import SplitParams
 
 # Cost of a label that a split lacks altogether, in units of the squared deviation below.
 MISSING = {"train": 1e6, "val": 1e2, "test": 1e6}
