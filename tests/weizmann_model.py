@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pipeline.files import write_json
 from pipeline.dataset_params import DatasetParams, SplitParams
+from pipeline.files import write_json
 from pipeline.params import FeaturesParams, Params
 from pipeline.train_params import TrainParams
 
