@@ -1,26 +1,33 @@
-"""The model folder: a head with everything that is needed to use it on embeddings.
+"""The model folder: a head with everything that is needed to use it, on any machine.
 
-``head.keras`` holds the network, ``model.json`` (the card) the labels, how its embeddings were
-made, how windows are cut, which views are averaged, and the temperature. Equal weights give equal
+``head.keras`` and ``head.tflite`` hold the network, the files of the backbone folder beside them
+the CNN, ``model.json`` (the card) the labels, how embeddings are made, how windows are cut, which
+views are averaged, the temperature, and the digests of the other files. Equal weights give equal
 bytes, so that DVC sees a new model only where there is one.
 """
 
 import json
-import tempfile
-import zipfile
+import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from pipeline.backbone import (
+    BACKBONE,
+    DESCRIPTION_FILE,
+    LITERT_FILE,
+    WEIGHTS_FILE,
+    read_backbone,
+)
 from pipeline.calibration import softmax
 from pipeline.errors import ModelError
-from pipeline.files import replacing_folder, write_json
+from pipeline.files import replacing_folder, sha256, write_json
 from pipeline.heads import HeadShape
 from pipeline.inference import Forward, Views, clip_logits, forward_function
-from pipeline.quiet import import_tensorflow
+from pipeline.network import load_keras, load_litert, write_keras, write_litert
 from pipeline.sequences import Windowing
 
 if TYPE_CHECKING:
@@ -28,9 +35,12 @@ if TYPE_CHECKING:
 
 MODEL = Path("models/head")
 NETWORK = "head.keras"
+LITERT_NETWORK = "head.tflite"
 CARD = "model.json"
-SCHEMA = 1
-EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip archive can hold; written for every entry
+BACKBONE_FILES = (DESCRIPTION_FILE, LITERT_FILE, WEIGHTS_FILE)
+SCHEMA = 2
+
+Runtime = Literal["keras", "litert"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +56,7 @@ class ModelCard:
     temperature : divides the logits before the softmax
     shape : what the head was built from
     versions : of the packages that trained it
+    files : SHA-256 of the other files of the folder, by name; filled in when it is saved
     """
 
     labels: tuple[str, ...]
@@ -56,6 +67,7 @@ class ModelCard:
     temperature: float
     shape: HeadShape
     versions: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
 
     @property
     def backbone(self) -> str:
@@ -81,6 +93,7 @@ class ModelCard:
             temperature=float(values["temperature"]),
             shape=shape_from_dict(values["shape"]),
             versions=dict(values["versions"]),
+            files=dict(values["files"]),
         )
 
 
@@ -90,13 +103,13 @@ class Model:
 
     Attributes
     ----------
-    network : (embeddings (B, T, D), mask (B, T)) -> logits (B, K)
-    forward : the same, compiled, from arrays to arrays
+    forward : (embeddings (B, T, D) float32, mask (B, T) bool) -> logits (B, K) float32
+    folder : where it was loaded from; a backbone folder too, for `pipeline.embed.load_engine`
     """
 
     card: ModelCard
-    network: "keras.Model"
     forward: Forward
+    folder: Path
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -104,36 +117,51 @@ class Model:
         return self.card.labels
 
 
-def save_model(network: "keras.Model", card: ModelCard, folder: Path = MODEL) -> None:
-    """Write the model folder, whole or not at all."""
-    with replacing_folder(folder) as temporary:
-        write_network(network, temporary / NETWORK)
-        write_json(temporary / CARD, card.to_dict())
+def save_model(
+    network: "keras.Model", card: ModelCard, folder: Path = MODEL, backbone: Path = BACKBONE
+) -> None:
+    """Write the model folder, whole or not at all.
 
+    Parameters
+    ----------
+    network : (embeddings (B, T, D), mask (B, T)) -> logits (B, K)
+    backbone : the folder whose files are copied beside the head
 
-def write_network(network: "keras.Model", path: Path) -> None:
-    """Save a Keras model so that equal weights give equal bytes.
-
-    Keras writes the time of day and, as the ids of shared objects, addresses in memory; a head
-    shares no layers, so both go.
+    Raises
+    ------
+    ModelError
+        When the backbone is not the one that made the embeddings.
     """
-    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-        saved = Path(scratch) / NETWORK
-        network.save(saved)
-        with zipfile.ZipFile(saved) as source, zipfile.ZipFile(path, "w") as target:
-            for name in sorted(source.namelist()):
-                content = source.read(name)
-                if name.endswith(".json"):
-                    content = json.dumps(_timeless(json.loads(content))).encode()
-                target.writestr(zipfile.ZipInfo(name, EPOCH), content)
+    check_backbone(card.extractor, backbone)
+    with replacing_folder(folder) as temporary:
+        write_keras(network, temporary / NETWORK)
+        write_litert(network, temporary / LITERT_NETWORK)
+        for name in BACKBONE_FILES:
+            shutil.copyfile(backbone / name, temporary / name)
+        files = {path.name: sha256(path) for path in sorted(temporary.iterdir())}
+        write_json(temporary / CARD, replace(card, files=files).to_dict())
 
 
-def _timeless(value: Any) -> Any:
-    """JSON without what differs between two runs."""
-    if isinstance(value, dict):
-        kept = {name: _timeless(item) for name, item in value.items() if name != "shared_object_id"}
-        return kept | {"date_saved": ""} if "date_saved" in kept else kept
-    return [_timeless(item) for item in value] if isinstance(value, list) else value
+def check_backbone(extractor: Mapping[str, Any], folder: Path = BACKBONE) -> None:
+    """Refuse a backbone that did not make these embeddings, or that is not whole.
+
+    Raises
+    ------
+    ModelError
+        Naming both sides, or the file that is missing.
+    FeaturesError
+        When there is no backbone at all.
+    """
+    backbone = read_backbone(folder)
+    for name, there in (("backbone", backbone.digest), ("input_size", backbone.input_size)):
+        if (made := extractor.get(name, there)) != there:
+            raise ModelError(
+                f"The features were made with {name} = {_short(made)}, but {folder} has "
+                f"{_short(there)}: run `clipcache features` again (or `dvc repro`)."
+            )
+    for name in BACKBONE_FILES:
+        if not (folder / name).is_file():
+            raise ModelError(f"{folder / name} is not there: run `clipcache backbone` again.")
 
 
 def read_card(folder: Path = MODEL) -> ModelCard:
@@ -156,29 +184,64 @@ def read_card(folder: Path = MODEL) -> ModelCard:
         raise ModelError(f"{path} cannot be read ({error}): run `clipcache train` again.") from None
 
 
-def load_model(folder: Path = MODEL) -> Model:
-    """Load a model folder. No code from the file is run (Keras's safe mode).
+def load_model(folder: Path = MODEL, runtime: Runtime = "keras") -> Model:
+    """Load a model folder; both runtimes give the same logits, to 1e-5.
+
+    Parameters
+    ----------
+    runtime : "litert" imports no TensorFlow and starts in a fraction of a second
 
     Raises
     ------
     ModelError
         When something is missing or damaged.
     """
+    if runtime == "keras":
+        card, network = load_network(folder)
+        return Model(card, forward_function(network), folder)
+    card = checked_card(folder, LITERT_NETWORK, DESCRIPTION_FILE, LITERT_FILE)
+    return Model(card, load_litert(folder / LITERT_NETWORK), folder)
+
+
+def load_network(folder: Path = MODEL) -> tuple[ModelCard, "keras.Model"]:
+    """The card and the Keras network of a model folder; no code from the file is run.
+
+    Raises
+    ------
+    ModelError
+        When something is missing or damaged.
+    """
+    return checked_card(folder, NETWORK), load_keras(folder / NETWORK)
+
+
+def checked_card(folder: Path, *needed: str) -> ModelCard:
+    """The card, once all files that are there have the digests that it names.
+
+    Parameters
+    ----------
+    needed : names of files that must be there; a folder may lack what its user does not need
+
+    Raises
+    ------
+    ModelError
+        Naming the file that is missing, or both digests.
+    """
     card = read_card(folder)
-    path = folder / NETWORK
-    if not path.is_file():
-        raise ModelError(f"{path} is not there: run `clipcache train` again.")
-    import_tensorflow()
-    import keras
-
-    from pipeline import layers  # noqa: F401  registers the layers that the file names
-
-    try:
-        network = keras.models.load_model(path, compile=False, safe_mode=True)
-    except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ModelError(f"{path} cannot be loaded ({reason}): train again.") from None
-    return Model(card, network, forward_function(network))
+    for name in sorted({*card.files, *needed}):
+        path = folder / name
+        if path.is_file():
+            there, expected = sha256(path), card.files.get(name)
+            if there != expected:
+                raise ModelError(
+                    f"{path} has the SHA-256 {_short(there)}, but {folder / CARD} names "
+                    f"{_short(expected)}: it is damaged or of another model; copy the whole "
+                    "folder again, or run `clipcache train` again."
+                )
+        elif name in needed:
+            raise ModelError(
+                f"{path} is not there: copy the whole folder, or run `clipcache train` again."
+            )
+    return card
 
 
 def check_fits(

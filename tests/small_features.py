@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.backbone import DESCRIPTION_FILE, LITERT_FILE, WEIGHTS_FILE
 from pipeline.clips import Clip, write_index, write_splits
 from pipeline.dataset import FeatureSet, Row, write_feature_file
 from pipeline.extractor import DIMENSION
+from pipeline.files import write_json
 
 LABELS = ("cold", "fall", "rise", "warm")
 VIEWS = ("identity", "hflip")
@@ -21,13 +23,17 @@ SAMPLING = {"fps": 8.0, "max_frames": 512}
 
 @dataclass(frozen=True)
 class SmallProject:
-    """A folder with features/ and data/, as the stages leave them."""
+    """A folder with features/, data/ and models/backbone/, as the stages leave them."""
 
     folder: Path
 
     @property
     def features_folder(self) -> Path:
         return self.folder / "features"
+
+    @property
+    def backbone(self) -> Path:
+        return self.folder / "models" / "backbone"
 
     @property
     def index(self) -> Path:
@@ -83,8 +89,17 @@ def write_small_project(
         extractor=EXTRACTOR,
         sampling=SAMPLING,
     )
+    write_backbone_stand_in(project.backbone, "0123")
     write_index(clips, project.index)
     side = {f"actor{i}": "train" for i in range(actors)}
     side |= {f"actor{actors - 1}": "test", f"actor{actors - 2}": "val"}
     write_splits({clip.clip_id: side[clip.group] for clip in clips}, project.splits)
     return project
+
+
+def write_backbone_stand_in(folder: Path, digest: str) -> None:
+    """A backbone folder to copy; nothing can be embedded with it."""
+    folder.mkdir(parents=True)
+    for name in (LITERT_FILE, WEIGHTS_FILE):
+        (folder / name).write_bytes(name.encode())
+    write_json(folder / DESCRIPTION_FILE, {"digest": digest, "input_size": 224})

@@ -48,6 +48,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> SmallProject:
         features_folder=project.features_folder,
         index=project.index,
         splits=project.splits,
+        backbone=project.backbone,
         model_folder=project.folder / "models/head",
         curves=project.folder / "reports/train",
         work=project.folder / "work",

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipeline.backbone import BACKBONE
 from pipeline.calibration import fit_temperature
 from pipeline.clips import INDEX, SPLITS, Clip, read_index, read_splits
 from pipeline.dataset import FEATURES, FeatureSet
 from pipeline.errors import ClipcacheError, DatasetError
 from pipeline.inference import clip_logits, forward_function, views_of
-from pipeline.model import MODEL, ModelCard, save_model, versions
+from pipeline.model import MODEL, ModelCard, check_backbone, save_model, versions
 from pipeline.training import (
     Epoch,
     Fit,
@@ -48,6 +49,7 @@ def train(
     features_folder: Path = FEATURES,
     index: Path = INDEX,
     splits: Path = SPLITS,
+    backbone: Path = BACKBONE,
     model_folder: Path = MODEL,
     curves: Path = CURVES,
     work: Path = WORK,
@@ -64,9 +66,12 @@ def train(
         When there is nothing to train on.
     FeaturesError
         When `train.views` names a view that the features lack.
+    ModelError
+        When the backbone, which is copied into the model folder, did not make the features.
     """
     settings = params.train
     features = FeatureSet.open(features_folder)
+    check_backbone(features.extractor, backbone)
     clips = [clip for clip in read_index(index) if clip.clip_id in features]
     labels = sorted({clip.label for clip in clips})
     side = read_splits(splits)
@@ -117,7 +122,7 @@ def train(
         shape=settings.shape,
         versions=packages,
     )
-    save_model(result.head.model, card, model_folder)
+    save_model(result.head.model, card, model_folder, backbone)
     state.unlink(missing_ok=True)
     return Trained(card, result, len(train_set), len(val_set))
 
