@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.backbone import DESCRIPTION_FILE, LITERT_FILE, WEIGHTS_FILE
-from pipeline.clips import Clip, write_index, write_splits
+from pipeline.clips import Clip, write_images, write_index, write_splits
 from pipeline.dataset import FeatureSet, Row, write_feature_file
 from pipeline.extractor import DIMENSION
 from pipeline.files import write_json
@@ -69,7 +69,9 @@ def write_small_project(
                 noise = rng.normal(0, 0.1, (2, *values.shape))
                 for view, offset in zip(VIEWS, noise, strict=True):
                     embeddings[clip_id, view] = np.maximum(values + offset, 0)
-                clips.append(Clip(clip_id, label, f"actor{actor}", f"{len(clips):064d}", 1))
+                clips.append(
+                    Clip(clip_id, label, f"actor{actor}", f"{len(clips):064d}", 1, path=clip_id)
+                )
     clips.sort(key=lambda clip: clip.clip_id)
     rows = [
         Row(
@@ -91,6 +93,7 @@ def write_small_project(
     )
     write_backbone_stand_in(project.backbone, "0123")
     write_index(clips, project.index)
+    write_images({}, project.index.with_name("images.csv"))
     side = {f"actor{i}": "train" for i in range(actors)}
     side |= {f"actor{actors - 1}": "test", f"actor{actors - 2}": "val"}
     write_splits({clip.clip_id: side[clip.group] for clip in clips}, project.splits)

@@ -10,7 +10,15 @@ import numpy as np
 import pytest
 from small_features import SmallProject, write_small_project
 
-from pipeline.clips import Rejected, read_index, read_splits, write_rejected, write_splits
+from pipeline.clips import (
+    Clip,
+    Rejected,
+    read_index,
+    read_splits,
+    write_index,
+    write_rejected,
+    write_splits,
+)
 from pipeline.dataset import FeatureSet
 from pipeline.errors import DatasetError
 from pipeline.params import Params
@@ -38,8 +46,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> SmallProject:
     missing = "cold/actor4_gone.mp4"
     splits = read_splits(project.splits) | {missing: "test"}
     write_splits(splits, project.splits)
-    with project.index.open("a") as stream:
-        stream.write(f"{missing},cold,actor4,{'f' * 64},1,video\n")
+    gone = Clip(missing, "cold", "actor4", "f" * 64, 1, path=missing)
+    write_index([*read_index(project.index), gone], project.index)
     write_rejected([Rejected(missing, "features", "the file is empty")], rejected(project))
     for clip in read_index(project.index)[::2]:
         write_video(project.folder / "raw" / clip.clip_id)

@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from pipeline.clips import read_index
+from pipeline.clips import read_images, read_index
 from pipeline.dataset_params import DatasetParams
 from pipeline.stages.index import index_clips
 
@@ -15,6 +15,7 @@ def test_the_index_lists_every_clip_with_label_group_digest_and_size(
     path = tmp_path / "data/index.csv"
     clips = index_clips(DatasetParams(raw=str(raw)), path)
     assert read_index(path) == clips
+    assert dict(read_images(path.with_name("images.csv"))) == {}
     assert [clip.clip_id for clip in clips] == sorted(clip.clip_id for clip in clips)
     assert {(clip.label, clip.group) for clip in clips} == {
         (label, person) for label in ("walk", "wave") for person in ("anna", "ben", "cleo")
@@ -24,6 +25,8 @@ def test_the_index_lists_every_clip_with_label_group_digest_and_size(
         assert clip.digest == hashlib.sha256(data).hexdigest()
         assert clip.bytes == len(data)
         assert clip.kind == "video"
+        assert clip.path == clip.clip_id
+        assert (clip.start, clip.end, clip.split) == (None, None, "")
 
 
 def test_the_index_is_the_same_wherever_the_folder_lies(make_dataset, tmp_path: Path) -> None:

@@ -13,8 +13,7 @@ def index(params: ParamsFile = DEFAULT_PARAMS) -> None:
     from pipeline.stages.index import index_clips
 
     clips = index_clips(load_settings(params).dataset)
-    labels = len({clip.label for clip in clips})
-    groups = len({clip.group for clip in clips})
+    labels, groups = (len(clips.codes(name)[1]) for name in ("label", "group"))
     print(f"{len(clips)} clips of {labels} classes in {groups} groups -> data/index.csv")
 
 
