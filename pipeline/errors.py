@@ -45,6 +45,10 @@ class DiskError(ClipcacheError):
         self.reason = reason
 
 
+class StorageError(ClipcacheError):
+    """A URL is of a storage that cannot be read here: unknown, or its package is missing."""
+
+
 class TooManyRejectedError(ClipcacheError):
     """The run ended, but more clips were rejected than `features.max_rejected` allows."""
 

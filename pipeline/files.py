@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -103,6 +104,15 @@ def locked_folder(folder: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def scratch_folder(purpose: str) -> Iterator[Path]:
+    """A temporary folder for this user alone; gone afterwards, or by the next of its purpose."""
+    name = f"clipcache-{os.getuid()}-{purpose}"
+    with locked_folder(Path(tempfile.gettempdir(), name)) as folder:
+        folder.chmod(0o700)
+        yield folder
 
 
 def _remove_unless_locked(folder: Path) -> None:

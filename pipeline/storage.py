@@ -1,0 +1,180 @@
+"""Videos on object storage: an fsspec URL in, a bounded temporary local file out.
+
+OpenCV needs a local file that it may read back and forth. So whoever decodes a clip fetches its
+file first, checks its digest on the way, and removes it as soon as the clip is done.
+"""
+
+import contextlib
+import hashlib
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from pipeline.errors import ClipError, StorageError
+from pipeline.files import HASH_BLOCK, scratch_folder
+
+MAX_BYTES = 32 << 30  # of one file; a longer video has no place among clips
+RESERVE_BYTES = 1 << 30  # left free on the disk of temporary files, for everybody else
+CHECK_BYTES = 64 << 20  # bytes fetched between two looks at the free space
+READ_BLOCK = 8 << 20  # bytes asked for at a time, where the storage allows parts
+ATTEMPTS = 3  # at fetching a file; networks fail for a moment
+PAUSE_SECONDS = 1.0  # before the second attempt; twice that before the third
+
+URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+INSTALL = {  # protocols whose package fsspec does not bring
+    "abfs": "adlfs",
+    "az": "adlfs",
+    "gcs": "gcsfs",
+    "gs": "gcsfs",
+    "http": "aiohttp",
+    "https": "aiohttp",
+    "s3": "s3fs",
+    "s3a": "s3fs",
+    "sftp": "paramiko",
+    "ssh": "paramiko",
+}
+
+
+def is_url(path: str) -> bool:
+    """Whether `path` is a URL such as ``s3://bucket/clip.mp4`` and not a path of this machine."""
+    return URL.match(path) is not None
+
+
+@contextlib.contextmanager
+def local_copy(url: str, digest: str) -> Iterator[Path]:
+    """The file behind an fsspec URL as a local one with the same ending; gone afterwards.
+
+    A process that is killed leaves its copy behind; the next one on that machine removes it.
+
+    Parameters
+    ----------
+    url : any protocol of fsspec: s3://, gs://, https://, file://, ...
+    digest : SHA-256 that the file must have, checked while it streams
+
+    Raises
+    ------
+    ClipError
+        When it cannot be read, has other bytes than were indexed, has more than `MAX_BYTES`, or
+        the disk of temporary files has no room for it.
+    StorageError
+        When the protocol is unknown, or its package is not installed.
+    """
+    with scratch_folder("download") as folder:
+        path = folder / f"clip{PurePosixPath(url).suffix}"
+        for attempt in range(ATTEMPTS):
+            try:
+                found = _fetch(url, path)
+                break
+            except _InterruptedError as error:
+                if attempt == ATTEMPTS - 1:
+                    raise ClipError(f"cannot be read ({error})") from None
+                time.sleep(PAUSE_SECONDS * 2**attempt)
+        if found != digest:
+            raise ClipError("has changed since it was indexed: run `clipcache index` again")
+        yield path
+
+
+def url_digest(url: str) -> tuple[str, int]:
+    """SHA-256 (64 hexadecimal digits) and bytes of the file behind an fsspec URL; keeps nothing.
+
+    Raises
+    ------
+    ClipError
+        When it cannot be read.
+    StorageError
+        When the protocol is unknown, or its package is not installed.
+    """
+    digest, size = hashlib.sha256(), 0
+    try:
+        with _open(url) as stream:
+            while block := stream.read(HASH_BLOCK):
+                digest.update(block)
+                size += len(block)
+    except _InterruptedError as error:
+        raise ClipError(f"cannot be read ({error})") from None
+    return digest.hexdigest(), size
+
+
+def read_url(url: str) -> bytes:
+    """The bytes of a small file, such as an image, behind an fsspec URL; raises as `url_digest`."""
+    try:
+        with _open(url) as stream:
+            return stream.read()
+    except _InterruptedError as error:
+        raise ClipError(f"cannot be read ({error})") from None
+
+
+class _InterruptedError(Exception):
+    """A failure that may pass: the connection, not the file."""
+
+
+def _fetch(url: str, path: Path) -> str:
+    """Stream a file to disk; its SHA-256."""
+    digest, size, checked = hashlib.sha256(), 0, 0
+    with _open(url) as stream, path.open("wb") as copy:
+        expected = getattr(stream, "size", None) or 0
+        _bound(expected, expected, path.parent)
+        while block := stream.read(HASH_BLOCK):
+            digest.update(block)
+            size += len(block)
+            if size - checked >= CHECK_BYTES:
+                checked = size
+                _bound(size, len(block), path.parent)
+            try:
+                copy.write(block)
+            except OSError as error:
+                raise ClipError(
+                    f"cannot be fetched to {path.parent.parent} ({os.strerror(error.errno or 0)}): "
+                    "make room there, or set TMPDIR to another folder"
+                ) from None
+        _bound(size, 0, path.parent)
+    return digest.hexdigest()
+
+
+def _bound(size: int, upcoming: int, folder: Path) -> None:
+    """Refuse a file that is too large, or too large for the disk."""
+    if size > MAX_BYTES:
+        raise ClipError(f"is larger than {MAX_BYTES >> 30} GiB, the most that is fetched")
+    free = shutil.disk_usage(folder).free
+    if upcoming and free < upcoming + RESERVE_BYTES:
+        raise ClipError(
+            f"cannot be fetched: {folder.parent} has only {free / 1e9:.1f} GB free; make room "
+            "there, or set TMPDIR to another folder"
+        )
+
+
+@contextlib.contextmanager
+def _open(url: str) -> Iterator[BinaryIO]:
+    """Open for reading in sequence; every failure in our own words."""
+    import fsspec  # type: ignore[import-untyped]
+
+    protocol = url.partition("://")[0].lower()
+    try:
+        filesystem, path = fsspec.url_to_fs(url)
+    except ImportError as error:
+        package = INSTALL.get(protocol)
+        advice = f"`pip install {package}`" if package else str(error)
+        raise StorageError(f"{url} is on {protocol}://, which needs one more package: "
+                           f"{advice}.") from None  # fmt: skip
+    except ValueError:
+        raise StorageError(
+            f"{url} is on {protocol}://, which fsspec does not know: see its list of protocols, "
+            "or copy the file to a folder."
+        ) from None
+    try:
+        with filesystem.open(path, "rb", block_size=READ_BLOCK) as stream:
+            yield stream
+    except (ClipError, StorageError):
+        raise
+    except FileNotFoundError:
+        raise ClipError("cannot be read (No such file or directory)") from None
+    except PermissionError as error:
+        raise ClipError(f"cannot be read ({error.strerror or 'Permission denied'})") from None
+    except Exception as error:  # every storage raises errors of its own
+        first = (str(error).strip().splitlines() or [""])[0]
+        raise _InterruptedError(f"{type(error).__name__}: {first}" if first
+                                else type(error).__name__) from None  # fmt: skip
