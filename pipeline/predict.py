@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from time import perf_counter
 
 import cv2
 import numpy as np
@@ -48,6 +49,7 @@ class Prediction:
     seconds : length of the clip
     windows : what is said of each stretch of the clip, in order; they overlap
     threshold : below it the answer is "unsure"
+    clock : where the time went, in seconds: "decode", "resize", "embed", "head"
     """
 
     file: str
@@ -57,6 +59,7 @@ class Prediction:
     seconds: float
     windows: tuple[Window, ...] = ()
     threshold: float = 0.0
+    clock: dict[str, float] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -139,7 +142,7 @@ class Predictor:
         ClipError
             When the video cannot be read or decoded.
         """
-        return self._read(VideoReader(path), str(path), window, stride, windows)
+        return self.read(VideoReader(path), str(path), window, stride, windows)
 
     def images(
         self,
@@ -164,7 +167,7 @@ class Predictor:
         """
         first = images[0] if len(images) else ""
         name = "" if isinstance(first, np.ndarray) else str(first)
-        return self._read(_Pictures(images, fps), name, window, stride, windows)
+        return self.read(_Pictures(images, fps), name, window, stride, windows)
 
     def array(
         self,
@@ -200,31 +203,35 @@ class Predictor:
         label = self.labels[best] if confidence >= self.threshold else UNSURE
         return Window(start, end, probabilities, label, confidence)
 
-    def _read(
+    def read(
         self,
         reader: FrameReader,
-        name: str,
-        window: float | None,
-        stride: float | None,
-        windows: bool,
+        name: str = "",
+        window: float | None = None,
+        stride: float | None = None,
+        windows: bool = True,
     ) -> Prediction:
+        """What happens in any kind of clip that is read frame by frame; see `file`."""
         # Windows need frames at the full rate; max_frames thins those of the whole clip later.
         sampling = replace(self._sampling, max_frames=None) if windows else self._sampling
         views = dict.fromkeys(self.card.views)
         clip = embed_frames(reader, self._engine, self._extractor, sampling, views)
+        started = perf_counter()
         whole = np.isin(_rows(clip), sample_frames(clip.timeline, self._sampling))
         logits = self.logits({view: rows[whole] for view, rows in clip.embeddings.items()})
         probabilities = softmax(logits, self.card.temperature)
         order = np.argsort(-probabilities, kind="stable")
         length = clip_length(clip.timeline)
+        parts = tuple(self._windows(clip, length, window, stride)) if windows else ()
         return Prediction(
             name,
             tuple(self.labels[i] for i in order),
             probabilities[order],
             len(whole),
             length,
-            tuple(self._windows(clip, length, window, stride)) if windows else (),
+            parts,
             self.threshold,
+            clip.seconds | {"head": perf_counter() - started},
         )
 
     def _windows(

@@ -40,9 +40,7 @@ class BodyGuard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limit = (
-            self._limits.bytes + FORM_BYTES if self._takes_files(scope["path"]) else SMALL_BODY
-        )
+        limit = self._limits.bytes + FORM_BYTES if self._takes_files(scope["path"]) else SMALL_BODY
         body = _Body(receive, self._limits, limit)
         guarded = _Answer(send, body)
         try:

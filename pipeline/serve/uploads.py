@@ -6,7 +6,7 @@ import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -14,6 +14,9 @@ from starlette.requests import ClientDisconnect, Request
 
 from pipeline.serve import refusals
 from pipeline.serve.content import HEAD_BYTES, Kind, kind_of
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
 
 FIELD = b"file"
 WRITE_BYTES = 2**20  # handed to the disk at a time
@@ -96,7 +99,7 @@ class _Form:
         self._name: bytes | None = None
         self._seen = False
 
-    def callbacks(self) -> dict:
+    def callbacks(self) -> "MultipartCallbacks":
         """For the parser."""
         return {
             "on_part_begin": self._begin_part,
