@@ -14,7 +14,7 @@ from time import perf_counter
 import cv2
 import numpy as np
 
-from pipeline.backbone import BACKBONE, read_backbone
+from pipeline.backbone import read_backbone
 from pipeline.calibration import softmax
 from pipeline.clip_embedding import ClipEmbeddings, FrameReader, embed_frames
 from pipeline.embed import load_engine
@@ -97,18 +97,19 @@ class Predictor:
     def __init__(
         self, model: Path = MODEL, threshold: float = 0.0, *, threads: int | None = None
     ) -> None:
-        self._model = load_model(model)
+        self._model = load_model(model, runtime="litert")
         self.card = self._model.card
         self.threshold = threshold
         self._extractor = Extractor(**self.card.extractor)
         self._sampling = Sampling(**self.card.sampling)
-        backbone = model.parent / BACKBONE.name
-        there = read_backbone(backbone).extractor(self._extractor.resize, self._extractor.precision)
-        check_fits(self.card, asdict(there), self.card.sampling, model, backbone)
+        resize, precision = self._extractor.resize, self._extractor.precision
+        there = read_backbone(model).extractor(resize, precision)
+        check_fits(self.card, asdict(there), self.card.sampling, model, "this version")
         self._engine = load_engine(
-            "litert" if self._extractor.precision == "float32" else "openvino",
-            backbone,
-            precision=self._extractor.precision,
+            # Not the fastest engine there is: one that gives the same digits on every machine.
+            "litert" if precision == "float32" else "openvino",
+            model,
+            precision=precision,
             threads=threads or available_cores(),
         )
 
