@@ -39,7 +39,7 @@ class TooSlowError(Exception):
     """A task took longer than allowed; its worker was ended."""
 
 
-class _Ready:
+class Ready:
     """The first word of a worker."""
 
 
@@ -66,7 +66,7 @@ class _Worker(Generic[Task]):
         self.ready, self.deadline = True, time.monotonic() + seconds
 
     def hear(self, speaks: bool) -> Any:
-        """What there is to know: `_Ready`, its answer, or how it failed; else `_Nothing`."""
+        """What there is to know: `Ready`, its answer, or how it failed; else `_Nothing`."""
         if not speaks:
             return TooSlowError() if time.monotonic() > self.deadline else _Nothing()
         try:
@@ -128,10 +128,10 @@ def run_in_processes(
             heard = wait([worker.pipe for worker in crew], timeout=patience)
             for worker in list(crew):
                 answer = worker.hear(worker.pipe in heard)
-                if isinstance(answer, _Ready):
+                if isinstance(answer, Ready):
                     worker.begin(timeout)
                     failed_starts = 0
-                if isinstance(answer, _Nothing | _Ready):
+                if isinstance(answer, _Nothing | Ready):
                     continue
                 done = worker.task
                 lost = isinstance(answer, CrashedError | TooSlowError)
@@ -157,13 +157,24 @@ def run_in_processes(
             worker.kill()
 
 
-def _start(function: Callable[[Task], Any], task: Task) -> "_Worker[Task]":
+def start_process(function: Callable[[Task], Any]) -> tuple[SpawnProcess, Connection]:
+    """Start a worker process, which ends with this one.
+
+    Returns
+    -------
+    The process, and a pipe: out of it comes `Ready`, then for each task that is sent into it
+    ``function(task)``, or the exception that it raised. When the process dies, the pipe ends.
+    """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_work, args=(function, theirs), daemon=True)
     process.start()
     theirs.close()  # so that its death closes the pipe
-    worker = _Worker(process, ours, task, 0.0)
+    return process, ours
+
+
+def _start(function: Callable[[Task], Any], task: Task) -> "_Worker[Task]":
+    worker = _Worker(*start_process(function), task, 0.0)
     worker.give(task, START_SECONDS)
     return worker
 
@@ -173,7 +184,7 @@ def _work(function: Callable[[Task], Any], pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process alone answers Ctrl-C
     threading.Thread(target=_follow_parent, daemon=True).start()
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):  # no one listens
-        pipe.send(_Ready())
+        pipe.send(Ready())
         while True:
             pipe.send(_answer(function, pipe.recv()))
 
