@@ -1,10 +1,8 @@
 """One clip in, its embeddings out: the path that training, prediction and server share."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from time import perf_counter
-from typing import Protocol
 
 import cv2
 import numpy as np
@@ -12,24 +10,11 @@ import numpy as np
 from pipeline.embed import Engine
 from pipeline.errors import ClipError
 from pipeline.extractor import DIMENSION, Extractor
-from pipeline.video import RateSampler, Sampling, VideoReader, resize, sample_frames
+from pipeline.sources import Source, open_source
+from pipeline.video import WHOLE, FrameReader, RateSampler, Sampling, resize, sample_frames
 from pipeline.views import apply_view
 
 BATCH = 32  # frames embedded in one call; bounds the memory of a clip of any length
-
-
-class FrameReader(Protocol):
-    """One pass over the frames of a clip; `pipeline.video.VideoReader` is one.
-
-    Attributes
-    ----------
-    timeline : seconds of every frame passed so far, strictly increasing
-    """
-
-    timeline: list[float]
-
-    def frames(self, wanted: Callable[[int, float], bool]) -> Iterator[tuple[int, np.ndarray]]:
-        """Index and picture, (height, width, 3) uint8 BGR, of the frames that are wanted."""
 
 
 @dataclass(frozen=True)
@@ -53,28 +38,34 @@ class ClipEmbeddings:
 
 
 def embed_clip(
-    path: Path,
+    source: Source,
     engine: Engine,
     extractor: Extractor,
     sampling: Sampling,
     wanted: Mapping[str, np.ndarray | None],
+    segments: Sequence[tuple[float, float]] = (),
 ) -> ClipEmbeddings:
-    """Decode a video once and embed its sampled frames.
+    """Decode a video, or ordered images, once and embed the sampled frames.
 
     Parameters
     ----------
-    path : the video
+    source : files on this machine
     engine : from pipeline.embed.load_engine
     extractor : its input size and resize rule are applied
     sampling : which frames; used for the views whose frames are not given
     wanted : view -> (n,) frame indices to embed, or None for all that `sampling` picks
+    segments : (start, end) in seconds, as `pipeline.video.sample_frames` takes them: `sampling`
+        picks inside each by itself, and a frame that several of them share is embedded once. They
+        may overlap; one that no frame falls into adds nothing. Empty: the whole clip, which among
+        other segments is `pipeline.video.WHOLE`
 
     Raises
     ------
     ClipError
-        When the video cannot be decoded, or has not all the frames named in `wanted`.
+        When the clip cannot be decoded, or has not all the frames named in `wanted`.
     """
-    return embed_frames(VideoReader(path), engine, extractor, sampling, wanted)
+    reader = open_source(source)
+    return embed_frames(reader, engine, extractor, sampling, wanted, segments)
 
 
 def embed_frames(
@@ -83,17 +74,25 @@ def embed_frames(
     extractor: Extractor,
     sampling: Sampling,
     wanted: Mapping[str, np.ndarray | None],
+    segments: Sequence[tuple[float, float]] = (),
 ) -> ClipEmbeddings:
-    """As `embed_clip`, for any kind of clip that is read frame by frame."""
+    """As `embed_clip`, of any reader of frames.
+
+    A pass that picks frames by `sampling` reads to the last frame, also where the last segment
+    ends long before: the timeline goes into the cache, where it tells a later segment of the same
+    video which frames are its own.
+    """
     clock = _Clock()
+    segments = segments or (WHOLE,)
     named = {view: set(map(int, frames)) for view, frames in wanted.items() if frames is not None}
-    rate = RateSampler(sampling) if len(named) < len(wanted) else None
+    by_rate = len(named) < len(wanted)
+    rates = [RateSampler(sampling, *segment) for segment in segments] if by_rate else []
     last = max((max(frames) for frames in named.values()), default=-1)
     any_named = set().union(*named.values())
-    taken: set[int] = set()  # what the rate picked; a named frame alone must not go to its views
+    taken: set[int] = set()  # what the rates picked; a named frame alone must not go to its views
 
     def choose(index: int, seconds: float) -> bool:
-        if rate is not None and rate(index, seconds):
+        if sum(rate(index, seconds) for rate in rates):  # not any: each has to see every frame
             taken.add(index)
         return index in taken or index in any_named
 
@@ -122,7 +121,7 @@ def embed_frames(
             clock.add("resize")
             if len(batch) >= BATCH:
                 run()
-            if rate is None and index == last:
+            if not by_rate and index == last:
                 break
         clock.add("decode")
         run()
@@ -131,12 +130,13 @@ def embed_frames(
 
     timeline = np.asarray(reader.timeline, np.float64)
     embedded = sum(map(len, done.values()))
+    picked = [sample_frames(timeline, sampling, *segment) for segment in segments]
+    sampled = np.unique(np.concatenate(picked))
     frames: dict[str, np.ndarray] = {}
     embeddings: dict[str, np.ndarray] = {}
     for view, found in rows.items():
         have = np.asarray(found, np.int32)
-        keep = np.asarray(sorted(named[view]) if view in named else
-                          sample_frames(timeline, sampling), np.int32)  # fmt: skip
+        keep = np.asarray(sorted(named[view]) if view in named else sampled, np.int32)
         if not np.isin(keep, have).all():
             raise ClipError("ends earlier than when it was first read: the file or OpenCV changed")
         stacked = np.stack(done[view]) if done[view] else np.empty((0, DIMENSION), np.float16)

@@ -43,6 +43,11 @@ class DatasetParams(BaseModel):
         "tells videos apart, else cuts), or a regular expression with one group that names the "
         "video",
     )
+    frames_fps: Annotated[float, Field(gt=0, le=1000)] = Field(
+        25.0,
+        description="number of frames a second that frame folders were taken at, as image files "
+        "carry no times (layout frames)",
+    )
     images_per_clip: int = Field(
         1, ge=1, description="number of consecutive images that make a clip (layout images)"
     )

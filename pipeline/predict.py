@@ -16,17 +16,19 @@ import numpy as np
 
 from pipeline.backbone import read_backbone
 from pipeline.calibration import softmax
-from pipeline.clip_embedding import ClipEmbeddings, FrameReader, embed_frames
+from pipeline.clip_embedding import ClipEmbeddings, embed_frames
 from pipeline.embed import load_engine
 from pipeline.errors import ClipError
 from pipeline.extractor import Extractor
+from pipeline.images import read_image
 from pipeline.model import MODEL, check_fits, load_model, predict_logits
+from pipeline.sources import file_source, open_source
 from pipeline.timeline import UNSURE, Window, place_windows, timeline
 from pipeline.video import (
     FALLBACK_FPS,
+    FrameReader,
     RateSampler,
     Sampling,
-    VideoReader,
     resize,
     sample_frames,
 )
@@ -126,7 +128,7 @@ class Predictor:
         stride: float | None = None,
         windows: bool = True,
     ) -> Prediction:
-        """What happens in a video.
+        """What happens in a video, or in one still image.
 
         The answer for the whole clip is that of `clipcache evaluate`. Windows are cut from frames
         at the full rate of the model's sampling, also where a clip is so long that the answer for
@@ -143,7 +145,7 @@ class Predictor:
         ClipError
             When the video cannot be read or decoded.
         """
-        return self.read(VideoReader(path), str(path), window, stride, windows)
+        return self.read(open_source(file_source(path)), str(path), window, stride, windows)
 
     def images(
         self,
@@ -349,7 +351,7 @@ class _Pictures:
                     f"{image.dtype}"
                 )
             return cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-        picture = cv2.imread(str(image), cv2.IMREAD_COLOR)
-        if picture is None:
-            raise ClipError(f"{image} is not a picture that OpenCV can read")
-        return picture
+        try:
+            return read_image(Path(image))
+        except ClipError as error:
+            raise ClipError(f"{image} {error}") from None

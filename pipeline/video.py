@@ -4,14 +4,11 @@ OpenCV's frame counts and seeks are unreliable, so a video is read once in seque
 are not wanted are grabbed and skipped, frames are counted here, and times come from the stream.
 """
 
-import os
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-
-# OpenCV and FFmpeg read these when they are loaded; a broken video is reported by us, once.
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -25,6 +22,7 @@ FALLBACK_FPS = 25.0  # frames/s, where the container names none
 SAMPLE_TOLERANCE = 1e-5  # seconds; absorbs the rounding of container time bases
 MAX_SECONDS = 1e9  # of a believable time stamp; beyond, a frame's length is lost in the rounding
 RESIZE_RULES = ("stretch", "crop", "pad")
+WHOLE = (0.0, math.inf)  # seconds: the segment that is the whole clip
 
 VIDEO_EXTENSIONS = frozenset(
     """
@@ -47,6 +45,21 @@ class Sampling:
 
     fps: float | None = None
     max_frames: int | None = None
+
+
+class FrameReader(Protocol):
+    """One pass over the frames of a clip, whatever they are stored in.
+
+    `timeline` holds the seconds of every frame passed so far, strictly increasing; `frames` yields
+    index and (height, width, 3) uint8 BGR picture of those for which ``wanted(index, seconds)``.
+    """
+
+    @property
+    def timeline(self) -> Sequence[float]: ...
+
+    def frames(
+        self, wanted: Callable[[int, float], bool]
+    ) -> Iterator[tuple[int, np.ndarray]]: ...  # fmt: skip
 
 
 @dataclass
@@ -139,19 +152,26 @@ class RateSampler:
 
     What it has picked is a superset of `sample_frames` of the finished timeline: when there come
     to be more than `max_frames`, every second one is forgotten and the step doubles.
+
+    Parameters
+    ----------
+    start, end : seconds; frames outside of this segment are never picked
     """
 
-    def __init__(self, sampling: Sampling) -> None:
+    def __init__(self, sampling: Sampling, start: float = 0.0, end: float = math.inf) -> None:
         self._sampling = sampling
-        self._start = 0.0
+        self._bounds = start - SAMPLE_TOLERANCE, end - SAMPLE_TOLERANCE
+        self._first: tuple[int, float] | None = None
         self._last = -1
         self._count = 0
         self._step = 1
 
     def __call__(self, index: int, seconds: float) -> bool:
-        if index == 0:
-            self._start = seconds
-        tick = _tick(seconds - self._start, index, self._sampling.fps)
+        if not self._bounds[0] <= seconds < self._bounds[1]:
+            return False
+        if self._first is None:
+            self._first = index, seconds
+        tick = _tick(seconds - self._first[1], index - self._first[0], self._sampling.fps)
         if tick <= self._last:
             return False
         self._last = tick
@@ -162,7 +182,9 @@ class RateSampler:
         return ordinal % self._step == 0
 
 
-def sample_frames(timeline: np.ndarray, sampling: Sampling) -> np.ndarray:
+def sample_frames(
+    timeline: np.ndarray, sampling: Sampling, start: float | None = None, end: float | None = None
+) -> np.ndarray:
     """Indices of the frames to embed, a pure function of the frames' times.
 
     Frame i is sampled when it is the first one at or after a multiple of ``1 / fps`` seconds from
@@ -170,13 +192,20 @@ def sample_frames(timeline: np.ndarray, sampling: Sampling) -> np.ndarray:
 
     Parameters
     ----------
-    timeline : (T,) float64, seconds, strictly increasing
+    timeline : (T,) float64, seconds, strictly increasing, of the whole video
+    start, end : seconds on the timeline; of the frames with start <= time < end, and counted from
+        the first of them. None: no bound. Times are compared with a tolerance of 10 microseconds,
+        so that segments which adjoin share no frame and lose none
 
     Returns
     -------
-    (S,) int32, increasing; S is at least 1 for a clip with a frame
+    (S,) int32, increasing, in the whole video's numbering; S is at least 1 where there is a frame
+    between start and end
     """
     timeline = np.asarray(timeline, np.float64)
+    bounds = (-math.inf if start is None else start, math.inf if end is None else end)
+    first, stop = np.searchsorted(timeline, np.subtract(bounds, SAMPLE_TOLERANCE))
+    timeline = timeline[first:stop]
     if sampling.fps is None:
         picked = np.arange(len(timeline), dtype=np.int32)
     else:
@@ -185,7 +214,7 @@ def sample_frames(timeline: np.ndarray, sampling: Sampling) -> np.ndarray:
     step = 1
     while sampling.max_frames is not None and -(-len(picked) // step) > sampling.max_frames:
         step *= 2
-    return picked[::step]
+    return picked[::step] + np.int32(first)
 
 
 def resize(image: np.ndarray, size: int, rule: str) -> np.ndarray:

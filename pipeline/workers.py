@@ -21,8 +21,9 @@ from pipeline.clip_embedding import ClipEmbeddings, embed_clip
 from pipeline.embed import Engine, load_engine
 from pipeline.errors import ClipError
 from pipeline.extractor import Extractor
-from pipeline.files import locked_folder, sha256
+from pipeline.files import locked_folder
 from pipeline.processes import CrashedError, TooSlowError, run_in_processes
+from pipeline.sources import Source, check_source
 from pipeline.video import Sampling
 
 GPU_BATCH = 64  # frames that the main process embeds in one call
@@ -34,14 +35,16 @@ class Job:
 
     Attributes
     ----------
-    path : the video
-    digest : SHA-256 that its bytes must have
-    wanted : view -> frame indices, or None for all that the sampling picks
+    source : the video, or the images
+    digest : what `pipeline.sources.source_digest` of it must be
+    wanted : view -> frame indices, or None for all that the sampling picks inside the segments
+    segments : (start, end) in seconds; empty for the whole clip
     """
 
-    path: Path
+    source: Source
     digest: str
     wanted: Mapping[str, np.ndarray | None]
+    segments: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -127,19 +130,17 @@ def _engine(name: str, backbone: Path, precision: str) -> Engine:
 
 
 def _embed_job(job: Job, recipe: Recipe, scratch: Path) -> ClipEmbeddings:
-    _begin(job)
     engine = _engine(recipe.engine, recipe.backbone, recipe.extractor.precision)
-    return embed_clip(job.path, engine, recipe.extractor, recipe.sampling, job.wanted)
+    return _embed(job, engine, recipe)
 
 
-def _begin(job: Job) -> None:
+def _embed(job: Job, engine: Engine, recipe: Recipe) -> ClipEmbeddings:
     """A clip that changed after it was indexed must not enter the cache under its old digest."""
     cv2.setNumThreads(1)  # the workers already share out the cores between clips
-    try:
-        if sha256(job.path) != job.digest:
-            raise ClipError("has changed since it was indexed: run `clipcache index` again")
-    except OSError as error:
-        raise ClipError(f"cannot be read ({error.strerror})") from None
+    check_source(job.source, job.digest)
+    return embed_clip(
+        job.source, engine, recipe.extractor, recipe.sampling, job.wanted, job.segments
+    )
 
 
 def _decode_job(job: Job, recipe: Recipe, scratch: Path) -> ClipEmbeddings:
@@ -147,7 +148,6 @@ def _decode_job(job: Job, recipe: Recipe, scratch: Path) -> ClipEmbeddings:
 
     An empty clip leaves no file. A worker that is killed leaves one that goes with `scratch`.
     """
-    _begin(job)
     with _spool_path(job, scratch).open("wb") as spool:
         written = 0
 
@@ -157,7 +157,7 @@ def _decode_job(job: Job, recipe: Recipe, scratch: Path) -> ClipEmbeddings:
             written += len(frames)
             return np.arange(written - len(frames), written)[:, np.newaxis]
 
-        return embed_clip(job.path, keep, recipe.extractor, recipe.sampling, job.wanted)
+        return _embed(job, keep, recipe)
 
 
 def _spool_path(job: Job, scratch: Path) -> Path:

@@ -1,6 +1,7 @@
 """Decoding, sampling and resizing, on real encoded videos."""
 
 import contextlib
+import itertools
 from pathlib import Path
 
 import cv2
@@ -197,3 +198,33 @@ def test_shrinking_does_not_alias() -> None:
     stripes = np.zeros((448, 896, 3), np.uint8)
     stripes[:, ::2] = 255
     assert np.ptp(resize(stripes, 224, "stretch").astype(int)) < 8
+
+
+def test_a_segment_is_sampled_like_a_clip_of_its_own_in_the_numbers_of_the_video() -> None:
+    random = np.random.default_rng(3)
+    for timeline, sampling in random_timelines(300):
+        start, end = np.sort(random.uniform(timeline[0] - 1, timeline[-1] + 1, 2))
+        inside = np.flatnonzero((timeline >= start) & (timeline < end))
+        segment = sample_frames(timeline, sampling, start, end)
+        assert segment.dtype == np.int32
+        if len(inside):
+            alone = sample_frames(timeline[inside], sampling)
+            assert segment.tolist() == (alone + inside[0]).tolist()
+        else:
+            assert len(segment) == 0
+        picked = RateSampler(sampling, start, end)
+        taken = {i for i, seconds in enumerate(timeline) if picked(i, seconds)}
+        assert set(segment.tolist()) <= taken <= set(inside.tolist())
+
+
+def test_segments_that_adjoin_share_no_frame_and_lose_none_for_rounding() -> None:
+    timeline = np.arange(300) / 30  # 0.1 + 0.2 is not 0.3 here either
+    bounds = np.arange(0, 101) * 0.1
+    parts = [
+        sample_frames(timeline, Sampling(), start, end).tolist()
+        for start, end in itertools.pairwise(bounds)
+    ]
+    assert {len(part) for part in parts} == {3}
+    assert list(itertools.chain(*parts)) == list(range(300))
+    assert sample_frames(timeline, Sampling(), None, 0.1).tolist() == [0, 1, 2]
+    assert sample_frames(timeline, Sampling(10), 9.9).tolist() == [297]

@@ -17,6 +17,7 @@ from pipeline.errors import ClipcacheError, ClipError
 from pipeline.extractor import Extractor
 from pipeline.files import sha256
 from pipeline.processes import CrashedError, TooSlowError, run_in_processes
+from pipeline.sources import Source
 from pipeline.video import Sampling
 from pipeline.workers import Job, Recipe, run_jobs
 
@@ -155,9 +156,10 @@ def test_clips_are_embedded_and_a_bad_one_has_a_reason(make_video, tmp_path: Pat
     good, bad = make_video("good.avi", frames=25), tmp_path / "bad.avi"
     bad.write_bytes(b"RIFF, but no video")
     gone = make_video("gone.avi", frames=5)
-    jobs = [Job(path, sha256(path), {"identity": None}) for path in (good, bad, gone)]
+    jobs = [Job(Source(str(path)), sha256(path), {"identity": None}) for path in (good, bad, gone)]
     gone.unlink()
-    results = {job.path: result for job, result in run_jobs(jobs, NULL, workers=2, timeout=60)}
+    done = run_jobs(jobs, NULL, workers=2, timeout=60)
+    results = {Path(job.source.path): result for job, result in done}
     embedded = results[good]
     assert isinstance(embedded, ClipEmbeddings)
     assert embedded.embedded == 8
@@ -170,7 +172,7 @@ def test_clips_are_embedded_and_a_bad_one_has_a_reason(make_video, tmp_path: Pat
 def test_a_clip_that_takes_too_long_is_rejected_with_its_limit(make_video) -> None:
     path = make_video("long.avi", frames=4000)
     every = Recipe("dummy", Path(), NULL.extractor, Sampling())
-    job = Job(path, sha256(path), {"identity": None})
+    job = Job(Source(str(path)), sha256(path), {"identity": None})
     ((_, result),) = run_jobs([job], every, workers=1, timeout=0.01)
     assert "took longer than features.clip_timeout (0.01 s)" in str(result)
 
@@ -180,7 +182,8 @@ def test_an_engine_in_the_main_process_gives_the_same_and_leaves_no_frames_behin
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
     path = make_video("a.avi", frames=50)
-    job = Job(path, sha256(path), {"identity": None, "hflip": np.array([5, 30], np.int32)})
+    wanted = {"identity": None, "hflip": np.array([5, 30], np.int32)}
+    job = Job(Source(str(path)), sha256(path), wanted)
     extractor = read_backbone(backbone_folder).extractor("stretch", "float32")
     by_engine = {}
     for engine in ("keras", "litert"):
@@ -219,8 +222,8 @@ def test_memory_does_not_grow_with_the_length_of_a_video(make_video) -> None:
     last = make_video("last.avi", frames=1)  # keeps the worker alive to be looked at
     for frames in (100, 3000):
         path = make_video(f"{frames}.avi", frames=frames, size=(320, 240))
-        jobs = [Job(path, sha256(path), {"identity": None, "hflip": None})]
-        jobs += [Job(last, sha256(last), {"identity": None})]
+        jobs = [Job(Source(str(path)), sha256(path), {"identity": None, "hflip": None})]
+        jobs += [Job(Source(str(last)), sha256(last), {"identity": None})]
         for _, result in run_jobs(jobs, every, workers=1, timeout=300):
             assert isinstance(result, ClipEmbeddings)
             (worker,) = children_of(os.getpid()) or [None]

@@ -20,6 +20,7 @@ from pipeline.files import replacing_folder
 from pipeline.params import Params
 from pipeline.progress import Progress
 from pipeline.shards import Entry
+from pipeline.sources import source_of
 from pipeline.video import Sampling, sample_frames
 from pipeline.workers import Job, Recipe, available_cores, run_jobs
 
@@ -135,7 +136,7 @@ def _plan(
             if len(missing):
                 wanted[view] = missing
         if wanted:
-            jobs.append(Job(raw / clip.clip_id, clip.digest, wanted))
+            jobs.append(Job(source_of(clip, raw), clip.digest, wanted))
     return jobs
 
 
@@ -158,7 +159,7 @@ def _precision_note(jobs: Sequence[Job], recipe: Recipe, timeout: float) -> str:
             error = np.linalg.norm(rounded - reference, axis=1) / np.linalg.norm(reference, axis=1)
             return (
                 f"Relative error of {precision} to float32 over {len(error)} frames of "
-                f"{job.path.name}: median {np.median(error):.1%}, largest {error.max():.1%}."
+                f"{job.source.name}: median {np.median(error):.1%}, largest {error.max():.1%}."
             )
     return f"The relative error of {precision} was not measured: the first clips cannot be read."
 
@@ -190,7 +191,7 @@ def _embed(
             done.decoded += 1
             if isinstance(result, ClipError):
                 failures[job.digest] = str(result)
-                progress.say(f"Rejected {job.path.name}: {result}.")
+                progress.say(f"Rejected {job.source.name}: {result}.")
                 progress.advance(copies[job.digest])
                 continue
             for view, entry in _entries(job, result, caches):

@@ -1,0 +1,128 @@
+"""Image files as frames: decoded the way a person would see them, or refused with a reason."""
+
+import io
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from pipeline.errors import ClipError
+
+IMAGE_FPS = 25.0  # frames/s that a dump of frames is taken to have where nobody says otherwise
+MAX_IMAGE_PIXELS = 120_000_000  # 108-megapixel photographs pass; more is refused unread
+
+IMAGE_EXTENSIONS = frozenset(
+    """
+    .bmp .dib .gif .jfif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tif .tiff .webp
+    """.split()  # noqa: SIM905 - sixteen quoted strings would read worse
+)
+# What Pillow is allowed to look for in a file, whatever its name says.
+FORMATS = ("BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+
+
+def image_size(content: bytes) -> tuple[int, int]:
+    """Width and height of a picture, as stored; reads the header alone.
+
+    Raises
+    ------
+    ClipError
+        When it is no picture of a known format.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    # Pillow warns of what it would refuse to decode at twice the size; it decodes nothing here.
+    warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as header:
+            return header.size
+    except Image.DecompressionBombError:
+        raise ClipError(
+            f"has more than the {MAX_IMAGE_PIXELS / 1e6:.0f} million pixels allowed"
+        ) from None
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
+        raise ClipError(
+            "is not a picture in a format that is known here (damaged, or another format)"
+        ) from None
+
+
+def read_image(path: Path, flags: int = cv2.IMREAD_COLOR) -> np.ndarray:
+    """The picture in a file, upright.
+
+    EXIF orientation is applied; grey, 16-bit, palette and CMYK pictures become 8-bit colour, an
+    alpha channel is dropped, and of an animation the first picture is taken.
+
+    Parameters
+    ----------
+    flags : cv2.IMREAD_COLOR, or one of the cv2.IMREAD_REDUCED_... for a smaller, faster picture
+
+    Returns
+    -------
+    (height, width, 3) uint8, BGR
+
+    Raises
+    ------
+    ClipError
+        When it cannot be read, is damaged or cut off, or has more than `MAX_IMAGE_PIXELS`; the
+        size is taken from the header, before anything is decoded.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ClipError(f"cannot be read ({error.strerror})") from None
+    if not content:
+        raise ClipError("the file is empty")
+    width, height = image_size(content)
+    if width * height > MAX_IMAGE_PIXELS:
+        raise ClipError(
+            f"is {width} x {height} pixels, more than the {MAX_IMAGE_PIXELS / 1e6:.0f} million "
+            "allowed"
+        )
+    try:  # From memory: cv2.imread gives the grey rest of a JPEG that is cut off, and no error.
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+    except cv2.error:
+        image = None
+    if image is None:
+        raise ClipError("is damaged or cut off: its picture cannot be decoded")
+    return image
+
+
+@dataclass(frozen=True)
+class ImageReader:
+    """Ordered image files as a clip: each is one frame, the next one `1 / fps` seconds later.
+
+    Files whose frames are not wanted are not opened.
+    """
+
+    paths: Sequence[Path]
+    fps: float = IMAGE_FPS
+
+    @property
+    def timeline(self) -> list[float]:
+        """Seconds of every frame: its place over `fps`."""
+        return [i / self.fps for i in range(len(self.paths))]
+
+    def frames(self, wanted: Callable[[int, float], bool]) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield the index and picture of each file for which ``wanted(index, seconds)`` is true.
+
+        Yields
+        ------
+        (int, ndarray of shape (height, width, 3), uint8, BGR), upright; sizes may differ
+
+        Raises
+        ------
+        ClipError
+            When a file cannot be decoded; the message names it.
+        """
+        for index, seconds in enumerate(self.timeline):
+            if wanted(index, seconds):
+                path = self.paths[index]
+                try:
+                    image = read_image(path)
+                except ClipError as error:
+                    if len(self.paths) == 1:
+                        raise
+                    raise ClipError(f"cannot be used: its frame {path.name} {error}") from None
+                yield index, image

@@ -1,0 +1,125 @@
+"""Where the frames of a clip are: in a video file, or in image files in order."""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from pipeline.clips import Clip
+from pipeline.errors import ClipError
+from pipeline.files import sha256
+from pipeline.images import IMAGE_EXTENSIONS, IMAGE_FPS, ImageReader
+from pipeline.video import VIDEO_EXTENSIONS, FrameReader, VideoReader
+
+
+@dataclass(frozen=True)
+class Source:
+    """The file or files of a clip; one of `path` and `images` is given.
+
+    Attributes
+    ----------
+    path : of a video, absolute, or a URL such as s3://bucket/clip.mp4
+    images : of the image files, in order
+    fps : images a second; means nothing for a video, which says so itself
+    """
+
+    path: str = ""
+    images: tuple[str, ...] = ()
+    fps: float = IMAGE_FPS
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All files, in order."""
+        return self.images or (self.path,)
+
+    @property
+    def name(self) -> str:
+        """For messages: the name of the file, or of the folder of several images."""
+        first = PurePosixPath(self.files[0])
+        return first.name if len(self.files) == 1 else first.parent.name
+
+
+def source_of(
+    clip: Clip,
+    raw: str | Path,
+    images: Mapping[str, Sequence[str]] | None = None,
+    fps: float = IMAGE_FPS,
+) -> Source:
+    """Where a clip of the index is.
+
+    Parameters
+    ----------
+    raw : the folder (or URL) below which the files are
+    images : clip_id -> files below `raw`, in order, of the image clips
+    fps : images a second of image clips
+    """
+    if clip.kind == "images":
+        files = (images or {})[clip.clip_id]
+        return Source(images=tuple(_below(raw, file) for file in files), fps=fps)
+    return Source(path=_below(raw, clip.path or clip.clip_id))
+
+
+def file_source(path: Path) -> Source:
+    """A file as it is named on the command line: a video, or one still image.
+
+    A GIF may move, so it is read as a video; one that stands still is a video of one frame.
+    """
+    suffix = path.suffix.lower()
+    if suffix in IMAGE_EXTENSIONS and suffix not in VIDEO_EXTENSIONS:
+        return Source(images=(str(path.absolute()),))
+    return Source(path=str(path.absolute()))
+
+
+def open_source(source: Source) -> FrameReader:
+    """A reader of the frames of a source whose files are on this machine."""
+    if source.images:
+        return ImageReader([Path(image) for image in source.images], source.fps)
+    return VideoReader(Path(source.path))
+
+
+def source_digest(source: Source) -> str:
+    """SHA-256 of what a source holds, as 64 hexadecimal digits.
+
+    Of a video: of its bytes. Of images: `images_digest` of the SHA-256 of each file's bytes.
+
+    Raises
+    ------
+    OSError
+        When a file cannot be read.
+    """
+    if not source.images:
+        return sha256(Path(source.path))
+    return images_digest((sha256(Path(image)) for image in source.images), source.fps)
+
+
+def images_digest(digests: Iterable[str], fps: float = IMAGE_FPS) -> str:
+    """Digest of an image clip: SHA-256 of a line with `fps` and one line per file's digest.
+
+    The times of the frames are part of what a clip is, and they follow from `fps`. The first line
+    also keeps a clip of one image apart from a video with the same bytes (an animated GIF).
+    """
+    text = "".join(f"{digest}\n" for digest in digests)
+    return hashlib.sha256(f"images, {float(fps)!r} a second\n{text}".encode()).hexdigest()
+
+
+def check_source(source: Source, digest: str) -> None:
+    """Refuse a clip that changed after it was indexed.
+
+    Raises
+    ------
+    ClipError
+        When its digest is another one, or a file cannot be read.
+    """
+    try:
+        if source_digest(source) != digest:
+            raise ClipError("has changed since it was indexed: run `clipcache index` again")
+    except OSError as error:
+        file = f"{Path(error.filename).name}: " if source.images and error.filename else ""
+        raise ClipError(f"cannot be read ({file}{error.strerror})") from None
+
+
+def _below(raw: str | Path, file: str) -> str:
+    if "://" in file:
+        return file
+    root = str(raw)
+    return f"{root.rstrip('/')}/{file}" if "://" in root else str(Path(root, file).absolute())
