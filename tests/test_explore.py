@@ -68,13 +68,15 @@ def test_split_folders_are_not_taken_for_actions(tmp_path: Path):
     for split in ("train", "test"):
         for label in ("walk", "run"):
             write_video(tmp_path / "raw" / split / label / f"anna_{label}.avi", frames=3)
-    assert any("reads like a split" in hint for hint in look(tmp_path)[0].hints)
+    assert any(
+        "taken for a split (clips: train 2, test 2)" in hint for hint in look(tmp_path)[0].hints
+    )
 
 
 def test_a_folder_of_images_is_told_apart_from_an_empty_one(tmp_path: Path):
     image = tmp_path / "raw" / "walk" / "0001.jpg"
     image.parent.mkdir(parents=True)
     cv2.imwrite(str(image), np.zeros((8, 8, 3), np.uint8))
-    with pytest.raises(DatasetError, match="holds more images than videos"):
+    with pytest.raises(DatasetError, match=r"holds no video.*walk/0001.jpg; set dataset\.l"):
         look(tmp_path)
     assert not (tmp_path / "explore").exists()

@@ -18,7 +18,7 @@ def lay(raw: Path, *names: str) -> None:
 
 
 def find(raw: Path, group: str = "none") -> list[Found]:
-    return find_clips(DatasetParams(raw=str(raw), group=group))
+    return list(find_clips(DatasetParams(raw=str(raw), group=group)).clips)
 
 
 def ids(raw: Path) -> list[str]:

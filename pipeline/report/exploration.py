@@ -19,14 +19,7 @@ SHOWN = 200  # unreadable files or copies listed
 def summarise_survey(survey: Survey) -> DatasetSummary:
     """Count a survey's clips by class; unreadable ones count with no frames."""
     return summarise(
-        ClipFacts(
-            clip.label,
-            clip.group,
-            header.frames if header else None,
-            header.seconds if header else None,
-        )
-        for clip in survey.found
-        for header in [survey.headers.get(clip.clip_id)]
+        ClipFacts(clip.label, clip.group, *survey.length(clip)) for clip in survey.found
     )
 
 
@@ -47,7 +40,7 @@ def write_exploration(params: "DatasetParams", survey: Survey, path: Path) -> No
         "version": __version__,
         "dataset": dataset,
         "layout": params.layout,
-        "hints": survey.hints,
+        "hints": [*survey.hints, *survey.notes],
         "resolutions": survey.resolutions.most_common(),
         "rates": survey.rates.most_common(),
         "unreadable": survey.unreadable[:SHOWN],
@@ -76,7 +69,7 @@ def exploration_text(params: "DatasetParams", survey: Survey) -> str:
     for title, rows in (
         ("unreadable", [f"{row.clip_id}: {row.reason}" for row in survey.unreadable]),
         ("same bytes under several names", [" = ".join(names) for names in survey.copies]),
-        ("to look at", [*survey.hints, *dataset.warnings, *dataset.notes]),
+        ("to look at", [*survey.hints, *survey.notes, *dataset.warnings, *dataset.notes]),
     ):
         lines += ["", f"{title}: {len(rows) or 'none'}", *(f"  {row}" for row in rows)]
     return "\n".join(lines) + "\n"

@@ -1,47 +1,104 @@
-"""Stage `index`: the folder of videos -> data/index.csv and data/images.csv."""
+"""Stage `index`: the data set -> data/index.csv and data/images.csv."""
 
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 from pipeline.clips import IMAGES, INDEX, Clip, ClipTable, write_images, write_index
 from pipeline.dataset_params import DatasetParams
-from pipeline.errors import DatasetError
+from pipeline.errors import ClipError, DatasetError
 from pipeline.files import sha256
-from pipeline.layouts import Found, find_clips
+from pipeline.layouts import find_clips
+from pipeline.layouts.found import Found
 from pipeline.progress import Progress
+from pipeline.storage import is_url, url_digest
 
 HASH_THREADS = 4  # hashing waits for the disk about as long as it computes
+WAITING = 64  # files given to the threads ahead of the one whose turn it is
 
 
 def index_clips(params: DatasetParams, path: Path = INDEX) -> ClipTable:
-    """List the clips with label, group, digest and size; opens no video.
+    """List the clips with label, group, digest and size; decodes no video.
 
-    images.csv, which lists the files of image clips, is written beside the index.
+    A video is read once for all of its segments, and not at all where the table of the layout csv
+    gives its digest. images.csv, which lists the files of image clips, is written beside the index.
 
     Raises
     ------
     DatasetError
-        When the folder cannot be used; see pipeline.layouts.
+        When the data set cannot be used; see pipeline.layouts.
     """
-    found = find_clips(params)
+    findings = find_clips(params)
     with (
-        Progress("index", len(found), "clips") as progress,
+        Progress("index", len(findings.clips), "clips") as progress,
         ThreadPoolExecutor(HASH_THREADS) as pool,
     ):
-        clips = []
-        for clip in pool.map(_clip, found):
-            clips.append(clip)
+        for note in findings.notes:
+            progress.say(note)
+        images: dict[str, tuple[str, ...]] = {}
+        clips = _clips(findings.clips, params.folder, pool, progress, images)
+        table = write_index(clips, path)
+    write_images(images, path.with_name(IMAGES.name))
+    return table
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    digest: str
+    bytes: int
+
+
+def _clips(
+    found: Iterable[Found],
+    raw: Path,
+    pool: ThreadPoolExecutor,
+    progress: Progress,
+    images: dict[str, tuple[str, ...]],
+) -> Iterator[Clip]:
+    """The clips with their digests, in the order in which they were found; fills `images`."""
+    for content, clips in _ahead(found, raw, pool):
+        known = content if isinstance(content, _Content) else content.result()
+        for clip in clips:
+            if clip.images:
+                images[clip.clip_id] = clip.images
+            yield Clip(
+                clip.clip_id, clip.label, clip.group, known.digest, known.bytes,
+                "images" if clip.images else "video", clip.path, clip.start, clip.end, clip.split,
+            )  # fmt: skip
             progress.advance()
-    write_images({}, path.with_name(IMAGES.name))
-    return write_index(clips, path)
 
 
-def _clip(found: Found) -> Clip:
+def _ahead(
+    found: Iterable[Found], raw: Path, pool: ThreadPoolExecutor
+) -> Iterator[tuple["_Content | Future[_Content]", list[Found]]]:
+    """The clips of each file, with the content that a thread is reading; a few files ahead."""
+    waiting: deque[tuple[_Content | Future[_Content], list[Found]]] = deque()
+    for _, group in groupby(found, key=lambda clip: clip.path or clip.clip_id):
+        clips = list(group)
+        first = clips[0]
+        known = _Content(first.digest, first.bytes) if first.digest else None
+        waiting.append((known or pool.submit(_read, first, raw), clips))
+        if len(waiting) == WAITING:
+            yield waiting.popleft()
+    yield from waiting
+
+
+def _read(clip: Found, raw: Path) -> _Content:
+    """Hash the file of a clip."""
     try:
-        size = found.path.stat().st_size
-        digest = sha256(found.path)
+        if is_url(clip.path):
+            return _Content(*url_digest(clip.path))
+        path = raw / clip.path
+        return _Content(sha256(path), path.stat().st_size)
     except OSError as error:
         raise DatasetError(
-            f"{found.path} cannot be read ({error.strerror}): mend its permissions, or remove it."
+            f"{error.filename or clip.path} cannot be read ({error.strerror}): mend its "
+            "permissions, or remove it."
         ) from None
-    return Clip(found.clip_id, found.label, found.group, digest, size, path=found.clip_id)
+    except ClipError as error:
+        raise DatasetError(
+            f"{clip.path} {error}: mend the URL, or take it out of dataset.table."
+        ) from None

@@ -1,0 +1,106 @@
+"""What a folder holds, and which layout would read it."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from pipeline.dataset_params import DatasetParams
+from pipeline.errors import DatasetError, some
+from pipeline.layouts.names import IMAGE_EXTENSIONS, find_files
+from pipeline.video import VIDEO_EXTENSIONS
+
+TABLE_EXTENSIONS = frozenset((".csv", ".tsv"))
+LAYOUTS = {
+    "folders": "videos as <label>/<video>",
+    "frames": "videos cut into frames",
+    "images": "still images",
+    "csv": "a table that lists the clips",
+}
+READS = {"folders": "video", "csv": "video", "frames": "image", "images": "image"}
+EXAMPLE = {"video": "anna_walk.mp4", "image": "anna_walk_0001.jpg"}
+FRAMES_IN_A_FOLDER = 8  # on average, from which a folder of images reads like a video
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The files of a folder by what they are, as relative paths."""
+
+    videos: list[str]
+    images: list[str]
+    tables: list[str]
+
+
+def look_into(folder: Path) -> Contents:
+    """Sort the files below a folder; nothing is opened."""
+    kinds: dict[str, list[str]] = {"videos": [], "images": [], "tables": []}
+    for name in find_files(folder):
+        suffix = PurePosixPath(name).suffix.lower()
+        if suffix in VIDEO_EXTENSIONS:
+            kinds["videos"].append(name)
+        elif suffix in IMAGE_EXTENSIONS:
+            kinds["images"].append(name)
+        elif suffix in TABLE_EXTENSIONS:
+            kinds["tables"].append(name)
+    return Contents(**kinds)
+
+
+def suggested_layouts(contents: Contents) -> list[str]:
+    """Layouts that may read such a folder, the likeliest first."""
+    tables = ["csv"] if any("/" not in name for name in contents.tables) else []
+    if len(contents.videos) >= len(contents.images):
+        return ["folders", *tables] if contents.videos else tables
+    folders = Counter(name.rpartition("/")[0] for name in contents.images)
+    labels = {folder.partition("/")[0] for folder in folders}
+    deep = len(folders) > len(labels) and len(contents.images) >= FRAMES_IN_A_FOLDER * len(folders)
+    return [*(["frames", "images"] if deep or _numbered(contents.images) else ["images", "frames"]),
+            *tables]  # fmt: skip
+
+
+def _numbered(names: list[str]) -> bool:
+    """Whether most names end in a number, as frames do."""
+    return sum(PurePosixPath(name).stem[-1:].isdigit() for name in names) > len(names) / 2
+
+
+def named(layouts: list[str]) -> str:
+    """ "frames (videos cut into frames) or images (still images)"."""
+    return " or ".join(f"{layout} ({LAYOUTS[layout]})" for layout in layouts)
+
+
+def find_media(params: DatasetParams, extensions: frozenset[str]) -> list[str]:
+    """The files that the layout reads, as sorted relative paths.
+
+    Raises
+    ------
+    DatasetError
+        When ``dataset.raw`` is no folder or holds none; the message says what it holds instead.
+    """
+    if not params.folder.is_dir():
+        raise DatasetError(
+            f"dataset.raw is {params.raw}, which is not a folder: put videos there as "
+            "<label>/<clip>, name another folder, or render some with `clipcache sample`."
+        )
+    names = find_files(params.folder, extensions)
+    if not names:
+        raise DatasetError(" ".join(_nothing(params)))
+    return names
+
+
+def _nothing(params: DatasetParams) -> Iterator[str]:
+    kind = READS[params.layout]
+    contents = look_into(params.folder)
+    others = contents.images if kind == "video" else contents.videos
+    layouts = [name for name in suggested_layouts(contents) if name != params.layout]
+    if layouts:
+        other = ("image" if kind == "video" else "video") + "s" * (len(others) != 1)
+        there = f"{len(others):,} {other}: {some(others)}" if others else some(contents.tables)
+        yield (
+            f"{params.raw} holds no {kind}, which the layout {params.layout} reads, but {there}; "
+            f"set dataset.layout to {named(layouts)}."
+        )
+        return
+    extensions = ".avi .mp4 .mov .mkv .webm" if kind == "video" else ".jpg .png .bmp .webp"
+    yield (
+        f"{params.raw} holds no {kind}: put clips there as <label>/<clip>, for example "
+        f"{params.raw}/walk/{EXAMPLE[kind]} (known extensions: {extensions}, ...)."
+    )

@@ -1,0 +1,65 @@
+"""The group of a clip: what must not be torn apart between train and test."""
+
+import re
+from collections.abc import Sequence
+
+from pipeline.errors import DatasetError, some
+
+# Each finds the group in a clip's path below the raw folder, with forward slashes.
+GROUP_PATTERNS = {
+    "ucf": r"_g(\d+)_",  # v_Basketball_g01_c01.avi: clips cut from one source video share gXX
+    "hmdb": r"([^/]+?)_[a-z]+_[fhlu]_(?:cm|nm)_np\d_(?:ba|bo|fr|le|ri)_(?:bad|med|goo)_\d+"
+    r"(?:\.\w+)?$",
+    "person_first": r"([^/_]+)_[^/]*$",  # daria_walk.avi
+}
+GROUPS_WITHIN_LABEL = frozenset({"ucf"})  # g01 of one class has nothing to do with g01 of another
+
+
+def groups_of(paths: Sequence[str], labels: Sequence[str], rule: str) -> list[str]:
+    """The group of each path by ``dataset.group``.
+
+    Raises
+    ------
+    DatasetError
+        When the rule finds none in some path.
+    """
+    if rule == "none":
+        return list(paths)
+    search = re.compile(GROUP_PATTERNS.get(rule, rule)).search
+    matches = [search(path) for path in paths]
+    without = [
+        path for path, match in zip(paths, matches, strict=True) if not match or not match[1]
+    ]
+    if without:
+        raise DatasetError(
+            f"dataset.group is {rule!r}, which finds no group in {some(without)}: set it to a "
+            "preset that fits (ucf, hmdb, person_first), to a regular expression with one (...) "
+            "group, or to none."
+        )
+    groups = [match[1] for match in matches if match]
+    if rule in GROUPS_WITHIN_LABEL:
+        return [f"{label}/g{group}" for label, group in zip(labels, groups, strict=True)]
+    return groups
+
+
+def joined(members: Sequence[Sequence[object]]) -> list[int]:
+    """Join items that share a member, directly or through others (union-find).
+
+    Returns
+    -------
+    For each item the position of the first one that it belongs with
+    """
+    parent = list(range(len(members)))
+
+    def root(item: int) -> int:
+        while parent[item] != item:
+            parent[item] = parent[parent[item]]
+            item = parent[item]
+        return item
+
+    first: dict[object, int] = {}
+    for item, keys in enumerate(members):
+        for key in keys:
+            one, other = root(first.setdefault(key, item)), root(item)
+            parent[max(one, other)] = min(one, other)
+    return [root(item) for item in range(len(members))]

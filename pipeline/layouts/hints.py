@@ -1,0 +1,87 @@
+"""What looks odd about what a layout found, and which settings might fit better."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+
+from pipeline.clips import SPLIT_NAMES
+from pipeline.dataset_params import DatasetParams
+from pipeline.errors import some
+from pipeline.layouts.contents import READS, Contents, named, suggested_layouts
+from pipeline.layouts.found import Found
+from pipeline.layouts.groups import GROUP_PATTERNS
+from pipeline.layouts.labels import SPLIT_FOLDERS
+
+FEW_CLASSES_AMONG = 0.5  # labels per clip from which the labels read like the clips' own names
+
+
+def layout_hints(params: DatasetParams, contents: Contents, clips: Sequence[Found]) -> list[str]:
+    """Sentences on files that the layout passes over, and on folders that are no labels."""
+    hints = []
+    read, others = contents.videos, contents.images
+    if READS[params.layout] == "image":
+        read, others = others, read
+    likely = [name for name in suggested_layouts(contents) if name != params.layout]
+    if params.layout != "csv" and len(others) > len(read) and likely:
+        kind, other = ("videos", "images") if read is contents.videos else ("images", "videos")
+        hints.append(
+            f"{params.raw} holds more {other} than {kind} ({len(others):,} against {len(read):,}), "
+            f"and the layout {params.layout} reads {kind} only: set dataset.layout to "
+            f"{named(likely)}."
+        )
+    tables = [name for name in contents.tables if "/" not in name]
+    if params.layout != "csv" and tables:
+        hints.append(
+            f"{params.raw} holds the table {some(tables)}: if it lists the clips, set "
+            "dataset.layout to csv and dataset.table to its path."
+        )
+    hints += _folder_hints(params, clips)
+    return hints
+
+
+def _folder_hints(params: DatasetParams, clips: Sequence[Found]) -> list[str]:
+    if params.layout == "csv":
+        return []
+    labels = {clip.label for clip in clips}
+    if any(clip.split for clip in clips):
+        sides = Counter(clip.split for clip in clips)
+        counts = ", ".join(f"{name} {sides[name]:,}" for name in SPLIT_NAMES if sides[name])
+        return [
+            f"The folders of {params.raw} are taken for a split (clips: {counts}) and those below "
+            "them for the labels: set split.method to folders to use that split."
+        ]
+    if parts := sorted(label for label in labels if label.lower() in SPLIT_FOLDERS):
+        return [
+            f"{some(parts)} reads like a split and not like an action: lay all clips out as "
+            "train|val|test/<label>/<clip> and set split.method to folders, or as <label>/<clip>."
+        ]
+    if len(labels) > 3 and len(labels) > FEW_CLASSES_AMONG * len(clips):
+        return [
+            f"There are {len(labels):,} labels for {len(clips):,} clips ({some(sorted(labels))}), "
+            "which read like the names of videos: point dataset.raw at the folder of the label "
+            "folders."
+        ]
+    return []
+
+
+def group_hints(params: DatasetParams, clips: Iterable[Found]) -> list[str]:
+    """Whether another grouping preset fits the names, and whether the chosen one groups at all."""
+    hints = []
+    groups: dict[str, set[str]] = defaultdict(set)
+    fits = {rule: re.compile(GROUP_PATTERNS[rule]).search for rule in ("ucf", "hmdb")}
+    fits.pop(params.group, None)
+    for clip in clips:
+        groups[clip.label].add(clip.group)
+        fits = {rule: search for rule, search in fits.items() if search(clip.path or clip.clip_id)}
+    for rule in fits:
+        hints.append(
+            f"All names look like {rule.upper()}: set dataset.group to {rule}, so that clips "
+            "of one source video stay together."
+        )
+    single = sorted(label for label, names in groups.items() if len(names) == 1)
+    if single:
+        hints.append(
+            f"All clips of {some(single)} are of one group each, so they cannot stand in both "
+            "train and test: dataset.group may be the wrong rule for these names."
+        )
+    return hints

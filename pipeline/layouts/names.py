@@ -1,0 +1,100 @@
+"""Files below a folder: what is ignored, which links are followed, in which order they stand."""
+
+import os
+import re
+import unicodedata
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
+
+from pipeline.errors import DatasetError, some
+
+IGNORED_NAMES = frozenset({"__macosx", "thumbs.db", "desktop.ini", "$recycle.bin"})
+IMAGE_EXTENSIONS = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"))
+
+
+def find_files(folder: Path, extensions: Collection[str] | None = None) -> list[str]:
+    """Files below `folder`, at any depth, as sorted relative paths with forward slashes.
+
+    Hidden files and what operating systems leave behind are passed over, at any depth. Links are
+    followed only where they stay inside `folder` and do not loop.
+
+    Parameters
+    ----------
+    extensions : lower-case, with their dots; upper-case endings count too; None: all files
+
+    Raises
+    ------
+    DatasetError
+        When a folder cannot be read, or a name is no text of one line.
+    """
+    root = os.path.realpath(folder)
+    names = sorted(_walk(str(folder), "", (root,), extensions))
+    foreign = [repr(name) for name in names if not is_text(name)]
+    if foreign:
+        raise DatasetError(
+            f"{some(foreign)} below {folder} has a name that is not valid UTF-8, or holds control "
+            "characters such as line ends: rename it."
+        )
+    return names
+
+
+def _walk(
+    folder: str, below: str, above: tuple[str, ...], extensions: Collection[str] | None
+) -> Iterator[str]:
+    """`above` are the real paths from the root down to `folder`: a link to one of them loops."""
+    try:
+        entries = list(os.scandir(folder))
+    except OSError as error:
+        raise DatasetError(
+            f"{folder} cannot be read ({error.strerror}): mend its permissions, or remove it."
+        ) from None
+    for entry in entries:
+        if is_ignored(entry.name):
+            continue
+        real = f"{above[-1]}/{entry.name}"
+        if entry.is_symlink():
+            real = os.path.realpath(entry.path)
+            if not inside(real, above[0]) or real in above:
+                continue
+        if entry.is_dir():
+            yield from _walk(entry.path, f"{below}{entry.name}/", (*above, real), extensions)
+        elif (extensions is None or extension(entry.name) in extensions) and entry.is_file():
+            yield below + entry.name
+
+
+def extension(name: str) -> str:
+    """The extension in lower case, with its dot."""
+    return f".{name.rpartition('.')[2].lower()}"
+
+
+def is_ignored(name: str) -> bool:
+    """Whether a file or folder of this name is hidden, or the operating system's own."""
+    return name.startswith(".") or name.lower() in IGNORED_NAMES
+
+
+def inside(path: str, folder: str) -> bool:
+    """Whether a real path lies in a real folder, or is it."""
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
+def is_text(name: str) -> bool:
+    """False for a name that is no text (Python keeps its bytes as lone surrogates) of one line."""
+    return name.isprintable() or not any(
+        unicodedata.category(character) in ("Cc", "Cs") for character in name
+    )
+
+
+def natural_key(name: str) -> list[tuple[int, str]]:
+    """A key that sorts numbers inside names by their value: frame2 before frame10."""
+    return [
+        (int(part), part) if part.isdigit() and part.isascii() else (-1, part)
+        for part in re.split(r"(\d+)", name.casefold())
+    ]
+
+
+def by_folder(names: Iterable[str]) -> dict[str, list[str]]:
+    """The files of each folder, in natural order."""
+    folders: dict[str, list[str]] = {}
+    for name in names:
+        folders.setdefault(name.rpartition("/")[0], []).append(name)
+    return {folder: sorted(files, key=natural_key) for folder, files in folders.items()}

@@ -1,0 +1,139 @@
+"""The CSV file of the layout `csv` as people write it: any of three separators, any case, Excel."""
+
+import csv
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pipeline.errors import DatasetError, some
+
+if TYPE_CHECKING:
+    import pyarrow as pa  # type: ignore[import-untyped]
+
+COLUMNS = ("path", "label", "group", "split", "start", "end", "digest")
+NEEDED = COLUMNS[:2]
+SEPARATORS = ",;\t"
+BLOCK_BYTES = 8 << 20  # of the file parsed at a time; the longest row that is read
+FIRST_LINE = 2  # of the rows, below the header
+
+
+def read_table(path: Path) -> "pa.Table":
+    """The known columns as text, without white space around the cells; "" where there is none.
+
+    Raises
+    ------
+    DatasetError
+        When the file is missing, no table in UTF-8, lacks a column, or has a row without path or
+        label.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc  # type: ignore[import-untyped]
+    import pyarrow.csv as pacsv  # type: ignore[import-untyped]
+
+    if not path.is_file():
+        raise DatasetError(
+            f"dataset.table is {path}, which is not a file: name a CSV file with the columns path "
+            "and label (and optionally group, split, start, end, digest)."
+        )
+    header, separator = _header(path)
+    names = [name.strip().lower() for name in header]
+    lacking = [name for name in NEEDED if name not in names]
+    if lacking:
+        raise DatasetError(
+            f"{path} lacks the column {' and the column '.join(lacking)}; its first line has "
+            f"{', '.join(header) or 'nothing'}: name the columns there, or set dataset.table to "
+            "another file."
+        )
+    double = [name for name in COLUMNS if names.count(name) > 1]
+    if double:
+        raise DatasetError(f"{path} has the column {double[0]} more than once: keep one of them.")
+    try:
+        table = pacsv.read_csv(
+            path,
+            read_options=pacsv.ReadOptions(
+                block_size=BLOCK_BYTES, use_threads=False, skip_rows=1,
+                column_names=[name if name in COLUMNS else f"other {i}"
+                              for i, name in enumerate(names)],
+            ),
+            parse_options=pacsv.ParseOptions(delimiter=separator, newlines_in_values=True),
+            convert_options=pacsv.ConvertOptions(
+                column_types={name: pa.string() for name in COLUMNS},
+                include_columns=[name for name in COLUMNS if name in names],
+                strings_can_be_null=False,
+            ),
+        )  # fmt: skip
+    except pa.ArrowInvalid as error:
+        reason = str(error).partition(". ")[0].partition("\n")[0]
+        raise DatasetError(
+            f"{path} cannot be read as a table in UTF-8 ({reason}): save it as CSV in UTF-8, with "
+            "texts that hold the separator in quotation marks."
+        ) from None
+    if not table.num_rows:
+        raise DatasetError(
+            f"{path} lists no clip: give it a row for each, or set dataset.layout to the way the "
+            "clips are laid out."
+        )
+    none = pa.array([""] * table.num_rows)
+    table = pa.table({
+        name: pc.utf8_trim_whitespace(table[name]) if name in table.column_names else none
+        for name in COLUMNS
+    })  # fmt: skip
+    for name in NEEDED:
+        check_rows(pc.equal(table[name], ""), str(path), f"have no {name}")
+    digest = pc.utf8_lower(table["digest"])
+    check_rows(
+        pc.invert(pc.match_substring_regex(digest, "^([0-9a-f]{64})?$")), str(path),
+        "have a digest that is not 64 hexadecimal digits (SHA-256 of the file)",
+    )  # fmt: skip
+    return table.set_column(table.column_names.index("digest"), "digest", digest)
+
+
+def seconds_of(table: "pa.Table", name: str, where: str) -> "pa.ChunkedArray":
+    """A column of seconds, float64; null where the cell is empty.
+
+    Raises
+    ------
+    DatasetError
+        When a cell is no number of seconds.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    text = pc.if_else(pc.equal(table[name], ""), None, table[name])
+    check_rows(
+        pc.fill_null(pc.invert(pc.match_substring_regex(text, r"^\d+(\.\d*)?$|^\.\d+$")), False),
+        where, f"have a {name} that is no number of seconds, such as 12.5",
+    )  # fmt: skip
+    return pc.cast(text, pa.float64())
+
+
+def check_rows(wrong: "pa.ChunkedArray", where: str, what: str) -> None:
+    """Refuse rows, by the lines that they stand on.
+
+    Raises
+    ------
+    DatasetError
+        When any of the bools is true.
+    """
+    rows = np.flatnonzero(wrong.to_numpy(zero_copy_only=False) if len(wrong) else [])
+    if len(rows):
+        raise DatasetError(f"{where}: the lines {some((rows + FIRST_LINE).tolist())} {what}.")
+
+
+def lines(table: "pa.Table") -> "pa.Array":
+    """The line that each row stands on, where no cell holds a line end."""
+    import pyarrow as pa
+
+    return pa.array(np.arange(FIRST_LINE, table.num_rows + FIRST_LINE))
+
+
+def _header(path: Path) -> tuple[list[str], str]:
+    """The names of the columns, and the separator."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            line = stream.readline()
+    except UnicodeDecodeError:
+        raise DatasetError(f"{path} is not text in UTF-8: save it as CSV in UTF-8.") from None
+    separator = max(SEPARATORS, key=line.count)
+    return next(csv.reader([line], delimiter=separator), []), separator
