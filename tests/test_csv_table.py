@@ -153,10 +153,10 @@ def test_what_is_wrong_is_one_sentence_with_the_lines(videos: Path, what: str) -
 
 
 def test_a_missing_table_and_a_missing_folder_name_the_setting(videos: Path) -> None:
-    with pytest.raises(DatasetError, match="dataset.table is .*nowhere.csv, which is not a file"):
+    with pytest.raises(DatasetError, match=r"dataset.table is .*nowhere.csv, which is not a file"):
         find_clips(DatasetParams(raw=str(videos / "raw"), layout="csv", table="nowhere.csv"))
     (videos / "raw").rename(videos / "moved")
-    with pytest.raises(DatasetError, match="dataset.raw is .*which is not a folder"):
+    with pytest.raises(DatasetError, match=r"dataset.raw is .*which is not a folder"):
         find(videos, "path,label\na.mp4,wave\n")
 
 
@@ -172,7 +172,7 @@ def test_a_link_out_of_the_raw_folder_is_refused(videos: Path) -> None:
 
 
 def test_a_group_rule_that_finds_none_names_the_paths(videos: Path) -> None:
-    with pytest.raises(DatasetError, match="dataset.group is 'ucf', .* in a.mp4, b.mp4:"):
+    with pytest.raises(DatasetError, match=r"dataset.group is 'ucf', .* in a.mp4, b.mp4:"):
         find(videos, "path,label\na.mp4,wave\nb.mp4,walk\n", "ucf")
 
 
