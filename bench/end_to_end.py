@@ -22,7 +22,7 @@ from bench.engines import embedding_team
 from bench.machine import available_bytes, memory_bytes
 from bench.tables import Cell, Outcome, Table, Wanted
 from bench.watch import Watched, watch
-from pipeline.workers import available_cores
+from pipeline.executors import available_cores
 
 CLIPS = 64  # in an epoch
 CLASSES = 10

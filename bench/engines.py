@@ -12,8 +12,8 @@ from bench.machine import MATRIX, has, matrix_products
 from bench.tables import Outcome, Rows, Table, Wanted
 from pipeline.clip_embedding import BATCH
 from pipeline.embed import load_engine
+from pipeline.executors import available_cores
 from pipeline.video import resize
-from pipeline.workers import available_cores
 
 SIZE = 224  # pixels
 CLIP = 16  # frames in a "clip" of the usual Keras code

@@ -18,13 +18,13 @@ from bench.engines import embedding_team
 from bench.tables import Outcome, Rows, Table, Wanted
 from pipeline.clips import Clip
 from pipeline.embed import load_engine
+from pipeline.executors import available_cores
 from pipeline.params import Params
 from pipeline.shards import Entry, write_shard
 from pipeline.stages.features import Extraction, extract_features
 from pipeline.stages.index import index_clips
 from pipeline.video import RESIZE_RULES, VideoReader, resize
 from pipeline.views import apply_view
-from pipeline.workers import available_cores
 
 WIDTH, HEIGHT = 320, 240  # pixels, as in UCF101
 SIZE = 224  # pixels

@@ -19,6 +19,7 @@ from pipeline.calibration import softmax
 from pipeline.clip_embedding import ClipEmbeddings, embed_frames
 from pipeline.embed import load_engine
 from pipeline.errors import ClipError
+from pipeline.executors import available_cores
 from pipeline.extractor import Extractor
 from pipeline.images import read_image
 from pipeline.model import MODEL, check_fits, load_model, predict_logits
@@ -33,7 +34,6 @@ from pipeline.video import (
     sample_frames,
 )
 from pipeline.views import apply_view
-from pipeline.workers import available_cores
 
 __all__ = ["Prediction", "Predictor", "Stream", "Window", "timeline"]
 

@@ -1,14 +1,16 @@
 """Where the frames of a clip are: in a video file, or in image files in order."""
 
+import contextlib
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from pipeline.clips import Clip
 from pipeline.errors import ClipError
 from pipeline.files import sha256
 from pipeline.images import IMAGE_EXTENSIONS, IMAGE_FPS, ImageReader
+from pipeline.storage import is_url, local_copies
 from pipeline.video import VIDEO_EXTENSIONS, FrameReader, VideoReader
 
 
@@ -102,24 +104,48 @@ def images_digest(digests: Iterable[str], fps: float = IMAGE_FPS) -> str:
     return hashlib.sha256(f"images, {float(fps)!r} a second\n{text}".encode()).hexdigest()
 
 
-def check_source(source: Source, digest: str) -> None:
-    """Refuse a clip that changed after it was indexed.
+@contextlib.contextmanager
+def local_source(source: Source, digest: str) -> Iterator[Source]:
+    """The source with all its files on this machine, once they are known to be unchanged.
+
+    Files behind URLs are fetched into a temporary folder that is gone afterwards.
 
     Raises
     ------
     ClipError
         When its digest is another one, or a file cannot be read.
+    StorageError
+        When this machine cannot read that kind of URL at all.
     """
-    try:
-        if source_digest(source) != digest:
-            raise ClipError("has changed since it was indexed: run `clipcache index` again")
-    except OSError as error:
-        file = f"{Path(error.filename).name}: " if source.images and error.filename else ""
-        raise ClipError(f"cannot be read ({file}{error.strerror})") from None
+    if not any(map(is_url, source.files)):
+        try:
+            _check(source_digest(source), digest)
+        except OSError as error:
+            file = f"{Path(error.filename).name}: " if source.images and error.filename else ""
+            raise ClipError(f"cannot be read ({file}{error.strerror})") from None
+        yield source
+        return
+    with local_copies([_as_url(file) for file in source.files]) as copies:
+        if source.images:
+            _check(images_digest((found for _, found in copies), source.fps), digest)
+            yield replace(source, images=tuple(str(path) for path, _ in copies))
+        else:
+            ((path, found),) = copies
+            _check(found, digest)
+            yield replace(source, path=str(path))
+
+
+def _check(found: str, digest: str) -> None:
+    if found != digest:
+        raise ClipError("has changed since it was indexed: run `clipcache index` again")
+
+
+def _as_url(file: str) -> str:
+    return file if is_url(file) else Path(file).as_uri()
 
 
 def _below(raw: str | Path, file: str) -> str:
-    if "://" in file:
+    if is_url(file):
         return file
     root = str(raw)
-    return f"{root.rstrip('/')}/{file}" if "://" in root else str(Path(root, file).absolute())
+    return f"{root.rstrip('/')}/{file}" if is_url(root) else str(Path(root, file).absolute())

@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -45,37 +45,34 @@ def is_url(path: str) -> bool:
 
 
 @contextlib.contextmanager
-def local_copy(url: str, digest: str) -> Iterator[Path]:
-    """The file behind an fsspec URL as a local one with the same ending; gone afterwards.
+def local_copies(urls: Sequence[str]) -> Iterator[list[tuple[Path, str]]]:
+    """The files behind fsspec URLs as local ones with the same endings; gone afterwards.
 
-    A process that is killed leaves its copy behind; the next one on that machine removes it.
+    A process that is killed leaves its copies behind; the next one on that machine removes them.
 
     Parameters
     ----------
-    url : any protocol of fsspec: s3://, gs://, https://, file://, ...
-    digest : SHA-256 that the file must have, checked while it streams
+    urls : any protocol of fsspec: s3://, gs://, https://, file://, ...
+
+    Yields
+    ------
+    For each URL: the path, and the SHA-256 of what came, computed while it streamed.
 
     Raises
     ------
     ClipError
-        When it cannot be read, has other bytes than were indexed, has more than `MAX_BYTES`, or
-        the disk of temporary files has no room for it.
+        When one cannot be read, they have more than `MAX_BYTES` together, or the disk of temporary
+        files has no room for them.
     StorageError
         When the protocol is unknown, or its package is not installed.
     """
     with scratch_folder("download") as folder:
-        path = folder / f"clip{PurePosixPath(url).suffix}"
-        for attempt in range(ATTEMPTS):
-            try:
-                found = _fetch(url, path)
-                break
-            except _InterruptedError as error:
-                if attempt == ATTEMPTS - 1:
-                    raise ClipError(f"cannot be read ({error})") from None
-                time.sleep(PAUSE_SECONDS * 2**attempt)
-        if found != digest:
-            raise ClipError("has changed since it was indexed: run `clipcache index` again")
-        yield path
+        copies, total = [], 0
+        for number, url in enumerate(urls):
+            path = folder / f"{number}{PurePosixPath(url).suffix}"
+            copies.append((path, _fetch_patiently(url, path, total)))
+            total += path.stat().st_size
+        yield copies
 
 
 def url_digest(url: str) -> tuple[str, int]:
@@ -112,12 +109,25 @@ class _InterruptedError(Exception):
     """A failure that may pass: the connection, not the file."""
 
 
-def _fetch(url: str, path: Path) -> str:
-    """Stream a file to disk; its SHA-256."""
-    digest, size, checked = hashlib.sha256(), 0, 0
+def _fetch_patiently(url: str, path: Path, before: int) -> str:
+    """As `_fetch`, also when the network fails for a moment."""
+    for attempt in range(1, ATTEMPTS):
+        try:
+            return _fetch(url, path, before)
+        except _InterruptedError:
+            time.sleep(PAUSE_SECONDS * attempt)
+    try:
+        return _fetch(url, path, before)
+    except _InterruptedError as error:
+        raise ClipError(f"cannot be read ({error})") from None
+
+
+def _fetch(url: str, path: Path, before: int) -> str:
+    """Stream a file to disk, after files of `before` bytes; its SHA-256."""
+    digest, size, checked = hashlib.sha256(), before, before
     with _open(url) as stream, path.open("wb") as copy:
         expected = getattr(stream, "size", None) or 0
-        _bound(expected, expected, path.parent)
+        _bound(before + expected, expected, path.parent)
         while block := stream.read(HASH_BLOCK):
             digest.update(block)
             size += len(block)

@@ -12,11 +12,11 @@ from pathlib import Path
 from pipeline.clips import Rejected
 from pipeline.dataset_params import DatasetParams
 from pipeline.errors import ClipError
+from pipeline.executors.processes import CrashedError, TooSlowError, run_in_processes
 from pipeline.files import sha256
 from pipeline.layouts import Found, find_clips
 from pipeline.layouts.contents import look_into
 from pipeline.layouts.hints import group_hints, layout_hints
-from pipeline.processes import CrashedError, TooSlowError, run_in_processes
 from pipeline.progress import Progress
 from pipeline.storage import is_url
 from pipeline.video import VideoReader

@@ -14,9 +14,9 @@ from pipeline.files import sha256
 from pipeline.images import ImageReader
 from pipeline.sources import (
     Source,
-    check_source,
     file_source,
     images_digest,
+    local_source,
     open_source,
     source_digest,
     source_of,
@@ -83,16 +83,40 @@ def test_the_digest_of_images_knows_their_bytes_order_and_rate(
     assert source_digest(Source(images=tuple(map(str, moved)))) == digest
 
 
+def refused(source: Source, digest: str) -> str:
+    with pytest.raises(ClipError) as caught, local_source(source, digest):
+        pass
+    return str(caught.value)
+
+
 def test_a_clip_that_changed_since_the_index_is_refused(pictures: list[str]) -> None:
     source = Source(images=tuple(pictures))
     digest = source_digest(source)
-    check_source(source, digest)
+    with local_source(source, digest) as same:
+        assert same == source
     cv2.imwrite(pictures[2], np.full((8, 8, 3), 200, np.uint8))
-    with pytest.raises(ClipError, match="has changed since it was indexed"):
-        check_source(source, digest)
+    assert "has changed since it was indexed" in refused(source, digest)
     Path(pictures[2]).unlink()
-    with pytest.raises(ClipError, match=r"cannot be read \(2.png: No such file"):
-        check_source(source, digest)
+    assert refused(source, digest) == "cannot be read (2.png: No such file or directory)"
+
+
+def test_files_behind_urls_are_fetched_and_read_as_local_ones(
+    pictures: list[str], make_video
+) -> None:
+    here = Source(images=tuple(pictures))
+    digest = source_digest(here)
+    there = Source(images=tuple(f"file://{path}" for path in pictures))
+    with local_source(there, digest) as source:
+        copies = [Path(path) for path in source.images]
+        assert [copy.read_bytes() for copy in copies] == [Path(p).read_bytes() for p in pictures]
+        assert len(list(open_source(source).frames(lambda index, seconds: True))) == 4
+    assert not any(copy.exists() for copy in copies)
+    swapped = Source(images=there.images[::-1])
+    assert "has changed since it was indexed" in refused(swapped, digest)
+    video = make_video("a b#1.mp4", frames=5)
+    with local_source(Source(path=f"file://{video}"), sha256(video)) as source:
+        assert len(list(open_source(source).frames(lambda index, seconds: True))) == 5
+    assert "has changed since it was indexed" in refused(Source(path=f"file://{video}"), "0" * 64)
 
 
 def test_a_source_has_a_short_name_for_messages() -> None:

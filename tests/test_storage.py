@@ -16,8 +16,7 @@ import pytest
 
 from pipeline import storage
 from pipeline.errors import ClipError, StorageError
-from pipeline.files import sha256
-from pipeline.storage import is_url, local_copy, read_url, url_digest
+from pipeline.storage import is_url, local_copies, read_url, url_digest
 from pipeline.video import VideoReader
 
 CONTENT = os.urandom(3_000_000)
@@ -84,7 +83,8 @@ def test_urls_are_told_from_paths(path: str, url: bool) -> None:
 
 
 def test_a_copy_has_the_bytes_and_the_ending_and_goes_away(stored: str, scratch: Path) -> None:
-    with local_copy(stored, DIGEST) as path:
+    with local_copies([stored]) as ((path, digest),):
+        assert digest == DIGEST
         assert path.read_bytes() == CONTENT
         assert path.suffix == ".avi"
         assert scratch in path.parents
@@ -100,8 +100,8 @@ def test_digest_and_bytes_are_those_of_the_file(stored: str) -> None:
 def test_a_video_from_a_web_server_decodes_as_from_the_disk(
     make_video, server: str, scratch: Path
 ) -> None:
-    path = make_video("web/clip.mp4", frames=9)
-    with local_copy(f"{server}/clip.mp4", sha256(path)) as copy:
+    make_video("web/clip.mp4", frames=9)
+    with local_copies([f"{server}/clip.mp4"]) as ((copy, _),):
         reader = VideoReader(copy)
         assert len(list(reader.frames(lambda index, seconds: True))) == 9
     assert not list(scratch.iterdir())
@@ -113,27 +113,22 @@ def test_a_connection_that_breaks_is_tried_again(
     monkeypatch.setattr(storage, "PAUSE_SECONDS", 0.01)
     path = make_video("web/clip.mp4", frames=9)
     Flaky.failures = 2
-    with local_copy(f"{server}/clip.mp4", sha256(path)) as copy:
+    with local_copies([f"{server}/clip.mp4"]) as ((copy, _),):
         assert copy.read_bytes() == path.read_bytes()
     Flaky.failures = 100
     with (
         pytest.raises(ClipError, match=r"cannot be read \(\w+"),
-        local_copy(f"{server}/clip.mp4", sha256(path)),
+        local_copies([f"{server}/clip.mp4"]),
     ):
         pass
     Flaky.failures = 0
     assert not list(scratch.iterdir())
 
 
-def refused(url: str, digest: str = DIGEST) -> str:
-    with pytest.raises(ClipError) as caught, local_copy(url, digest):
+def refused(*urls: str) -> str:
+    with pytest.raises(ClipError) as caught, local_copies(urls):
         pass
     return str(caught.value)
-
-
-def test_a_file_with_other_bytes_than_were_indexed_is_refused(stored: str, scratch: Path) -> None:
-    assert "has changed since it was indexed" in refused(stored, "0" * 64)
-    assert not list(scratch.iterdir())
 
 
 def test_a_missing_file_is_refused_at_once(scratch: Path, tmp_path: Path, server: str) -> None:
@@ -141,11 +136,15 @@ def test_a_missing_file_is_refused_at_once(scratch: Path, tmp_path: Path, server
     assert refused(f"{server}/none.avi") == "cannot be read (No such file or directory)"
 
 
-def test_a_file_over_the_limit_is_refused(
+def test_files_over_the_limit_are_refused(
     stored: str, scratch: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(storage, "MAX_BYTES", 1 << 20)
     assert "is larger than" in refused(stored)
+    monkeypatch.setattr(storage, "MAX_BYTES", 4 << 20)
+    with local_copies([stored]):
+        pass
+    assert "is larger than" in refused(stored, stored)  # the frames of one clip count together
     assert not list(scratch.iterdir())
 
 
@@ -181,8 +180,8 @@ def test_what_a_killed_process_left_is_removed_by_the_next(
     source = tmp_path / "clip.avi"
     source.write_bytes(CONTENT)
     script = (
-        "import sys, time\nfrom pipeline.storage import local_copy\n"
-        f"with local_copy('file://{source}', '{DIGEST}') as path:\n"
+        "import sys, time\nfrom pipeline.storage import local_copies\n"
+        f"with local_copies(['file://{source}']) as ((path, _),):\n"
         "    print(path, flush=True); time.sleep(600)"
     )
     process = subprocess.Popen(
@@ -193,12 +192,12 @@ def test_what_a_killed_process_left_is_removed_by_the_next(
     )
     assert process.stdout is not None
     left = Path(process.stdout.readline().strip())
-    with local_copy(stored, DIGEST):
+    with local_copies([stored]):
         assert left.exists()  # it is still in use
     process.send_signal(signal.SIGKILL)
     process.wait()
     process.stdout.close()
     assert left.exists()
-    with local_copy(stored, DIGEST):
+    with local_copies([stored]):
         assert not left.exists()
     assert not list(scratch.iterdir())

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.executors import available_cores
 from pipeline.files import replacing_folder, write_text
 from pipeline.plots import class_distribution, save_png
 from pipeline.report.exploration import exploration_text, summarise_survey, write_exploration
 from pipeline.survey import Survey, survey_clips
-from pipeline.workers import available_cores
 
 if TYPE_CHECKING:
     from pipeline.params import Params

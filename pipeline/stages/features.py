@@ -15,6 +15,7 @@ from pipeline.clips import REJECTED, Clip, Rejected, write_rejected
 from pipeline.dataset import FEATURES, Row, write_feature_file
 from pipeline.embed import choose_engine
 from pipeline.errors import CacheError, ClipError, TooManyRejectedError, some
+from pipeline.executors import Job, Recipe, available_cores, run_jobs
 from pipeline.extractor import Extractor
 from pipeline.files import replacing_folder
 from pipeline.params import Params
@@ -22,7 +23,6 @@ from pipeline.progress import Progress
 from pipeline.shards import Entry
 from pipeline.sources import source_of
 from pipeline.video import Sampling, sample_frames
-from pipeline.workers import Job, Recipe, available_cores, run_jobs
 
 MEASURED_CLIPS = 5  # tried at most to measure the error of a precision below float32
 ATTEMPTS = 3  # at reading the cache back; another process may remove shards meanwhile

@@ -28,15 +28,23 @@ IDLE_SECONDS = 1.0  # longest time between two calls of `idle`
 
 
 class CrashedError(Exception):
-    """A worker process ended in the middle of a task."""
+    """A worker process ended in the middle of a task; `exit_code` where it is known."""
 
     def __init__(self, exit_code: int | None) -> None:
-        super().__init__(f"exit code {exit_code}")
+        super().__init__("" if exit_code is None else f"exit code {exit_code}")
         self.exit_code = exit_code
 
 
 class TooSlowError(Exception):
     """A task took longer than allowed; its worker was ended."""
+
+
+class LostError(Exception):
+    """A task went down with its machine, as many `times` as one is willing to try."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__(f"{times} times")
+        self.times = times
 
 
 class Ready:
@@ -80,6 +88,11 @@ class _Worker(Generic[Task]):
         self.process.kill()
         self.process.join()
         self.pipe.close()
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def run_in_processes(
@@ -186,10 +199,11 @@ def _work(function: Callable[[Task], Any], pipe: Connection) -> None:
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):  # no one listens
         pipe.send(Ready())
         while True:
-            pipe.send(_answer(function, pipe.recv()))
+            pipe.send(attempt(function, pipe.recv()))
 
 
-def _answer(function: Callable[[Task], Any], task: Task) -> Any:
+def attempt(function: Callable[[Task], Any], task: Task) -> Any:
+    """What the function gives for a task, or the exception that it raises, with a note on where."""
     try:
         return function(task)
     except Exception as error:

@@ -7,66 +7,28 @@ workers leave their frames in a temporary file that the main process embeds in b
 
 import contextlib
 import functools
-import os
-import tempfile
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 
-import cv2
 import numpy as np
 
-from pipeline.clip_embedding import ClipEmbeddings, embed_clip
+from pipeline.clip_embedding import ClipEmbeddings
 from pipeline.embed import Engine, load_engine
 from pipeline.errors import ClipError
-from pipeline.extractor import Extractor
-from pipeline.files import locked_folder
-from pipeline.processes import CrashedError, TooSlowError, run_in_processes
-from pipeline.sources import Source, check_source
-from pipeline.video import Sampling
+from pipeline.executors.jobs import Job, Recipe, embed, outcome
+from pipeline.executors.processes import available_cores, run_in_processes
+from pipeline.files import scratch_folder
 
 GPU_BATCH = 64  # frames that the main process embeds in one call
 
 
-@dataclass(frozen=True)
-class Job:
-    """One clip to embed.
-
-    Attributes
-    ----------
-    source : the video, or the images
-    digest : what `pipeline.sources.source_digest` of it must be
-    wanted : view -> frame indices, or None for all that the sampling picks inside the segments
-    segments : (start, end) in seconds; empty for the whole clip
-    """
-
-    source: Source
-    digest: str
-    wanted: Mapping[str, np.ndarray | None]
-    segments: tuple[tuple[float, float], ...] = ()
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What every job of a run has in common."""
-
-    engine: str
-    backbone: Path
-    extractor: Extractor
-    sampling: Sampling
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def run_jobs(
+def run_locally(
     jobs: Iterable[Job],
     recipe: Recipe,
     *,
-    workers: int,
+    workers: int | None,
     timeout: float,
     idle: Callable[[], None] = lambda: None,
 ) -> Generator[tuple[Job, ClipEmbeddings | ClipError], None, None]:
@@ -75,7 +37,7 @@ def run_jobs(
     Parameters
     ----------
     jobs : taken one by one, as workers become free
-    workers : processes
+    workers : processes; None: one per core
     timeout : seconds for one clip
     idle : called at least every second, also while all workers are busy
 
@@ -84,44 +46,20 @@ def run_jobs(
     (job, embeddings), or (job, error) where the clip could not be read
     """
     in_main = recipe.engine == "keras"
-    with _scratch_folder() if in_main else contextlib.nullcontext(Path()) as scratch:
+    with scratch_folder("frames") if in_main else contextlib.nullcontext(Path()) as scratch:
         function = functools.partial(
             _decode_job if in_main else _embed_job, recipe=recipe, scratch=scratch
         )
         finish = _finisher(recipe, scratch) if in_main else None
-        results = run_in_processes(function, jobs, workers=workers, timeout=timeout, idle=idle)
+        results = run_in_processes(
+            function, jobs, workers=workers or available_cores(), timeout=timeout, idle=idle
+        )
         with contextlib.closing(results):
             for job, answer in results:
-                result = _result(answer, timeout)
+                result = outcome(answer, timeout)
                 if finish and isinstance(result, ClipEmbeddings):
                     result = finish(job, result)
                 yield job, result
-
-
-@contextlib.contextmanager
-def _scratch_folder() -> Iterator[Path]:
-    """A folder for decoded frames, for this user alone; gone afterwards, however the run ends."""
-    with locked_folder(Path(tempfile.gettempdir(), f"clipcache-{os.getuid()}")) as scratch:
-        scratch.chmod(0o700)
-        yield scratch
-
-
-def _result(answer: object, timeout: float) -> ClipEmbeddings | ClipError:
-    """What came of a job; an error that is not about the clip is raised."""
-    match answer:
-        case ClipEmbeddings() | ClipError():
-            return answer
-        case TooSlowError():
-            return ClipError(
-                f"took longer than features.clip_timeout ({timeout:g} s) and was given up"
-            )
-        case CrashedError():
-            return ClipError(f"crashed the decoder (exit code {answer.exit_code})")
-        case MemoryError():
-            return ClipError("needs more memory than there is")
-        case Exception():
-            raise answer
-    raise TypeError(f"a job answered with {type(answer).__name__}")
 
 
 @functools.cache
@@ -131,16 +69,7 @@ def _engine(name: str, backbone: Path, precision: str) -> Engine:
 
 def _embed_job(job: Job, recipe: Recipe, scratch: Path) -> ClipEmbeddings:
     engine = _engine(recipe.engine, recipe.backbone, recipe.extractor.precision)
-    return _embed(job, engine, recipe)
-
-
-def _embed(job: Job, engine: Engine, recipe: Recipe) -> ClipEmbeddings:
-    """A clip that changed after it was indexed must not enter the cache under its old digest."""
-    cv2.setNumThreads(1)  # the workers already share out the cores between clips
-    check_source(job.source, job.digest)
-    return embed_clip(
-        job.source, engine, recipe.extractor, recipe.sampling, job.wanted, job.segments
-    )
+    return embed(job, engine, recipe)
 
 
 def _decode_job(job: Job, recipe: Recipe, scratch: Path) -> ClipEmbeddings:
@@ -157,7 +86,7 @@ def _decode_job(job: Job, recipe: Recipe, scratch: Path) -> ClipEmbeddings:
             written += len(frames)
             return np.arange(written - len(frames), written)[:, np.newaxis]
 
-        return _embed(job, keep, recipe)
+        return embed(job, keep, recipe)
 
 
 def _spool_path(job: Job, scratch: Path) -> Path:

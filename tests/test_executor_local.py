@@ -14,12 +14,12 @@ import pytest
 from pipeline.backbone import read_backbone
 from pipeline.clip_embedding import ClipEmbeddings
 from pipeline.errors import ClipcacheError, ClipError
+from pipeline.executors import Job, Recipe, run_jobs
+from pipeline.executors.processes import CrashedError, TooSlowError, run_in_processes
 from pipeline.extractor import Extractor
 from pipeline.files import sha256
-from pipeline.processes import CrashedError, TooSlowError, run_in_processes
 from pipeline.sources import Source
 from pipeline.video import Sampling
-from pipeline.workers import Job, Recipe, run_jobs
 
 NULL = Recipe("dummy", Path(), Extractor("dummy", 64, "stretch", "float32"), Sampling(8, 512))
 
@@ -135,7 +135,8 @@ def test_no_worker_outlives_a_reader_that_loses_interest() -> None:
 
 def test_no_worker_outlives_a_main_process_that_is_killed() -> None:
     script = (
-        "from test_workers import behave\nfrom pipeline.processes import run_in_processes\n"
+        "from test_executor_local import behave\n"
+        "from pipeline.executors.processes import run_in_processes\n"
         "list(run_in_processes(behave, ['hang'] * 4, workers=2, timeout=600))"
     )
     folders = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
@@ -200,7 +201,7 @@ def test_an_engine_in_the_main_process_gives_the_same_and_leaves_no_frames_behin
 
 
 def test_the_workers_never_import_tensorflow() -> None:
-    script = "import sys, pipeline.workers; print([m for m in sys.modules if 'tensorflow' in m])"
+    script = "import sys, pipeline.executors; print([m for m in sys.modules if 'tensorflow' in m])"
     root = str(Path(__file__).parents[1])
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=True

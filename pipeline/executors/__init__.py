@@ -1,0 +1,60 @@
+"""Where clips are embedded: worker processes of this machine, or actors of a Ray cluster.
+
+Same jobs, same keys, same bytes: an executor decides where the work is done, and nothing else.
+"""
+
+from collections.abc import Callable, Generator, Iterable
+
+from pipeline.clip_embedding import ClipEmbeddings
+from pipeline.errors import ClipError
+from pipeline.executors.cluster import RayCluster
+from pipeline.executors.jobs import Job, Recipe
+from pipeline.executors.local import run_locally
+from pipeline.executors.processes import available_cores
+
+__all__ = ["Job", "RayCluster", "Recipe", "available_cores", "run_jobs"]
+
+
+def run_jobs(
+    jobs: Iterable[Job],
+    recipe: Recipe,
+    *,
+    workers: int | None,
+    timeout: float,
+    idle: Callable[[], None] = lambda: None,
+    cluster: RayCluster | None = None,
+    report: Callable[[str], None] = lambda text: None,
+) -> Generator[tuple[Job, ClipEmbeddings | ClipError], None, None]:
+    """Embed clips, in any order.
+
+    Parameters
+    ----------
+    jobs : taken one by one, as workers become free
+    workers : None: one per core, or as many as the cluster has room for
+    timeout : seconds for one clip
+    idle : called at least every second, also while all workers are busy
+    cluster : None: worker processes of this machine
+    report : is told what happens to the cluster
+
+    Yields
+    ------
+    (job, embeddings), or (job, error) where the clip could not be read
+
+    Raises
+    ------
+    ClipcacheError
+        When workers cannot be started, or the cluster cannot be used.
+    """
+    if cluster is None:
+        return run_locally(jobs, recipe, workers=workers, timeout=timeout, idle=idle)
+    from pipeline.executors.on_ray import run_on_ray
+
+    return run_on_ray(
+        jobs,
+        recipe,
+        cluster=cluster,
+        workers=workers,
+        timeout=timeout,
+        idle=idle,
+        report=report,
+    )
