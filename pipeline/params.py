@@ -5,6 +5,7 @@ reported with its place in the file and that sentence.
 """
 
 import difflib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -122,8 +123,12 @@ class Params(Section):
     crossval: CrossvalParams = CrossvalParams()
 
 
-def load_params(path: Path = PARAMS) -> Params:
+def load_params(path: Path = PARAMS, changes: Sequence[str] = ()) -> Params:
     """Read and validate a settings file.
+
+    Parameters
+    ----------
+    changes : settings to use instead of the file's, each as "section.key=value", the value in YAML
 
     Raises
     ------
@@ -144,11 +149,34 @@ def load_params(path: Path = PARAMS) -> Params:
         raise ParamsError(f"{path} is not readable as YAML: {_one_line(error)}") from None
     if not isinstance(content, dict):
         raise ParamsError(f"{path} must hold sections such as `dataset:` and `train:`.")
+    for change in changes:
+        _apply(change, content)
     try:
         return Params.model_validate(content)
     except ValidationError as error:
         problems = [_sentence(detail) for detail in error.errors()]
         raise ParamsError(f"{path}: " + "\n".join(problems)) from None
+
+
+def _apply(change: str, content: dict[str, Any]) -> None:
+    """Put one "section.key=value" into what a settings file holds."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    name, equals, text = change.partition("=")
+    section, dot, key = name.strip().partition(".")
+    if not (equals and dot and key):
+        raise ParamsError(
+            f"{change!r} is no change of a setting: write it as section.key=value, "
+            "for example train.units=64."
+        )
+    try:
+        value = YAML(typ="safe").load(text)
+    except YAMLError as error:
+        raise ParamsError(f"The value of {change!r} is not YAML: {_one_line(error)}") from None
+    settings = content.setdefault(section, {})
+    if isinstance(settings, dict):  # else the validation says what is wrong with the section
+        settings[key] = value
 
 
 def _sentence(detail: Any) -> str:

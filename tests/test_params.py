@@ -85,3 +85,31 @@ def test_every_ready_file_is_valid() -> None:
     for path in ready:
         load_params(path)
     assert {"sample.yaml", "weizmann.yaml", "ucf101.yaml"} <= {path.name for path in ready}
+
+
+def test_settings_can_be_changed_without_changing_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("train: {units: 32}", "utf-8")
+    changes = ["train.units=64", "train.views=[identity]", "train.label_smoothing=1e-1"]
+    changed = load_params(path, [*changes, "crossval.seeds=3"])
+    assert (changed.train.units, changed.train.views) == (64, ("identity",))
+    assert (changed.train.label_smoothing, changed.crossval.seeds) == (0.1, 3)
+    assert load_params(path).train.units == 32
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("train.units", "no change of a setting.*train.units=64"),
+        ("units=64", "section.key=value"),
+        ("train.unitz=64", "`train.unitz` is not a setting; did you mean `units`"),
+        ("train.units=many", "`train.units`.*it is 'many'"),
+        ("train.views=[identity", "not YAML"),
+        ("trian.units=64", "`trian` is not a setting.*`train`"),
+    ],
+)
+def test_a_wrong_change_is_said_with_its_place(tmp_path: Path, change: str, said: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("train: {units: 32}", "utf-8")
+    with pytest.raises(ParamsError, match=said):
+        load_params(path, [change])

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands.options import DEFAULT_PARAMS, ParamsFile, load_settings
+from pipeline.commands.options import DEFAULT_PARAMS, Changes, ParamsFile, load_settings
 
 
 def predict(
@@ -20,8 +20,11 @@ def predict(
     print_predictions(file, top=top, as_json=as_json, model=model)
 
 
-def crossval(params: ParamsFile = DEFAULT_PARAMS) -> None:
-    """Cross-validate the head over groups on the cached features: reports/crossval.json."""
+def crossval(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> None:
+    """Cross-validate the head over groups on the cached features: reports/crossval.json.
+
+    For example: `clipcache crossval -S crossval.seeds=3 -S train.head=linear`
+    """
     from pipeline.stages.crossval import crossval as run
 
-    run(load_settings(params))
+    run(load_settings(params, changes or ()))

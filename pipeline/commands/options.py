@@ -1,5 +1,6 @@
 """What several commands share."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,10 +13,19 @@ ParamsFile = Annotated[
     Path, typer.Option("--params", metavar="FILE", help="The settings to use.", show_default=True)
 ]
 DEFAULT_PARAMS = Path("params.yaml")
+Changes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set-param",
+        "-S",
+        metavar="SECTION.KEY=VALUE",
+        help="A setting to use instead of the file's, as in `dvc exp run`; may be repeated.",
+    ),
+]
 
 
-def load_settings(path: Path) -> "Params":
+def load_settings(path: Path, changes: Sequence[str] = ()) -> "Params":
     """The settings of a command; reads them when the command runs, not when it is defined."""
     from pipeline.params import load_params
 
-    return load_params(path)
+    return load_params(path, changes)
