@@ -11,13 +11,14 @@ without locks: each writes shards of its own. See pipeline.shards for what is in
 import contextlib
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
 import numpy as np
 
+from pipeline.digest_index import DigestIndex, digests_as_bytes
 from pipeline.errors import CacheError, DiskError
 from pipeline.extractor import Extractor
 from pipeline.files import write_text
@@ -36,6 +37,7 @@ SHARD_CLIPS = 256  # clips after which a shard is written
 SHARD_SECONDS = 15.0  # seconds after which a shard is written: what a killed run can lose
 SHARD_BYTES = 64 << 20  # bytes held in memory after which a shard is written
 
+INDEX_BYTES = 256 << 20  # of frames and timelines kept in memory, of each view
 OPEN_SHARDS = 32  # files kept open for reading
 LEFTOVER_SECONDS = 3600.0  # age of an unfinished shard that nobody can be writing any more
 
@@ -95,16 +97,21 @@ class CachedClip:
 class EmbeddingCache:
     """The shards of one extractor and view, looked up by clip digest.
 
-    Only the shards' indexes are held in memory; embeddings are read when asked for. A shard that
-    does not match its checksum is set aside, reported, and treated as if it had never been.
+    Where each clip is takes 48 bytes in memory. Frames and timelines are read shard by shard, and
+    the `INDEX_BYTES` of them that were used last are kept; embeddings are read when asked for. A
+    shard that does not match its checksum is set aside, reported, and treated as if it had never
+    been.
     """
 
     def __init__(self, extractor: Extractor, view: str, report: Report = print) -> None:
         self.extractor = extractor
         self.folder = embeddings_folder() / extractor_folder(extractor.fingerprint) / view
         self._report = report
-        self._shards: dict[Path, ShardIndex] = {}
-        self._places: dict[bytes, list[tuple[Path, int]]] = {}
+        self._numbers: dict[Path, int] = {}  # of the shards in use
+        self._paths: list[Path] = []  # by number; a number is never used again
+        self._places = DigestIndex()
+        self._indexes: dict[int, ShardIndex] = {}  # the one used last is last
+        self._index_bytes = 0
         self._checked: set[Path] = set()
         self._open: dict[Path, h5py.Dataset] = {}  # the one used last is last
         try:
@@ -123,9 +130,9 @@ class EmbeddingCache:
     def refresh(self) -> None:
         """Take up shards written since, by this process or another, and forget removed ones."""
         present = set(self.folder.glob("[!.]*.h5"))
-        for gone in self._shards.keys() - present:
-            self._forget(gone)
-        for path in sorted(present - self._shards.keys()):
+        self._forget(self._numbers.keys() - present)
+        added = []
+        for path in sorted(present - self._numbers.keys()):
             try:
                 shard = read_index(path)
             except FileNotFoundError:
@@ -133,24 +140,27 @@ class EmbeddingCache:
             except CacheError as error:
                 self._set_aside(path, str(error))
                 continue
-            self._shards[path] = shard
-            for i, digest in enumerate(shard.digest.tolist()):
-                self._places.setdefault(digest, []).append((path, i))
+            number = len(self._paths)
+            self._paths.append(path)
+            self._numbers[path] = number
+            self._keep(number, shard)
+            added.append((number, digests_as_bytes([shard.digest.tobytes().decode()])))
+        self._places.add(added)
 
     def find(self, digest: str) -> CachedClip | None:
         """What is cached of a clip, or None; reads no embeddings."""
-        places = self._places.get(digest.encode())
-        if not places:
-            return None
+        timeline: np.ndarray | None = None
         parts = []
-        for path, i in places:
-            shard = self._shards[path]
-            start, stop = shard.offsets[i], shard.offsets[i + 1]
-            parts.append(Part(path, int(start), shard.frame[start:stop]))
-        path, i = places[0]
-        shard = self._shards[path]
-        times = slice(shard.timeline_offsets[i], shard.timeline_offsets[i + 1])
-        return CachedClip(shard.timeline[times], tuple(parts))
+        for number, row in self._places.places(digest):
+            shard = self._index(number)
+            if shard is None:
+                continue
+            start, stop = shard.offsets[row], shard.offsets[row + 1]
+            parts.append(Part(shard.path, int(start), shard.frame[start:stop]))
+            if timeline is None:
+                times = slice(shard.timeline_offsets[row], shard.timeline_offsets[row + 1])
+                timeline = shard.timeline[times]
+        return None if timeline is None else CachedClip(timeline, tuple(parts))
 
     def check(self, digests: Iterable[str]) -> bool:
         """Check the shards that hold these clips, each once, and set damaged ones aside.
@@ -159,14 +169,14 @@ class EmbeddingCache:
         -------
         False when a shard was set aside or is gone, so that clips found before may be gone.
         """
-        wanted = {path for d in digests for path, _ in self._places.get(d.encode(), [])}
+        wanted = {self._paths[number] for number in self._places.shards_of(digests)}
         sound = True
         for path in sorted(wanted - self._checked):
             try:
                 check_shard(path)
                 self._checked.add(path)
             except FileNotFoundError:
-                self._forget(path)
+                self._forget([path])
                 sound = False
             except CacheError as error:
                 self._set_aside(path, str(error))
@@ -193,6 +203,8 @@ class EmbeddingCache:
         found: np.ndarray | None = None
         missing = np.ones(len(frames), bool)
         for part in clip.parts if clip else ():
+            if not len(part.frame):
+                continue  # of a segment that no frame fell into
             rows = np.searchsorted(part.frame, frames)
             rows[rows == len(part.frame)] = 0
             hits = missing & (part.frame[rows] == frames)
@@ -212,7 +224,31 @@ class EmbeddingCache:
 
     def shard_paths(self) -> list[Path]:
         """The shards in use, sorted by name."""
-        return sorted(self._shards)
+        return sorted(self._numbers)
+
+    def _index(self, number: int) -> ShardIndex | None:
+        """Frames and timelines of a shard; None where it is gone, or damaged by now."""
+        shard = self._indexes.pop(number, None)
+        if shard is not None:
+            self._indexes[number] = shard
+            return shard
+        path = self._paths[number]
+        try:
+            shard = read_index(path)
+        except FileNotFoundError:
+            self._forget([path])
+            return None
+        except CacheError as error:
+            self._set_aside(path, str(error))
+            return None
+        self._keep(number, shard)
+        return shard
+
+    def _keep(self, number: int, shard: ShardIndex) -> None:
+        self._indexes[number] = shard
+        self._index_bytes += shard.bytes
+        while self._index_bytes > INDEX_BYTES and len(self._indexes) > 1:
+            self._index_bytes -= self._indexes.pop(next(iter(self._indexes))).bytes
 
     def _opened(self, path: Path) -> h5py.Dataset:
         """The embeddings of a shard; shards stay open, as opening takes as long as reading."""
@@ -224,20 +260,21 @@ class EmbeddingCache:
         self._open[path] = stored
         return stored
 
-    def _forget(self, path: Path) -> None:
-        if path in self._open:
-            self._open.pop(path).file.close()
-        for digest in self._shards.pop(path).digest.tolist():
-            kept = [place for place in self._places[digest] if place[0] != path]
-            if kept:
-                self._places[digest] = kept
-            else:
-                del self._places[digest]
+    def _forget(self, paths: Collection[Path]) -> None:
+        numbers = [self._numbers.pop(path) for path in paths if path in self._numbers]
+        if not numbers:
+            return
+        self._places.drop(numbers)
+        for number in numbers:
+            path = self._paths[number]
+            if path in self._open:
+                self._open.pop(path).file.close()
+            if number in self._indexes:
+                self._index_bytes -= self._indexes.pop(number).bytes
 
     def _set_aside(self, path: Path, reason: str) -> None:
         aside = set_aside(path)
-        if path in self._shards:
-            self._forget(path)
+        self._forget([path])
         self._report(f"Cache shard {reason}. Set aside as {aside}; its clips are embedded again.")
 
 

@@ -2,10 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
@@ -14,8 +16,14 @@ from pipeline.errors import FeaturesError
 from pipeline.extractor import DIMENSION
 from pipeline.files import replacing
 
+if TYPE_CHECKING:
+    import pyarrow as pa  # type: ignore[import-untyped]
+
 FEATURES = Path("features")
 SCHEMA = 1
+ROWS_AT_ONCE = 8192  # clips that are Python objects at the same time
+BLOCK_BYTES = 4 << 20  # of embeddings written at a time
+ABSENT = -1  # position of a clip without features
 
 
 @dataclass(frozen=True)
@@ -26,7 +34,7 @@ class Row:
     ----------
     clip_id, digest : as in index.csv
     frame : (n,) int32, index of each sampled frame in its video
-    time : (n,) float32, seconds
+    time : (n,) float32, seconds; of a segment from its start
     """
 
     clip_id: str
@@ -35,9 +43,79 @@ class Row:
     time: np.ndarray
 
 
+@dataclass(frozen=True)
+class Rows:
+    """The clips of a feature file as columns; a clip becomes a `Row` only while it is looked at.
+
+    Attributes
+    ----------
+    clip_id, digest : (C,) UTF-8 bytes, padded with zeros to the longest
+    offsets : (C+1,) int64, clip i owns offsets[i]:offsets[i+1] of the two below
+    frame : (N,) int32
+    time : (N,) float32, seconds
+    """
+
+    clip_id: np.ndarray
+    digest: np.ndarray
+    offsets: np.ndarray
+    frame: np.ndarray
+    time: np.ndarray
+
+    @classmethod
+    def of(cls, rows: Iterable[Row]) -> "Rows":
+        """The columns of these rows, taken one by one."""
+        if isinstance(rows, Rows):
+            return rows
+        parts, waiting = [cls._join([])], iter(rows)
+        while part := list(islice(waiting, ROWS_AT_ONCE)):
+            parts.append(cls._join(part))
+        lengths = np.concatenate([np.diff(part.offsets) for part in parts])
+        return cls(
+            np.concatenate([part.clip_id for part in parts]),
+            np.concatenate([part.digest for part in parts]),
+            np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+            np.concatenate([part.frame for part in parts]),
+            np.concatenate([part.time for part in parts]),
+        )
+
+    @classmethod
+    def _join(cls, rows: Sequence[Row]) -> "Rows":
+        return cls(
+            # Fixed lengths: HDF5 keeps text of variable length in a heap that no checksum guards.
+            _text([row.clip_id for row in rows]),
+            _text([row.digest for row in rows]),
+            np.cumsum([0, *(len(row.frame) for row in rows)]).astype(np.int64),
+            np.concatenate([np.empty(0, np.int32), *(row.frame for row in rows)], dtype=np.int32),
+            np.concatenate([np.empty(0, np.float32), *(row.time for row in rows)],
+                           dtype=np.float32),
+        )  # fmt: skip
+
+    def __len__(self) -> int:
+        return len(self.clip_id)
+
+    def __iter__(self) -> Iterator[Row]:
+        for i in range(len(self)):
+            here = slice(self.offsets[i], self.offsets[i + 1])
+            yield Row(
+                self.clip_id[i].decode(), self.digest[i].decode(), self.frame[here], self.time[here]
+            )
+
+    def take(self, chosen: np.ndarray) -> "Rows":
+        """The clips for which a (C,) mask is true."""
+        lengths = np.diff(self.offsets)
+        inside = np.repeat(chosen, lengths)
+        return Rows(
+            self.clip_id[chosen],
+            self.digest[chosen],
+            np.concatenate([[0], np.cumsum(lengths[chosen])]).astype(np.int64),
+            self.frame[inside],
+            self.time[inside],
+        )
+
+
 def write_feature_file(
     path: Path,
-    rows: Sequence[Row],
+    rows: Iterable[Row],
     views: Sequence[str],
     embeddings: Callable[[Row, str], np.ndarray],
     *,
@@ -48,36 +126,45 @@ def write_feature_file(
 
     Parameters
     ----------
-    rows : sorted by clip_id
-    embeddings : gives (n, 1280) float16 for a row and a view; called clip by clip, so that no
-        more than one clip is in memory
+    rows : sorted by clip_id; `Rows`, or taken one by one
+    embeddings : gives (n, 1280) float16 for a row and a view; called clip by clip, and what comes
+        of it is written some MiB at a time
     extractor : JSON of pipeline.extractor.Extractor
     """
-    columns = {
-        # Fixed lengths: HDF5 keeps text of variable length in a heap that no checksum guards.
-        "clip_id": _text([row.clip_id for row in rows]),
-        "digest": _text([row.digest for row in rows]),
-        "offsets": np.cumsum([0, *(len(row.frame) for row in rows)]).astype(np.int64),
-        "frame": _joined([row.frame for row in rows], np.int32),
-        "time": _joined([row.time for row in rows], np.float32),
-    }
+    columns = Rows.of(rows)
     checksum = hashlib.sha256()
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
-        for name, values in columns.items():
-            file.create_dataset(name, data=values)
+        for field in fields(columns):
+            values = _narrow(getattr(columns, field.name))
+            file.create_dataset(field.name, data=values)
             checksum.update(values.tobytes())
         for view in views:
             stored = file.create_dataset(
-                f"embedding/{view}", (len(columns["frame"]), DIMENSION), np.float16
+                f"embedding/{view}", (len(columns.frame), DIMENSION), np.float16
             )
-            for row, start in zip(rows, columns["offsets"], strict=False):
-                values = np.ascontiguousarray(embeddings(row, view), np.float16)
+            start = 0
+            for values in _blocks(embeddings(row, view) for row in columns):
                 stored[start : start + len(values)] = values
                 checksum.update(values.data)
+                start += len(values)
         file.attrs["schema"] = SCHEMA
         file.attrs["extractor"] = extractor
         file.attrs["sampling"] = json.dumps(sampling, sort_keys=True)
         file.attrs["sha256"] = checksum.hexdigest()
+
+
+def _blocks(embeddings: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """The embeddings of many clips joined to blocks of a few MiB, (n, 1280) float16."""
+    waiting: list[np.ndarray] = []
+    held = 0
+    for values in embeddings:
+        waiting.append(np.asarray(values, np.float16))
+        held += values.nbytes
+        if held >= BLOCK_BYTES:
+            yield np.concatenate(waiting)
+            waiting, held = [], 0
+    if waiting:
+        yield np.concatenate(waiting)
 
 
 @dataclass(frozen=True)
@@ -86,21 +173,19 @@ class FeatureSet:
 
     Attributes
     ----------
-    clip_ids : (C,) str, sorted
-    digests : (C,) str
     lengths : (C,) int64, sampled frames of each clip, at least 1
     views : names, "identity" among them
     extractor, sampling : what the embeddings were made with
     sha256 : over the contents of all files, 64 hexadecimal digits
     """
 
-    clip_ids: np.ndarray
-    digests: np.ndarray
     lengths: np.ndarray
     views: tuple[str, ...]
     extractor: dict[str, Any]
     sampling: dict[str, Any]
     sha256: str
+    _clip_id: np.ndarray  # (C,) UTF-8, sorted: bytes take a quarter of the memory of text
+    _digest: np.ndarray  # (C,)
     _file: np.ndarray  # (C,) which file each clip is in
     _start: np.ndarray  # (C,) its first row there
     _frame: tuple[np.ndarray, ...]  # per file
@@ -137,18 +222,20 @@ class FeatureSet:
                 first.views, first.extractor, first.sampling
             ):  # fmt: skip
                 raise ValueError("the files were made with different settings")
-        clip_ids = np.concatenate([file.clip_ids for file in files])
-        order = np.argsort(clip_ids, kind="stable")
+        clip_id = np.concatenate([file.clip_id for file in files])
+        order = np.argsort(clip_id, kind="stable")
         lengths = np.concatenate([np.diff(file.offsets) for file in files])
         return cls(
-            clip_ids=clip_ids[order],
-            digests=np.concatenate([file.digests for file in files])[order],
             lengths=lengths[order],
             views=first.views,
             extractor=first.extractor,
             sampling=first.sampling,
             sha256=hashlib.sha256("".join(file.sha256 for file in files).encode()).hexdigest(),
-            _file=np.repeat(np.arange(len(files)), [len(file.clip_ids) for file in files])[order],
+            _clip_id=clip_id[order],
+            _digest=np.concatenate([file.digest for file in files])[order],
+            _file=np.repeat(
+                np.arange(len(files), dtype=np.int16), [len(file.clip_id) for file in files]
+            )[order],
             _start=np.concatenate([file.offsets[:-1] for file in files])[order],
             _frame=tuple(file.frame for file in files),
             _time=tuple(file.time for file in files),
@@ -160,8 +247,18 @@ class FeatureSet:
         """Length of an embedding."""
         return next(iter(self._embedding[0].values())).shape[1]
 
+    @cached_property
+    def clip_ids(self) -> np.ndarray:
+        """(C,) str, sorted; made when first asked for, and large for a large set."""
+        return np.char.decode(self._clip_id, "utf-8")
+
+    @cached_property
+    def digests(self) -> np.ndarray:
+        """(C,) str; made when first asked for."""
+        return np.char.decode(self._digest, "utf-8")
+
     def __len__(self) -> int:
-        return len(self.clip_ids)
+        return len(self._clip_id)
 
     def position(self, clip_id: str) -> int:
         """Where a clip is in `clip_ids`.
@@ -171,14 +268,28 @@ class FeatureSet:
         FeaturesError
             When it is not there.
         """
-        i = int(np.searchsorted(self.clip_ids, clip_id))
-        if i == len(self) or self.clip_ids[i] != clip_id:
+        i = self._find(clip_id)
+        if i == ABSENT:
             raise FeaturesError(f"There are no features of {clip_id}; see reports/rejected.csv.")
         return i
 
+    def positions(self, clip_ids: "pa.ChunkedArray") -> np.ndarray:
+        """Where many clips are in `clip_ids`: (n,) int64, `ABSENT` for those that are not there."""
+        import pyarrow as pa
+        import pyarrow.compute as pc  # type: ignore[import-untyped]
+
+        known = pa.array(self._clip_id).cast(pa.string())
+        return pc.index_in(clip_ids, known).fill_null(ABSENT).to_numpy().astype(np.int64)
+
     def __contains__(self, clip_id: str) -> bool:
-        i = int(np.searchsorted(self.clip_ids, clip_id))
-        return i < len(self) and bool(self.clip_ids[i] == clip_id)
+        return self._find(clip_id) != ABSENT
+
+    def _find(self, clip_id: str) -> int:
+        name = clip_id.encode()
+        if len(name) > self._clip_id.dtype.itemsize:  # numpy would widen the whole column first
+            return ABSENT
+        i = int(np.searchsorted(self._clip_id, name))
+        return i if i < len(self) and self._clip_id[i] == name else ABSENT
 
     def embeddings(self, i: int, view: str = "identity") -> np.ndarray:
         """Embeddings of the i-th clip: (n, 1280) float16, a slice of a read-only memory map."""
@@ -198,8 +309,8 @@ class FeatureSet:
 
 @dataclass(frozen=True)
 class _File:
-    clip_ids: np.ndarray
-    digests: np.ndarray
+    clip_id: np.ndarray
+    digest: np.ndarray
     offsets: np.ndarray
     frame: np.ndarray
     time: np.ndarray
@@ -216,11 +327,11 @@ def _read(path: Path) -> _File:
             raise ValueError(f"{path.name} has schema {file.attrs['schema']}, not {SCHEMA}")
         group = file["embedding"]
         return _File(
-            clip_ids=np.char.decode(file["clip_id"][()], "utf-8"),
-            digests=np.char.decode(file["digest"][()], "utf-8"),
+            clip_id=file["clip_id"][()],
+            digest=file["digest"][()],
             offsets=file["offsets"][()],
-            frame=file["frame"][()],
-            time=file["time"][()],
+            frame=_memory_map(path, file["frame"]),
+            time=_memory_map(path, file["time"]),
             views=tuple(sorted(group, key=lambda view: (view != "identity", view))),
             embedding={view: _memory_map(path, group[view]) for view in group},
             extractor=json.loads(file.attrs["extractor"]),
@@ -241,5 +352,9 @@ def _text(values: Sequence[str]) -> np.ndarray:
     return np.array([value.encode() for value in values] or [b""], bytes)[: len(values)]
 
 
-def _joined(arrays: Iterable[np.ndarray], kind: type) -> np.ndarray:
-    return np.concatenate([np.empty(0, kind), *arrays]).astype(kind)
+def _narrow(values: np.ndarray) -> np.ndarray:
+    """Text as wide as its longest, also where it was taken out of a wider column."""
+    if values.dtype.kind != "S":
+        return values
+    longest = int(np.char.str_len(values).max(initial=1))
+    return values if values.dtype.itemsize == longest else values.astype(f"S{longest}")

@@ -66,6 +66,11 @@ class ShardIndex:
     timeline_offsets: np.ndarray
     timeline: np.ndarray
 
+    @property
+    def bytes(self) -> int:
+        """Size in memory."""
+        return sum(getattr(self, name).nbytes for name in INDEX_NAMES)
+
 
 def write_shard(path: Path, entries: Sequence[Entry]) -> None:
     """Write a shard, whole or not at all."""

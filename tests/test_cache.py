@@ -2,6 +2,7 @@
 
 import os
 import time
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from test_shards import entry
 
 from pipeline.cache import LEFTOVER_SECONDS, EmbeddingCache, ShardWriter
+from pipeline.digest_index import DigestIndex
 from pipeline.errors import CacheError
 from pipeline.extractor import Extractor
 from pipeline.shards import Entry, write_shard
@@ -152,11 +154,74 @@ def test_a_cache_folder_that_cannot_be_made_is_one_sentence(
         EmbeddingCache(EXTRACTOR, "identity")
 
 
-def test_memory_of_an_open_cache_is_that_of_its_indexes(cache: EmbeddingCache) -> None:
-    many = [entry(seed, frames=20) for seed in range(100)]
-    write_shard(cache.folder / "big.h5", many)
-    cache.refresh()
-    arrays = ("digest", "offsets", "frame", "timeline_offsets", "timeline")
-    (shard,) = cache._shards.values()
-    held = sum(getattr(shard, name).nbytes for name in arrays)
-    assert held < 0.1 * sum(item.bytes for item in many)
+def test_an_open_cache_holds_48_bytes_a_clip_and_no_more_of_its_indexes_than_allowed(
+    cache: EmbeddingCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    allowed = 64_000
+    monkeypatch.setattr("pipeline.cache.INDEX_BYTES", allowed)
+    clips = 0
+    held = []
+    for shard in range(20):
+        # one digest in eight stands in an earlier shard too
+        seeds = [*range(shard * 100, shard * 100 + 87), *range(13)] if shard else range(100)
+        write_shard(cache.folder / f"{shard:02d}.h5", [entry(s, frames=1) for s in seeds])
+        clips += 100
+        if shard in (9, 19):
+            tracemalloc.start()
+            reader = EmbeddingCache(EXTRACTOR, "identity", pytest.fail)
+            held.append(tracemalloc.get_traced_memory()[0])
+            tracemalloc.stop()
+            assert reader.find(entry(3).digest) is not None
+    assert held[1] < 2 * allowed + 200 * clips
+    assert held[1] - held[0] < 100 * clips / 2 + 20_000  # twice the clips: the index alone grows
+    assert sum(shard.bytes for shard in reader._indexes.values()) <= allowed
+    for seed in (0, 5, 150, 850, 1286, 1986):  # also of shards whose indexes were dropped
+        one = entry(seed, frames=1)
+        assert np.array_equal(reader.read(one.digest, one.frame), one.embedding)
+
+
+def test_a_shard_that_is_gone_or_damaged_when_its_index_is_read_again_is_forgotten(
+    cache: EmbeddingCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.cache.INDEX_BYTES", 1)
+    for seed in range(3):
+        write_shard(cache.folder / f"{seed}.h5", [entry(seed)])
+    said: list[str] = []
+    reader = EmbeddingCache(EXTRACTOR, "identity", said.append)
+    (cache.folder / "0.h5").unlink()
+    (cache.folder / "1.h5").write_bytes(b"no shard")
+    assert reader.find(entry(2).digest) is not None  # the one index that is kept
+    assert reader.find(entry(0).digest) is None
+    assert said == []
+    assert reader.find(entry(1).digest) is None
+    assert len(said) == 1
+    assert [path.name for path in reader.shard_paths()] == ["2.h5"]
+
+
+def test_many_digests_are_found_as_in_a_dictionary() -> None:
+    rng = np.random.default_rng(0)
+    index, expected = DigestIndex(), {}
+    for shards in ([0, 1, 2], [3], [4, 5]):
+        added = []
+        for shard in shards:
+            digests = rng.integers(0, 256, (500, 32), np.uint8)
+            digests[:50] = 7  # eight equal leading bytes, told apart behind them
+            digests[:50, 31] = np.arange(50)
+            digests[50] = 255
+            added.append((shard, digests))
+            for row, digest in enumerate(digests):
+                expected.setdefault(digest.tobytes().hex(), []).append((shard, row))
+        index.add(added)
+    assert len(index) == 3000
+    for digest, places in expected.items():
+        assert index.places(digest) == places
+    for absent in ("00" * 32, "07" * 31 + "ff", "ff" * 31 + "00"):
+        assert index.places(absent) == []
+    chosen = list(expected)[60:64]
+    assert index.shards_of([*chosen, "00" * 32]) == {0}
+    assert index.shards_of(["07" * 31 + "05"]) == {0, 1, 2, 3, 4, 5}
+    assert index.shards_of(list(expected) * 10) == {0, 1, 2, 3, 4, 5}
+    assert index.shards_of([]) == set()
+    index.drop([0, 4])
+    for digest, places in expected.items():
+        assert index.places(digest) == [place for place in places if place[0] not in (0, 4)]
