@@ -97,9 +97,9 @@ def confusion_matrix(counts: np.ndarray, labels: Sequence[str]) -> "Figure":
     shades = (counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)) ** SHADE
     # From transparent to blue, so that the matrix sits on a light page as well as on a dark one.
     blues = LinearSegmentedColormap.from_list("", [(*to_rgb(BLUE), 0.0), (*to_rgb(BLUE), 1.0)])
-    names = [_shortened(label) for label in labels]
-    with _style():
-        figure, axes = _figure(classes * cell, classes * cell)
+    names = [shortened(label) for label in labels]
+    with style():
+        figure, axes = new_figure(classes * cell, classes * cell)
         axes.imshow(shades, cmap=blues, vmin=0, vmax=1, interpolation="none", zorder=1)
         upright = max(map(len, names)) * size * 0.65 > cell * 72  # wider than a cell
         axes.set_xticks(range(classes), names, rotation=90 if upright else 0, fontsize=size)
@@ -129,17 +129,17 @@ def curve_panel(metric: str, curves: Sequence[Curve], best: int | None = None) -
     ----------
     best : step whose weights were kept, marked by a line
     """
-    with _style():
-        figure, axes = _figure(*PANEL)
+    with style():
+        figure, axes = new_figure(*PANEL)
         _draw_curves(axes, metric, curves, best)
     return figure
 
 
 def training_curves(metrics: Mapping[str, Sequence[Curve]], best: int | None = None) -> "Figure":
     """All metrics over the epochs, side by side; an empty figure says that nothing was logged."""
-    with _style():
+    with style():
         width, height = PANEL
-        figure, first = _figure(width * max(len(metrics), 1) + 0.6 * (len(metrics) - 1), height)
+        figure, first = new_figure(width * max(len(metrics), 1) + 0.6 * (len(metrics) - 1), height)
         if not metrics:
             first.text(0.5, 0.5, "no training log", ha="center", color=MUTED)
             first.set_axis_off()
@@ -155,15 +155,15 @@ def class_bars(scores: Sequence[ClassScores]) -> "Figure":
     """F1 of every class as horizontal bars, the best above; a dot marks recall."""
     ranked = sorted(scores, key=lambda row: (row.f1, row.recall))
     places = np.arange(len(ranked))
-    with _style():
-        figure, axes = _figure(5.2, BAR * max(len(ranked), 4))
+    with style():
+        figure, axes = new_figure(5.2, BAR * max(len(ranked), 4))
         axes.barh(places, [row.f1 for row in ranked], height=0.68, color=BLUE, label="F1")
         axes.plot([row.recall for row in ranked], places, "o", markersize=4, color=ORANGE,
                   linestyle="none", label="recall", clip_on=False, zorder=3)  # fmt: skip
         for place, row in enumerate(ranked):
             axes.text(1.03, place, f"{row.f1:.2f}   n = {row.clips}", va="center", fontsize=8,
                       color=MUTED)  # fmt: skip
-        axes.set_yticks(places, [_shortened(row.label) for row in ranked], fontsize=8.5)
+        axes.set_yticks(places, [shortened(row.label) for row in ranked], fontsize=8.5)
         axes.set_ylim(-0.7, len(ranked) - 0.3)
         axes.set_xlim(0, 1)
         axes.grid(axis="y", visible=False)
@@ -182,8 +182,8 @@ def reliability_diagram(binned: Reliability, error: float) -> "Figure":
     filled = binned.clips > 0
     width = np.diff(binned.edges)[filled]
     left = binned.edges[:-1][filled]
-    with _style():
-        figure, axes = _figure(PANEL[0] * 0.86, PANEL[0] * 0.86)
+    with style():
+        figure, axes = new_figure(PANEL[0] * 0.86, PANEL[0] * 0.86)
         axes.plot([0, 1], [0, 1], "--", color=MUTED, linewidth=1, zorder=2)
         axes.bar(left, binned.accuracy[filled], width, align="edge", color=BLUE, alpha=0.85,
                  edgecolor=PAPER, linewidth=0.8, zorder=1)  # fmt: skip
@@ -212,8 +212,8 @@ def class_distribution(clips: Mapping[str, Mapping[str, int]]) -> "Figure":
     places = np.arange(len(ranked))
     start = np.zeros(len(ranked))
     shown = [name for name in ("", *SPLIT_NAMES) if any(clips[label].get(name) for label in ranked)]
-    with _style():
-        figure, axes = _figure(5.6, BAR * max(len(ranked), 4))
+    with style():
+        figure, axes = new_figure(5.6, BAR * max(len(ranked), 4))
         for name in shown:
             length = np.array([clips[label].get(name, 0) for label in ranked], float)
             axes.barh(places, length, 0.68, start, color=SPLIT_COLOURS.get(name, BLUE), label=name)
@@ -221,7 +221,7 @@ def class_distribution(clips: Mapping[str, Mapping[str, int]]) -> "Figure":
         for place, total in zip(places, start, strict=True):
             axes.annotate(f"{total:.0f}", (total, place), (4, 0), textcoords="offset points",
                           va="center", fontsize=8, color=MUTED)  # fmt: skip
-        axes.set_yticks(places, [_shortened(label) for label in ranked], fontsize=8.5)
+        axes.set_yticks(places, [shortened(label) for label in ranked], fontsize=8.5)
         axes.set_ylim(-0.7, len(ranked) - 0.3)
         axes.set_xlim(0, start.max(initial=1) * 1.08)
         axes.set_xlabel("clips")
@@ -235,7 +235,7 @@ def class_distribution(clips: Mapping[str, Mapping[str, int]]) -> "Figure":
 
 def save_png(figure: "Figure", path: Path) -> None:
     """Write a PNG, whole or not at all; no date and no program name inside."""
-    with _style(), replacing(path) as temporary:
+    with style(), replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=DPI, bbox_inches="tight", pad_inches=0.15,
                        metadata={"Software": None})  # fmt: skip
 
@@ -254,7 +254,7 @@ def to_svg(figure: "Figure", title: str) -> str:
 
     stream = io.StringIO()
     nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
-    with _style():
+    with style():
         figure.savefig(stream, format="svg", bbox_inches="tight", pad_inches=0.05,
                        transparent=True, metadata=nothing)  # fmt: skip
     text = stream.getvalue()
@@ -274,7 +274,7 @@ def to_svg(figure: "Figure", title: str) -> str:
 
 
 @contextmanager
-def _style() -> Iterator[None]:
+def style() -> Iterator[None]:
     from matplotlib import rc_context
 
     settings = {
@@ -312,7 +312,7 @@ def _style() -> Iterator[None]:
         yield
 
 
-def _figure(width: float, height: float) -> "tuple[Figure, Axes]":
+def new_figure(width: float, height: float) -> "tuple[Figure, Axes]":
     """A figure whose axes, without their labels, measure `width` by `height` inches."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -350,5 +350,5 @@ def _legend_above(axes: "Axes", columns: int) -> None:
                 handlelength=1.4, borderpad=0, columnspacing=1.4)  # fmt: skip
 
 
-def _shortened(label: str) -> str:
+def shortened(label: str) -> str:
     return label if len(label) <= LONGEST_NAME else label[: LONGEST_NAME - 1] + "…"

@@ -5,13 +5,11 @@ windows, head, mean of the logits over windows and views, temperature, softmax. 
 program already holds only skip the decoder.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 
-import cv2
 import numpy as np
 
 from pipeline.backbone import read_backbone
@@ -21,18 +19,12 @@ from pipeline.embed import load_engine
 from pipeline.errors import ClipError
 from pipeline.executors import available_cores
 from pipeline.extractor import Extractor
-from pipeline.images import read_image
+from pipeline.images import IMAGE_FPS, ImageReader
 from pipeline.model import MODEL, check_fits, load_model, predict_logits
 from pipeline.sources import file_source, open_source
+from pipeline.stream import Stream
 from pipeline.timeline import UNSURE, Window, place_windows, timeline
-from pipeline.video import (
-    FALLBACK_FPS,
-    FrameReader,
-    RateSampler,
-    Sampling,
-    resize,
-    sample_frames,
-)
+from pipeline.video import FALLBACK_FPS, FrameReader, Sampling, resize, sample_frames
 from pipeline.views import apply_view
 
 __all__ = ["Prediction", "Predictor", "Stream", "Window", "timeline"]
@@ -143,7 +135,7 @@ class Predictor:
         Raises
         ------
         ClipError
-            When the video cannot be read or decoded.
+            When the file cannot be read or decoded.
         """
         return self.read(open_source(file_source(path)), str(path), window, stride, windows)
 
@@ -151,7 +143,7 @@ class Predictor:
         self,
         images: Sequence[Path | str | np.ndarray],
         *,
-        fps: float = FALLBACK_FPS,
+        fps: float = IMAGE_FPS,
         window: float | None = None,
         stride: float | None = None,
         windows: bool = True,
@@ -160,7 +152,7 @@ class Predictor:
 
         Parameters
         ----------
-        images : files that OpenCV reads, or (height, width, 3) uint8 RGB arrays
+        images : files, or (height, width, 3) uint8 RGB arrays
         fps : pictures a second
 
         Raises
@@ -168,9 +160,15 @@ class Predictor:
         ClipError
             When there is no picture, or one cannot be read.
         """
-        first = images[0] if len(images) else ""
-        name = "" if isinstance(first, np.ndarray) else str(first)
-        return self.read(_Pictures(images, fps), name, window, stride, windows)
+        if not len(images):
+            raise ClipError("there is no picture in it")
+        paths = [Path(image) for image in images if not isinstance(image, np.ndarray)]
+        arrays = [image for image in images if isinstance(image, np.ndarray)]
+        if paths and arrays:
+            raise ClipError("holds both files and arrays: make all of them the same")
+        if arrays:
+            return self.read(_ArrayReader(arrays, fps), "", window, stride, windows)
+        return self.read(ImageReader(paths, fps), str(paths[0]), window, stride, windows)
 
     def array(
         self,
@@ -264,57 +262,6 @@ class Predictor:
         return self.card.windowing.steps / fps
 
 
-class Stream:
-    """The newest frames of an endless clip, each of which passes the CNN once.
-
-    A frame is embedded when its time comes by the model's sampling; then the window of the newest
-    `steps` embeddings is classified. The logits of successive windows are smoothed exponentially:
-    a window's logits count for 1 - exp(-t / `smoothing`) when it comes t seconds after the one
-    before; without smoothing each window stands alone.
-
-    Attributes
-    ----------
-    embedded : frames that passed the CNN, in each view
-    """
-
-    def __init__(self, predictor: Predictor, smoothing: float = 0.0) -> None:
-        self.embedded = 0
-        self._predictor = predictor
-        self._smoothing = smoothing
-        self._sampler = RateSampler(Sampling(predictor.card.sampling["fps"]))
-        self._index = 0
-        steps = predictor.card.windowing.steps
-        self._rows: deque[tuple[float, dict[str, np.ndarray]]] = deque(maxlen=steps)
-        self._logits: np.ndarray | None = None
-
-    def add(self, picture: np.ndarray, seconds: float) -> Window | None:
-        """Take the next frame; the answer for the newest window, None for a frame not sampled.
-
-        Parameters
-        ----------
-        picture : (height, width, 3) uint8 BGR
-        seconds : its time, later than that of the frame before
-        """
-        index, self._index = self._index, self._index + 1
-        if not self._sampler(index, seconds):
-            return None
-        last = self._rows[-1][0] if self._rows else seconds
-        if seconds - last > self._predictor.window_seconds():  # what was before is another scene
-            self._rows.clear()
-            self._logits = None
-        self._rows.append((seconds, self._predictor.embed(picture)))
-        self.embedded += 1
-        views = self._predictor.card.views
-        logits = self._predictor.logits(
-            {view: np.stack([row[view] for _, row in self._rows]) for view in views}
-        )
-        if self._logits is not None and self._smoothing > 0:
-            kept = float(np.exp(-(seconds - last) / self._smoothing))
-            logits = kept * self._logits + (1 - kept) * logits
-        self._logits = logits
-        return self._predictor.judge(self._rows[0][0], seconds, logits)
-
-
 def clip_length(timeline: np.ndarray) -> float:
     """Seconds from the first frame to the end of the last, which lasts as long as most others."""
     gaps = np.diff(timeline)
@@ -328,30 +275,22 @@ def _rows(clip: ClipEmbeddings) -> np.ndarray:
 
 
 @dataclass
-class _Pictures:
-    """A list of pictures, read as a clip; a `FrameReader`."""
+class _ArrayReader:
+    """Pictures from memory, (height, width, 3) uint8 RGB, as a `FrameReader`."""
 
-    images: Sequence[Path | str | np.ndarray]
+    pictures: Sequence[np.ndarray]
     fps: float
     timeline: list[float] = field(default_factory=list)
 
     def frames(self, wanted: Callable[[int, float], bool]) -> Iterator[tuple[int, np.ndarray]]:
-        if not len(self.images):
-            raise ClipError("there is no picture in it")
-        for index, image in enumerate(self.images):
+        for index, picture in enumerate(self.pictures):
             self.timeline.append(index / self.fps)
             if wanted(index, self.timeline[-1]):
-                yield index, self._bgr(image)
+                yield index, _checked(picture)[..., ::-1]
 
-    def _bgr(self, image: Path | str | np.ndarray) -> np.ndarray:
-        if isinstance(image, np.ndarray):
-            if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-                raise ClipError(
-                    f"a picture must be (height, width, 3) uint8, but is {image.shape} "
-                    f"{image.dtype}"
-                )
-            return cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-        try:
-            return read_image(Path(image))
-        except ClipError as error:
-            raise ClipError(f"{image} {error}") from None
+
+def _checked(picture: np.ndarray) -> np.ndarray:
+    shape, kind = np.shape(picture), getattr(picture, "dtype", type(picture).__name__)
+    if kind != np.uint8 or len(shape) != 3 or shape[2] != 3 or not picture.size:
+        raise ClipError(f"a picture must be (height, width, 3) uint8, but is {shape} {kind}")
+    return picture

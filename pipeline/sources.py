@@ -11,7 +11,7 @@ from pipeline.errors import ClipError
 from pipeline.files import sha256
 from pipeline.images import IMAGE_EXTENSIONS, IMAGE_FPS, ImageReader
 from pipeline.storage import is_url, local_copies
-from pipeline.video import VIDEO_EXTENSIONS, FrameReader, VideoReader
+from pipeline.video import VIDEO_EXTENSIONS, VideoReader
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def file_source(path: Path) -> Source:
     return Source(path=str(path.absolute()))
 
 
-def open_source(source: Source) -> FrameReader:
+def open_source(source: Source) -> VideoReader | ImageReader:
     """A reader of the frames of a source whose files are on this machine."""
     if source.images:
         return ImageReader([Path(image) for image in source.images], source.fps)

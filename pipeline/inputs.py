@@ -1,0 +1,98 @@
+"""What is named on the command line: files, folders to search, and folders of frames."""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.errors import ClipError, some
+from pipeline.images import IMAGE_EXTENSIONS, IMAGE_FPS
+from pipeline.layouts.names import natural_key
+from pipeline.sources import Source, file_source
+from pipeline.video import VIDEO_EXTENSIONS
+
+SEARCHED = VIDEO_EXTENSIONS | IMAGE_EXTENSIONS
+
+
+@dataclass(frozen=True)
+class Input:
+    """One clip: its name as it is shown, and where its frames are."""
+
+    name: str
+    source: Source
+
+
+def find_inputs(paths: Sequence[Path]) -> list[Input]:
+    """A clip for every file that is named, and for every video and image in the folders.
+
+    Folders are searched to their depths, in alphabetical order; hidden files are passed over. A
+    file that is named is taken whatever its extension. What is named twice comes once.
+
+    Raises
+    ------
+    ClipError
+        When something is not there, or a folder holds neither videos nor images.
+    """
+    _refuse_missing(paths)
+    files: list[Path] = []
+    for path in paths:
+        found = _search(path) if path.is_dir() else [path]
+        if not found:
+            raise ClipError(f"{path} holds no video and no image.")
+        files += found
+    return [Input(str(file), file_source(file)) for file in dict.fromkeys(files)]
+
+
+def find_frames(paths: Sequence[Path], fps: float = IMAGE_FPS) -> list[Input]:
+    """Image files as frames: each folder is one clip, and all files that are named are another.
+
+    The frames of a folder are taken in natural order, 9.png before 10.png; files that are named
+    keep their order.
+
+    Parameters
+    ----------
+    fps : frames a second
+
+    Raises
+    ------
+    ClipError
+        When something is not there, a folder holds no image, or a file is no image.
+    """
+    _refuse_missing(paths)
+    named = [path for path in paths if not path.is_dir()]
+    others = [path for path in named if path.suffix.lower() not in IMAGE_EXTENSIONS]
+    if others:
+        raise ClipError(f"{some(others)} is not an image, so it cannot be a frame.")
+    inputs = []
+    for folder in (path for path in dict.fromkeys(paths) if path.is_dir()):
+        frames = [path for path in _visible(folder.iterdir())
+                  if path.suffix.lower() in IMAGE_EXTENSIONS]  # fmt: skip
+        if not frames:
+            raise ClipError(f"{folder} holds no image, so there are no frames in it.")
+        inputs.append(_clip(str(folder), sorted(frames, key=lambda frame: natural_key(frame.name)), fps))
+    if named:
+        inputs.append(_clip(some(named, 1), named, fps))
+    return inputs
+
+
+def _clip(name: str, frames: Iterable[Path], fps: float) -> Input:
+    return Input(name, Source(images=tuple(str(frame.absolute()) for frame in frames), fps=fps))
+
+
+def _search(folder: Path) -> list[Path]:
+    found = []
+    for root, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        paths = _visible(Path(root, name) for name in sorted(files))
+        found += [path for path in paths if path.suffix.lower() in SEARCHED]
+    return found
+
+
+def _visible(paths: Iterable[Path]) -> list[Path]:
+    return [path for path in paths if not path.name.startswith(".") and path.is_file()]
+
+
+def _refuse_missing(paths: Sequence[Path]) -> None:
+    missing = [path for path in paths if not path.exists()]
+    if missing:
+        raise ClipError(f"{some(missing)}: no such file or folder.")

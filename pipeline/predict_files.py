@@ -1,0 +1,135 @@
+"""The command `predict`: many clips, one after the other, and what is shown and written of them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.errors import ClipcacheError, ClipError
+from pipeline.images import IMAGE_FPS
+from pipeline.inputs import Input, find_frames, find_inputs
+from pipeline.model import MODEL
+from pipeline.predict import Prediction, Predictor
+from pipeline.predict_output import print_json, print_predictions, print_timelines, write_csv
+from pipeline.progress import Progress
+from pipeline.sources import open_source
+
+NAMED_AT_ONCE = 3  # bad files in the closing sentence; more are named one per line as they come up
+
+
+class StoppedError(ClipcacheError):
+    """The user pressed Ctrl-C."""
+
+    exit_code = 130
+
+
+def predict_files(
+    paths: Sequence[Path],
+    *,
+    model: Path = MODEL,
+    threshold: float = 0.0,
+    top: int = 5,
+    as_json: bool = False,
+    csv: Path | None = None,
+    timeline: bool = False,
+    plot: Path | None = None,
+    render: Path | None = None,
+    window: float | None = None,
+    stride: float | None = None,
+    frames: bool = False,
+    fps: float = IMAGE_FPS,
+) -> None:
+    """Predict every clip, print the answers, and write what is asked for.
+
+    A clip that cannot be read costs that clip.
+
+    Parameters
+    ----------
+    timeline : print windows, merged, as a table; `plot`, `render`, `window` and `stride` need
+        windows too
+    plot, render : of a single clip: the timeline as PNG, and the video with its labels as MP4
+    frames : images are the frames of clips, `fps` a second
+
+    Raises
+    ------
+    ClipError
+        After everything is printed, when some clips could not be read; names them and why.
+    StoppedError
+        After Ctrl-C; the answers that were there have been printed.
+    """
+    inputs = find_frames(paths, fps) if frames else find_inputs(paths)
+    _check_pictures(inputs, plot, render)
+    timeline = timeline or bool(window or stride)
+    done: list[Prediction] = []
+    failed: list[str] = []
+    stopped = False
+    predictor = Predictor(model, threshold)
+    with Progress("predict", len(inputs), "clips") as progress:
+        try:
+            for one in inputs:
+                try:
+                    reader = open_source(one.source)
+                    windows = timeline or plot is not None or render is not None
+                    done.append(predictor.read(reader, one.name, window, stride, windows))
+                except ClipError as error:
+                    failed.append(f"{one.name} {error}")
+                progress.advance(frames=done[-1].frames if done else 0)
+        except KeyboardInterrupt:
+            stopped = True
+    if as_json:
+        print_json(done, top)
+    elif done:
+        print_predictions(done, top)
+        if timeline:
+            print_timelines(done)
+    if csv is not None:
+        write_csv(done, csv, top)
+    if done and not stopped:
+        _draw(predictor, done[0], inputs[0], plot, render)
+    if stopped:
+        raise StoppedError(f"Stopped after {len(done)} of {len(inputs)} clips.")
+    _judge(failed, len(inputs))
+
+
+def _check_pictures(inputs: Sequence[Input], plot: Path | None, render: Path | None) -> None:
+    if (plot or render) and len(inputs) > 1:
+        raise ClipError(
+            f"A plot and a rendered video show one clip, but {len(inputs)} are named: name one."
+        )
+    if plot and plot.suffix.lower() != ".png":
+        raise ClipError(f"{plot} should end with .png, which is what the timeline is drawn as.")
+    if render:
+        from pipeline.render import check_render_path
+
+        check_render_path(render)
+
+
+def _draw(
+    predictor: Predictor,
+    prediction: Prediction,
+    clip: Input,
+    plot: Path | None,
+    render: Path | None,
+) -> None:
+    import sys
+
+    if plot:
+        from pipeline.plots import save_png
+        from pipeline.timeline_plot import timeline_figure
+
+        save_png(timeline_figure(prediction, predictor.labels), plot)
+        print(f"timeline -> {plot}", file=sys.stderr)
+    if render:
+        from pipeline.render import render_video
+
+        codec = render_video(open_source(clip.source), prediction.windows, render)
+        print(f"video with labels, {codec} -> {render}", file=sys.stderr)
+
+
+def _judge(failed: Sequence[str], total: int) -> None:
+    import sys
+
+    if len(failed) > NAMED_AT_ONCE:
+        for one in failed:
+            print(f"{one}.", file=sys.stderr)
+        raise ClipError(f"{len(failed)} of {total} clips could not be read; they are named above.")
+    if failed:
+        raise ClipError("; ".join(failed) + ".")
