@@ -69,7 +69,9 @@ def find_frames(paths: Sequence[Path], fps: float = IMAGE_FPS) -> list[Input]:
                   if path.suffix.lower() in IMAGE_EXTENSIONS]  # fmt: skip
         if not frames:
             raise ClipError(f"{folder} holds no image, so there are no frames in it.")
-        inputs.append(_clip(str(folder), sorted(frames, key=lambda frame: natural_key(frame.name)), fps))
+        inputs.append(
+            _clip(str(folder), sorted(frames, key=lambda frame: natural_key(frame.name)), fps)
+        )
     if named:
         inputs.append(_clip(some(named, 1), named, fps))
     return inputs
