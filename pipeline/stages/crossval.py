@@ -1,9 +1,9 @@
 """Cross-validation of the head over groups, on the cached features -> reports/crossval.json."""
 
 import csv
-import multiprocessing
+import math
 import os
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,7 +15,8 @@ from pipeline.baseline import baseline_predictions, frame_means
 from pipeline.calibration import fit_temperature, softmax
 from pipeline.clips import INDEX, read_index
 from pipeline.dataset import FEATURES, FeatureSet
-from pipeline.errors import DatasetError
+from pipeline.errors import ClipcacheError, DatasetError
+from pipeline.executors.processes import CrashedError, available_cores, run_in_processes
 from pipeline.files import replacing, write_json
 from pipeline.inference import clip_logits, forward_function, views_of
 from pipeline.metrics import confusion_counts, expected_calibration_error, macro_f1
@@ -37,6 +38,8 @@ class Fold:
     """One training: what the process that runs it is told."""
 
     features: Path
+    row: int  # the position of the seed among the seeds
+    fold: int
     seed: int
     train: LabelledClips
     test: np.ndarray  # (n,) positions in the feature set
@@ -80,28 +83,23 @@ def crossval(
     count = int(fold_of.max()) + 1
     seeds = [params.train.seed + i for i in range(settings.seeds)]
     choose_views(params.train, features.views)  # refuse an unknown view before any work
-    tasks = {
-        (s, k): Fold(
-            features_folder, seed, LabelledClips(positions[fold_of != k], actual[fold_of != k]),
+    tasks = [
+        Fold(
+            features_folder, s, k, seed,
+            LabelledClips(positions[fold_of != k], actual[fold_of != k]),
             positions[fold_of == k], len(labels), params.train,
         )
         for s, seed in enumerate(seeds)
         for k in range(count)
-    }  # fmt: skip
+    ]  # fmt: skip
     logits = np.zeros((len(seeds), len(clips), len(labels)), np.float32)
-    workers = min(settings.workers or os.cpu_count() or 1, len(tasks))
-    context = multiprocessing.get_context("spawn")  # a fork of a process with TensorFlow hangs
-    with (
-        Progress("crossval", len(tasks), "trainings") as progress,
-        ProcessPoolExecutor(workers, context, initializer=_single_thread) as pool,
-    ):
-        futures = {pool.submit(_run_fold, task): key for key, task in tasks.items()}
-        baseline = pool.submit(_run_baseline, features_folder, positions, actual, fold_of)
-        for future in as_completed(futures):
-            seed, fold = futures[future]
-            logits[seed, fold_of == fold] = future.result()
+    workers = min(settings.workers or available_cores(), len(tasks))
+    results = run_in_processes(_run_fold, tasks, workers=workers, timeout=math.inf)
+    with Progress("crossval", len(tasks), "trainings") as progress, closing(results):
+        for task, answer in results:
+            logits[task.row, fold_of == task.fold] = _logits_of(task, answer)
             progress.advance()
-        compared = baseline.result()
+    compared = _run_baseline(features, positions, actual, fold_of)
     probabilities = np.stack([calibrated(one, actual, fold_of) for one in logits])
     result = summary(probabilities, actual, compared, fold_of, groups, seeds, labels)
     write_json(reports / "crossval.json", result)
@@ -194,14 +192,24 @@ def summary(
 
 @cache
 def _features(folder: Path) -> FeatureSet:
-    return FeatureSet.open(folder)
-
-
-def _single_thread() -> None:
-    """Start of a worker: as many workers as cores, so one thread each."""
+    """The features of a worker process, which uses one thread: there are as many as cores."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
     set_up_tensorflow(threads=1)
+    return FeatureSet.open(folder)
+
+
+def _logits_of(task: Fold, answer: object) -> np.ndarray:
+    """What a training gave, or a sentence on how it ended."""
+    if isinstance(answer, CrashedError):
+        raise ClipcacheError(
+            f"The training of fold {task.fold} with seed {task.seed} ended in the middle "
+            f"({answer}): where memory is short, set crossval.workers to 1."
+        )
+    if isinstance(answer, Exception):
+        raise answer
+    assert isinstance(answer, np.ndarray)
+    return answer
 
 
 def _run_fold(task: Fold) -> np.ndarray:
@@ -218,10 +226,10 @@ def _run_fold(task: Fold) -> np.ndarray:
 
 
 def _run_baseline(
-    features: Path, positions: np.ndarray, actual: np.ndarray, fold_of: np.ndarray
+    features: FeatureSet, positions: np.ndarray, actual: np.ndarray, fold_of: np.ndarray
 ) -> np.ndarray:
     """What the baseline says of every clip, trained on the other folds: (C,) classes."""
-    means = frame_means(_features(features), positions.tolist())
+    means = frame_means(features, positions.tolist())
     predicted = np.zeros(len(actual), np.int64)
     for fold in np.unique(fold_of):
         here = fold_of == fold
