@@ -7,7 +7,7 @@ reported with its place in the file and that sentence.
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
@@ -16,6 +16,9 @@ from pipeline.dataset_params import DatasetParams, SplitParams
 from pipeline.errors import ParamsError
 from pipeline.train_params import CrossvalParams, TrainParams
 from pipeline.video import RESIZE_RULES, Sampling
+
+if TYPE_CHECKING:
+    from pipeline.executors import RayCluster
 
 PARAMS = Path("params.yaml")
 
@@ -61,7 +64,19 @@ class FeaturesParams(Section):
         "auto", description="what runs the CNN; auto picks by what the machine has"
     )
     workers: Annotated[int, Field(ge=1)] | None = Field(
-        None, description="worker processes; null: one per core"
+        None, description="worker processes; null: one per core, or all that Ray has room for"
+    )
+    executor: Literal["local", "ray"] = Field(
+        "local", description="where clips are embedded: processes here, or ray (the extra `scale`)"
+    )
+    ray_address: str | None = Field(
+        None,
+        description="Ray cluster to join: auto, ray://host:port or host:port; null: a Ray on this "
+        "machine, for this run",
+    )
+    ray_cpus: float = Field(1.0, gt=0, description="processors that Ray sets aside for a worker")
+    ray_gpus: float = Field(
+        0.0, ge=0, description="GPUs that Ray sets aside for a worker; needs `engine: keras`"
     )
     clip_timeout: float = Field(
         300.0, gt=0, description="seconds after which one clip is given up and rejected"
@@ -96,10 +111,25 @@ class FeaturesParams(Section):
             raise ValueError("precision bfloat16 needs `engine: openvino` (the extra `fast`)")
         return self
 
+    @model_validator(mode="after")
+    def _engine_for_gpus(self) -> "FeaturesParams":
+        if self.executor == "ray" and self.ray_gpus and self.engine not in ("keras", "dummy"):
+            raise ValueError("ray_gpus above 0 needs `engine: keras`, which is the one for GPUs")
+        return self
+
     @property
     def sampling(self) -> Sampling:
         """The sampling rule."""
         return Sampling(self.fps, self.max_frames)
+
+    @property
+    def cluster(self) -> "RayCluster | None":
+        """The Ray cluster to embed on; None: worker processes of this machine."""
+        from pipeline.executors import RayCluster
+
+        if self.executor == "local":
+            return None
+        return RayCluster(self.ray_address, self.ray_cpus, self.ray_gpus)
 
 
 class EvaluateParams(Section):

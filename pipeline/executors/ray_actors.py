@@ -333,7 +333,7 @@ class _Crew(Generic[Task]):
         nodes = {member.node_id for member in ready}
         if nodes != self._nodes:
             self._nodes = nodes
-            self._report(f"Ray: {len(ready)} workers on {len(nodes)} nodes.")
+            self._report(f"Ray: {_some(len(ready), 'worker')} on {_some(len(nodes), 'node')}.")
 
 
 def _versions() -> dict[str, str]:
@@ -343,6 +343,10 @@ def _versions() -> dict[str, str]:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)
     return found
+
+
+def _some(count: int, thing: str) -> str:
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
 
 
 def _last_line(text: str) -> str:
