@@ -12,7 +12,7 @@ from pipeline.executors.jobs import Job, Recipe
 from pipeline.executors.local import run_locally
 from pipeline.executors.processes import available_cores
 
-__all__ = ["Job", "RayCluster", "Recipe", "available_cores", "run_jobs"]
+__all__ = ["Job", "RayCluster", "Recipe", "available_cores", "crew", "run_jobs"]
 
 
 def run_jobs(
@@ -58,3 +58,14 @@ def run_jobs(
         idle=idle,
         report=report,
     )
+
+
+def crew(workers: int | None, cluster: RayCluster | None) -> str:
+    """Who does the work, in words: ``'2 workers'``, ``'4 workers on a local Ray'``."""
+    if cluster is None:
+        workers = workers or available_cores()
+        return f"{workers} worker{'' if workers == 1 else 's'}"
+    place = "a local Ray" if cluster.address is None else f"Ray at {cluster.address}"
+    if workers is None:
+        return f"as many workers as {place} has room for"
+    return f"{workers} worker{'' if workers == 1 else 's'} on {place}"

@@ -15,10 +15,10 @@ from pipeline.clips import REJECTED, Clip, Rejected, write_rejected
 from pipeline.dataset import FEATURES, Row, write_feature_file
 from pipeline.embed import choose_engine
 from pipeline.errors import CacheError, ClipError, TooManyRejectedError, some
-from pipeline.executors import Job, Recipe, available_cores, run_jobs
+from pipeline.executors import Job, Recipe, crew, run_jobs
 from pipeline.extractor import Extractor
 from pipeline.files import replacing_folder
-from pipeline.params import Params
+from pipeline.params import FeaturesParams, Params
 from pipeline.progress import Progress
 from pipeline.shards import Entry
 from pipeline.sources import source_of
@@ -91,13 +91,11 @@ def extract_features(
                 done.cached = sum(clip.digest not in waiting for clip in clips)
                 progress.advance(done.cached)
             if jobs:
-                workers = min(settings.workers or available_cores(), len(jobs))
                 progress.say(f"Embedding {len(jobs)} clips with {engine} ({reason}), "
-                             f"{workers} workers.")  # fmt: skip
+                             f"{crew(settings.workers, settings.cluster)}.")  # fmt: skip
                 if settings.precision != "float32" and engine != "dummy":
                     progress.say(_precision_note(jobs, recipe, settings.clip_timeout))
-                _embed(jobs, recipe, caches, failures, done, progress, copies, workers,
-                       settings.clip_timeout)  # fmt: skip
+                _embed(jobs, recipe, caches, failures, done, progress, copies, settings)
             done.rejected = [
                 Rejected(clip.clip_id, "features", failures[clip.digest])
                 for clip in clips
@@ -172,8 +170,7 @@ def _embed(
     done: Extraction,
     progress: Progress,
     copies: Mapping[str, int],
-    workers: int,
-    timeout: float,
+    settings: FeaturesParams,
 ) -> None:
     """Run the jobs and put what comes of them into the cache."""
     with ExitStack() as stack:
@@ -184,9 +181,16 @@ def _embed(
             for writer in writers.values():
                 writer.flush_if_old()
 
-        results = stack.enter_context(
-            closing(run_jobs(jobs, recipe, workers=workers, timeout=timeout, idle=flush))
+        answers = run_jobs(
+            jobs,
+            recipe,
+            workers=settings.workers,
+            timeout=settings.clip_timeout,
+            idle=flush,
+            cluster=settings.cluster,
+            report=progress.say,
         )
+        results = stack.enter_context(closing(answers))
         for job, result in results:
             done.decoded += 1
             if isinstance(result, ClipError):
