@@ -76,7 +76,7 @@ class DatasetParams(BaseModel):
 class SplitParams(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    method: Literal["group"] = Field(
+    method: Literal["group", "official", "folders", "column", "leave_one_group_out"] = Field(
         "group",
         description="way the clips are shared out: group (by the shares below, whole groups), "
         "official (by the lists in split.lists), folders (train/, val/ and test/ in dataset.raw), "
@@ -108,6 +108,11 @@ class SplitParams(BaseModel):
             raise ValueError(
                 "train, val and test must sum to 1, with train and test above 0, "
                 f"but are {self.train}, {self.val} and {self.test}"
+            )
+        if self.method == "leave_one_group_out" and not self.held_out:
+            raise ValueError(
+                "method leave_one_group_out needs held_out, the group to test on; the column group "
+                "of data/index.csv has them"
             )
         return self
 

@@ -83,7 +83,7 @@ def test_the_raw_folder_itself_may_be_a_link(tmp_path: Path) -> None:
 
 GROUPS = {
     "ucf": ("Golf/v_Golf_g07_c02.avi", "Golf/g07"),
-    "hmdb": ("golf/Lets_Play_Golf_golf_f_nm_np1_ri_med_3.avi", "Lets_Play_Golf"),
+    "hmdb": ("brush_hair/April_09_brush_hair_u_nm_np1_ba_goo_0.avi", "April_09"),
     "person_first": ("walk/daria_walk.avi", "daria"),
     r"session(\d+)/": ("walk/session12/a.avi", "12"),
     "none": ("walk/a.avi", "walk/a.avi"),

@@ -54,17 +54,21 @@ def frames(
 
 def split(params: ParamsFile = DEFAULT_PARAMS) -> None:
     """Deal the clips out to train, val and test in data/splits.csv; no group is torn apart."""
-    from pipeline.clips import SPLIT_NAMES, read_index
+    import numpy as np
+
+    from pipeline.clips import NO_SPLIT, SPLIT_NAMES, read_index
     from pipeline.stages.split import split_clips
 
     settings = load_settings(params)
     clips = read_index()
     splits = split_clips(clips, settings.split)
-    for name in SPLIT_NAMES:
-        there = [clip for clip in clips if splits[clip.clip_id] == name]
-        groups = {clip.group for clip in there}
-        print(f"{name:5}  {len(there):6} clips  {len(groups):6} groups")
-    print(f"grouped by {settings.dataset.group} -> data/splits.csv")
+    groups = clips.codes("group")[0]
+    for code, name in enumerate(SPLIT_NAMES):
+        here = splits == code
+        print(f"{name:5}  {here.sum():6} clips  {len(np.unique(groups[here])):6} groups")
+    if left := int((splits == NO_SPLIT).sum()):
+        print(f"none   {left:6} clips")
+    print(f"{settings.split.method}, grouped by {settings.dataset.group} -> data/splits.csv")
 
 
 def backbone(params: ParamsFile = DEFAULT_PARAMS) -> None:

@@ -8,8 +8,8 @@ from pipeline.errors import DatasetError, some
 # Each finds the group in a clip's path below the raw folder, with forward slashes.
 GROUP_PATTERNS = {
     "ucf": r"_g(\d+)_",  # v_Basketball_g01_c01.avi: clips cut from one source video share gXX
-    "hmdb": r"([^/]+?)_[a-z]+_[fhlu]_(?:cm|nm)_np\d_(?:ba|bo|fr|le|ri)_(?:bad|med|goo)_\d+"
-    r"(?:\.\w+)?$",
+    # <source video>_<action>_<what is seen>_<camera>_<people>_<from where>_<quality>_<number>.avi
+    "hmdb": r"([^/]+)_[fhlu]_(?:cm|nm)_np\d_(?:ba|bo|fr|le|ri)_(?:bad|med|goo)_\d+(?:\.\w+)?$",
     "person_first": r"([^/_]+)_[^/]*$",  # daria_walk.avi
 }
 GROUPS_WITHIN_LABEL = frozenset({"ucf"})  # g01 of one class has nothing to do with g01 of another
@@ -39,7 +39,16 @@ def groups_of(paths: Sequence[str], labels: Sequence[str], rule: str) -> list[st
     groups = [match[1] for match in matches if match]
     if rule in GROUPS_WITHIN_LABEL:
         return [f"{label}/g{group}" for label, group in zip(labels, groups, strict=True)]
+    if rule == "hmdb":
+        return [_source(group, label) for label, group in zip(labels, groups, strict=True)]
     return groups
+
+
+def _source(name: str, label: str) -> str:
+    """April_09_brush_hair -> April_09: what stands before the action, whose name may have a _."""
+    if name.casefold().endswith(f"_{label.casefold()}"):
+        return name[: -len(label) - 1]
+    return name.rpartition("_")[0] or name
 
 
 def joined(members: Sequence[Sequence[object]]) -> list[int]:
