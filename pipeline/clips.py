@@ -128,6 +128,11 @@ class ClipTable(Sequence[Clip]):
         """
         return self._columns[name]
 
+    def values(self, name: str) -> Iterator[Any]:
+        """What a column holds, one row after the other."""
+        for batch in self._columns.select([name]).to_batches(ROWS_AT_ONCE):
+            yield from batch.column(0).to_pylist()
+
     def codes(self, name: str) -> tuple[np.ndarray, list[str]]:
         """A column of text as numbers.
 
@@ -160,6 +165,11 @@ class ClipTable(Sequence[Clip]):
         if rows.dtype == bool:
             return ClipTable(self._columns.filter(pa.array(rows)))
         return ClipTable(self._columns.take(pa.array(rows)))
+
+    def together(self, name: str) -> "ClipTable":
+        """The clips with those of equal value side by side, values in the order they first came."""
+        codes = self.column(name).combine_chunks().dictionary_encode().indices.to_numpy()
+        return self.take(np.argsort(codes, kind="stable"))
 
     def sorted(self) -> "ClipTable":
         """The clips sorted by clip_id, as they stand in index.csv."""
@@ -280,8 +290,8 @@ def write_split_codes(clips: ClipTable, codes: np.ndarray, path: Path = SPLITS) 
     codes : (C,) int, positions in `SPLIT_NAMES`; a clip with `NO_SPLIT` is left out
     """
     rows = (
-        (clip_id.as_py(), SPLIT_NAMES[code])
-        for clip_id, code in zip(clips.column("clip_id"), codes, strict=True)
+        (clip_id, SPLIT_NAMES[code])
+        for clip_id, code in zip(clips.values("clip_id"), codes, strict=True)
         if code != NO_SPLIT
     )
     write_rows(path, ("clip_id", "split"), rows)

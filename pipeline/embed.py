@@ -18,6 +18,8 @@ from pipeline.errors import FeaturesError
 from pipeline.extractor import DIMENSION
 from pipeline.quiet import import_tensorflow, quiet_native_output
 
+MADE_UP = ("dummy",)  # engines that compute no embedding, for benchmarks; each has keys of its own
+
 
 class Engine(Protocol):
     """A frozen CNN, ready to run."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.backbone import Backbone
-from pipeline.clips import Clip
+from pipeline.clips import ClipTable, read_images
 from pipeline.dataset_params import DatasetParams
 from pipeline.files import write_json
 from pipeline.params import FeaturesParams, Params
@@ -55,7 +55,7 @@ class Project:
         self.settings.update(settings)
         write_json(self.folder / "params.yaml", self.params.model_dump(mode="json"))
 
-    def index(self) -> list[Clip]:
+    def index(self) -> ClipTable:
         return index_clips(self.params.dataset, self.folder / "data/index.csv")
 
     def extract(self) -> Extraction:
@@ -63,6 +63,7 @@ class Project:
         return extract_features(
             self.params,
             self.index(),
+            files=read_images(self.folder / "data/images.csv"),
             backbone=self.folder / "models/backbone",
             folder=self.folder / "features",
             rejected=self.folder / "reports/rejected.csv",

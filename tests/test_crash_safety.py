@@ -108,8 +108,8 @@ DEATHS = {
     "in the middle of a later shard": ("h5py", "Dataset.__setitem__", 15),
     "before a shard is on disk": ("os", "fsync", 6),
     "before a shard has its name": ("os", "replace", 5),
-    "at the start of the feature file": ("pipeline.dataset", "_joined", 1),
-    "in the middle of the feature file": ("h5py", "Dataset.__setitem__", 24 + 9),
+    "at the start of the feature file": ("pipeline.dataset", "_narrow", 1),
+    "in the middle of the feature file": ("h5py", "Dataset.__setitem__", 24 + 2),
     "before the features folder has its name": ("os", "replace", 12),
 }
 

@@ -81,10 +81,10 @@ def backbone(params: ParamsFile = DEFAULT_PARAMS) -> None:
 
 def features(params: ParamsFile = DEFAULT_PARAMS) -> None:
     """Embed the sampled frames of every clip, through the cache, into features/."""
-    from pipeline.clips import read_index
+    from pipeline.clips import read_images, read_index
     from pipeline.stages.features import extract_features
 
-    done = extract_features(load_settings(params), read_index())
+    done = extract_features(load_settings(params), read_index(), files=read_images())
     print(
         f"{done.clips} clips: {done.cached} from the cache, {done.decoded} decoded, "
         f"{done.embedded} frames embedded, {len(done.rejected)} rejected -> features/"

@@ -1,9 +1,9 @@
 """Stage `features`: videos -> features/*.h5, through the embedding cache."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +11,10 @@ import numpy as np
 from pipeline.backbone import BACKBONE, read_backbone
 from pipeline.cache import CachedClip, EmbeddingCache, ShardWriter
 from pipeline.clip_embedding import ClipEmbeddings
-from pipeline.clips import REJECTED, Clip, Rejected, write_rejected
-from pipeline.dataset import FEATURES, Row, write_feature_file
-from pipeline.embed import choose_engine
+from pipeline.clips import REJECTED, Clip, ClipTable, Rejected, write_rejected
+from pipeline.dataset import FEATURES, Row, Rows, write_feature_file
+from pipeline.embed import MADE_UP, choose_engine
+from pipeline.embedding_plan import Caches, Place, Plan, make_plan
 from pipeline.errors import CacheError, ClipError, TooManyRejectedError, some
 from pipeline.executors import Job, Recipe, crew, run_jobs
 from pipeline.extractor import Extractor
@@ -21,13 +22,10 @@ from pipeline.files import replacing_folder
 from pipeline.params import FeaturesParams, Params
 from pipeline.progress import Progress
 from pipeline.shards import Entry
-from pipeline.sources import source_of
 from pipeline.video import Sampling, sample_frames
 
 MEASURED_CLIPS = 5  # tried at most to measure the error of a precision below float32
 ATTEMPTS = 3  # at reading the cache back; another process may remove shards meanwhile
-
-Caches = dict[str, EmbeddingCache]  # by view
 
 
 @dataclass
@@ -54,8 +52,9 @@ class Extraction:
 
 def extract_features(
     params: Params,
-    clips: Sequence[Clip],
+    clips: Iterable[Clip],
     *,
+    files: Mapping[str, Sequence[str]] | None = None,
     backbone: Path = BACKBONE,
     folder: Path = FEATURES,
     rejected: Path = REJECTED,
@@ -65,45 +64,45 @@ def extract_features(
     The feature files are a function of clips, backbone and settings alone: the same bytes after
     one run, after ten interrupted ones, or from a warm cache.
 
+    Parameters
+    ----------
+    files : clip_id -> files of the clips of images, as images.csv has them
+
     Raises
     ------
     TooManyRejectedError
         When no clip at all could be read; or, after everything is written, when more than
         ``features.max_rejected`` of the clips failed.
     """
-    settings = params.features
+    settings, table = params.features, ClipTable.of(clips)
     engine, reason = choose_engine(settings.engine)
     extractor = read_backbone(backbone).extractor(settings.resize, settings.precision)
-    if engine == "dummy":  # made-up numbers must never be found under a real key
-        extractor = Extractor("dummy", extractor.input_size, settings.resize, settings.precision)
+    if engine in MADE_UP:  # made-up numbers must never be found under a real key
+        extractor = Extractor(engine, extractor.input_size, settings.resize, settings.precision)
     recipe = Recipe(engine, backbone, extractor, settings.sampling)
-    by_digest = {clip.digest: clip for clip in clips}  # clips with equal bytes are embedded once
-    copies = Counter(clip.digest for clip in clips)
-    failures: dict[str, str] = {}
-    done = Extraction(len(clips), 0, 0, 0, [], {})
-    with Progress("features", len(clips), "clips") as progress:
+    place = Place(params.dataset.place, files or {}, params.dataset.frames_fps)
+    failures: dict[str, str] = {}  # digest -> reason
+    done = Extraction(len(table), 0, 0, 0, [], {})
+    with Progress("features", len(table), "clips") as progress:
         caches = {view: EmbeddingCache(extractor, view, progress.say) for view in settings.views}
         for attempt in range(ATTEMPTS):
-            jobs = _plan(by_digest.values(), caches, recipe.sampling, params.dataset.folder)
-            jobs = [job for job in jobs if job.digest not in failures]
-            if attempt == 0:
-                waiting = {job.digest for job in jobs}
-                done.cached = sum(clip.digest not in waiting for clip in clips)
-                progress.advance(done.cached)
-            if jobs:
-                progress.say(f"Embedding {len(jobs)} clips with {engine} ({reason}), "
+            first = attempt == 0
+            plan = make_plan(table, caches, recipe.sampling, place, failures,
+                             progress.advance if first else lambda clips: None)  # fmt: skip
+            if first:
+                done.cached = plan.cached
+            if plan.videos:
+                progress.say(f"Embedding {plan.videos} clips with {engine} ({reason}), "
                              f"{crew(settings.workers, settings.cluster)}.")  # fmt: skip
-                if settings.precision != "float32" and engine != "dummy":
-                    progress.say(_precision_note(jobs, recipe, settings.clip_timeout))
-                _embed(jobs, recipe, caches, failures, done, progress, copies, settings)
-            done.rejected = [
-                Rejected(clip.clip_id, "features", failures[clip.digest])
-                for clip in clips
-                if clip.digest in failures
-            ]
-            write_rejected(done.rejected, rejected)
+                if settings.precision != "float32" and engine not in MADE_UP:
+                    progress.say(_precision_note(plan, recipe, settings.clip_timeout))
+                _embed(plan, recipe, caches, failures, done, progress, settings)
             try:
-                _write(folder, clips, failures, caches, recipe.sampling, params)
+                done.rejected = []
+                selected = _select(table, failures, caches["identity"], recipe.sampling)
+                rows = Rows.of(_kept(selected, done.rejected))
+                write_rejected(done.rejected, rejected)
+                _write(folder, rows, done.rejected, caches, params)
                 break
             except CacheError as error:
                 if attempt == ATTEMPTS - 1:
@@ -115,37 +114,14 @@ def extract_features(
     return done
 
 
-def _plan(
-    clips: Iterable[Clip], caches: Caches, sampling: Sampling, raw: Path
-) -> list[Job]:  # fmt: skip
-    """The clips that have to be decoded, and which of their frames are missing in which view."""
-    clips = list(clips)
-    for cache in caches.values():
-        cache.check(clip.digest for clip in clips)  # what turns out damaged is found missing below
-    jobs = []
-    for clip in clips:
-        wanted: dict[str, np.ndarray | None] = {}
-        for view, cache in caches.items():
-            cached = cache.find(clip.digest)
-            if cached is None:
-                wanted[view] = None
-                continue
-            missing = np.setdiff1d(sample_frames(cached.timeline, sampling), cached.frames)
-            if len(missing):
-                wanted[view] = missing
-        if wanted:
-            jobs.append(Job(source_of(clip, raw), clip.digest, wanted))
-    return jobs
-
-
-def _precision_note(jobs: Sequence[Job], recipe: Recipe, timeout: float) -> str:
+def _precision_note(plan: Plan, recipe: Recipe, timeout: float) -> str:
     """How far embeddings in this precision are from float32, measured on the first clip that reads.
 
     The error is the length of the difference over the length of the float32 embedding.
     """
     exact = replace(recipe, extractor=replace(recipe.extractor, precision="float32"))
     precision = recipe.extractor.precision
-    for job in jobs[:MEASURED_CLIPS]:
+    for job, _ in islice(plan.jobs(), MEASURED_CLIPS):
         whole = replace(job, wanted={"identity": None})
         embeddings = []
         for one in (exact, recipe):
@@ -163,16 +139,22 @@ def _precision_note(jobs: Sequence[Job], recipe: Recipe, timeout: float) -> str:
 
 
 def _embed(
-    jobs: Sequence[Job],
+    plan: Plan,
     recipe: Recipe,
     caches: Caches,
     failures: dict[str, str],
     done: Extraction,
     progress: Progress,
-    copies: Mapping[str, int],
     settings: FeaturesParams,
 ) -> None:
     """Run the jobs and put what comes of them into the cache."""
+    waiting: dict[str, int] = {}  # digest -> clips, of the jobs that are being worked on
+
+    def jobs() -> Iterator[Job]:
+        for job, clips in plan.jobs():
+            waiting[job.digest] = clips
+            yield job
+
     with ExitStack() as stack:
         writers = {view: stack.enter_context(ShardWriter(cache.folder))
                    for view, cache in caches.items()}  # fmt: skip
@@ -182,7 +164,7 @@ def _embed(
                 writer.flush_if_old()
 
         answers = run_jobs(
-            jobs,
+            jobs(),
             recipe,
             workers=settings.workers,
             timeout=settings.clip_timeout,
@@ -193,17 +175,18 @@ def _embed(
         results = stack.enter_context(closing(answers))
         for job, result in results:
             done.decoded += 1
+            clips = waiting.pop(job.digest)
             if isinstance(result, ClipError):
                 failures[job.digest] = str(result)
                 progress.say(f"Rejected {job.source.name}: {result}.")
-                progress.advance(copies[job.digest])
+                progress.advance(clips)
                 continue
             for view, entry in _entries(job, result, caches):
                 writers[view].add(entry)
             done.embedded += result.embedded
             for part, seconds in result.seconds.items():
                 done.seconds[part] = done.seconds.get(part, 0.0) + seconds
-            progress.advance(copies[job.digest], result.embedded)
+            progress.advance(clips, result.embedded)
     for cache in caches.values():
         cache.refresh()
 
@@ -216,42 +199,65 @@ def _entries(job: Job, result: ClipEmbeddings, caches: Caches) -> Iterator[tuple
         yield view, Entry(job.digest, timeline, result.frames[view], embedding)
 
 
-def _write(
-    folder: Path,
-    clips: Sequence[Clip],
-    failures: dict[str, str],
-    caches: Caches,
-    sampling: Sampling,
-    params: Params,
-) -> None:
-    """Assemble the feature files from the cache."""
-    some_cache = next(iter(caches.values()))
-    rows = []
-    for clip in sorted(clips, key=lambda clip: clip.clip_id):
+def _select(
+    clips: ClipTable, failures: Mapping[str, str], cache: EmbeddingCache, sampling: Sampling
+) -> Iterator[Row | Rejected]:
+    """What becomes of each clip, sorted by clip_id: its row of a feature file, or a rejection."""
+    for clip in clips.sorted():
         if clip.digest in failures:
+            yield Rejected(clip.clip_id, "features", failures[clip.digest])
             continue
-        cached = some_cache.find(clip.digest)
+        cached = cache.find(clip.digest)
         if cached is None:
             raise CacheError(f"The embeddings of {clip.clip_id} are gone from the cache")
-        frame = sample_frames(cached.timeline, sampling)
-        time = cached.timeline[frame].astype(np.float32)
-        rows.append(Row(clip.clip_id, clip.digest, frame, time))
-    if not rows:
-        reasons = [f"{Path(clip.clip_id).name} {failures[clip.digest]}" for clip in clips]
+        frame = sample_frames(cached.timeline, sampling, clip.start, clip.end)
+        if not len(frame):
+            yield Rejected(clip.clip_id, "features", _nothing_there(clip, cached.timeline))
+            continue
+        time = cached.timeline[frame]
+        if clip.start is not None:
+            time = np.maximum(time - clip.start, 0.0)
+        yield Row(clip.clip_id, clip.digest, frame, time.astype(np.float32))
+
+
+def _nothing_there(clip: Clip, timeline: np.ndarray) -> str:
+    """Why a segment holds no frame."""
+    last = f"the last frame of the video is at {timeline[-1]:.2f} s"
+    if clip.start is not None and clip.start > timeline[-1]:
+        return f"starts at {clip.start:g} s, but {last}"
+    return f"no frame of the video lies between {clip.start or 0.0:g} s and {clip.end:g} s; {last}"
+
+
+def _kept(selected: Iterable[Row | Rejected], rejected: list[Rejected]) -> Iterator[Row]:
+    """The rows; what is no row is added to `rejected`."""
+    for one in selected:
+        if isinstance(one, Row):
+            yield one
+        else:
+            rejected.append(one)
+
+
+def _write(
+    folder: Path, rows: Rows, rejected: Sequence[Rejected], caches: Caches, params: Params
+) -> None:
+    """Assemble the feature files from the cache."""
+    if not len(rows):
+        reasons = [f"{Path(row.clip_id).name} {row.reason}" for row in rejected]
         raise TooManyRejectedError(
-            f"None of the {len(clips)} clips could be read: {some(reasons)}."
+            f"None of the {len(rejected)} clips could be read: {some(reasons)}."
         )
     shards = params.features.shards
+    shard_of = np.fromiter((int(digest[:8], 16) % shards for digest in rows.digest), np.int16)
     with replacing_folder(folder) as temporary:
         for shard in range(shards):
             name = "features.h5" if shards == 1 else f"features-{shard:04d}-of-{shards:04d}.h5"
             write_feature_file(
                 temporary / name,
-                [row for row in rows if int(row.digest[:8], 16) % shards == shard],
+                rows if shards == 1 else rows.take(shard_of == shard),
                 params.features.views,
                 lambda row, view: caches[view].read(row.digest, row.frame),
-                extractor=some_cache.extractor.to_json(),
-                sampling=asdict(sampling),
+                extractor=caches["identity"].extractor.to_json(),
+                sampling=asdict(params.features.sampling),
             )
 
 
