@@ -20,7 +20,7 @@ COMMANDS: dict[str, list[Callable[..., Any]]] = {
         stages.evaluate,
     ],
     "The data": [data.explore, data.sample],
-    "The model": [model.crossval, predict.predict],
+    "The model": [model.crossval, predict.predict, predict.live],
 }
 CACHE_COMMANDS: list[Callable[..., Any]] = [cache.info, cache.verify, cache.gc]
 

@@ -23,7 +23,7 @@ from pipeline.images import IMAGE_FPS, ImageReader
 from pipeline.model import MODEL, check_fits, load_model, predict_logits
 from pipeline.sources import file_source, open_source
 from pipeline.stream import Stream
-from pipeline.timeline import UNSURE, Window, place_windows, timeline
+from pipeline.timeline import UNSURE, Window, check_windows, place_windows, timeline
 from pipeline.video import FALLBACK_FPS, FrameReader, Sampling, resize, sample_frames
 from pipeline.views import apply_view
 
@@ -240,8 +240,7 @@ class Predictor:
     ) -> Iterator[Window]:
         """Each window is classified as a clip of that length would be."""
         times = clip.timeline[_rows(clip)] - clip.timeline[0]
-        window = window or self.window_seconds(clip.timeline)
-        places = place_windows(length, window, stride or window / 2)
+        places = place_windows(length, *self.window_rule(window, stride, clip.timeline))
         parts = []
         for start, end in places:
             first, last = np.searchsorted(times + 1e-6, (start, end))
@@ -249,6 +248,21 @@ class Predictor:
             parts.append({v: rows[first:last] for v, rows in clip.embeddings.items()})
         for (start, end), logits in zip(places, predict_logits(self._model, parts), strict=True):
             yield self.judge(start, end, logits)
+
+    def window_rule(
+        self, window: float | None, stride: float | None, times: np.ndarray | None = None
+    ) -> tuple[float, float]:
+        """Window and stride in seconds, with what is None filled in.
+
+        Raises
+        ------
+        ClipcacheError
+            When they make no sense.
+        """
+        window = self.window_seconds(times) if window is None else window
+        stride = window / 2 if stride is None else stride
+        check_windows(window, stride)
+        return window, stride
 
     def window_seconds(self, times: np.ndarray | None = None) -> float:
         """Seconds of a window of the model: its steps over the sampling rate.

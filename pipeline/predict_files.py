@@ -57,17 +57,18 @@ def predict_files(
     """
     inputs = find_frames(paths, fps) if frames else find_inputs(paths)
     _check_pictures(inputs, plot, render)
-    timeline = timeline or bool(window or stride)
+    timeline = timeline or window is not None or stride is not None
+    windows = timeline or plot is not None or render is not None
     done: list[Prediction] = []
     failed: list[str] = []
     stopped = False
     predictor = Predictor(model, threshold)
+    predictor.window_rule(window, stride)  # said before any work is done
     with Progress("predict", len(inputs), "clips") as progress:
         try:
             for one in inputs:
                 try:
                     reader = open_source(one.source)
-                    windows = timeline or plot is not None or render is not None
                     done.append(predictor.read(reader, one.name, window, stride, windows))
                 except ClipError as error:
                     failed.append(f"{one.name} {error}")

@@ -52,6 +52,25 @@ class Span:
     confidence: float
 
 
+def check_windows(window: float, stride: float) -> None:
+    """Refuse windows that make no sense.
+
+    Raises
+    ------
+    ClipcacheError
+        When window or stride is not above 0, or the stride would leave gaps.
+    """
+    if not (np.isfinite([window, stride]).all() and window > 0 and stride > 0):
+        raise ClipcacheError(
+            f"Windows of {window:g} s every {stride:g} s make no sense: both must be above 0."
+        )
+    if stride > window:
+        raise ClipcacheError(
+            f"Windows of {window:g} s every {stride:g} s would leave gaps: take a stride of at "
+            "most the window."
+        )
+
+
 def place_windows(length: float, window: float, stride: float) -> list[tuple[float, float]]:
     """Start and end of the windows that cover a clip, in seconds.
 
@@ -68,15 +87,7 @@ def place_windows(length: float, window: float, stride: float) -> list[tuple[flo
         When window or stride is not above 0, when the stride would leave gaps, or when there would
         be absurdly many windows.
     """
-    if not (np.isfinite([window, stride]).all() and window > 0 and stride > 0):
-        raise ClipcacheError(
-            f"Windows of {window:g} s every {stride:g} s make no sense: both must be above 0."
-        )
-    if stride > window:
-        raise ClipcacheError(
-            f"Windows of {window:g} s every {stride:g} s would leave gaps: take a stride of at "
-            "most the window."
-        )
+    check_windows(window, stride)
     if length / stride > MOST_WINDOWS:
         raise ClipcacheError(
             f"Windows every {stride:g} s over {length:.0f} s are more than {MOST_WINDOWS:,}: take "

@@ -1,5 +1,10 @@
 """The one path from a clip to its labels, with a model of real people."""
 
+import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -7,12 +12,15 @@ import numpy as np
 import pytest
 
 from pipeline.dataset import FeatureSet
+from pipeline.errors import ClipError, ModelError
 from pipeline.inference import views_of
 from pipeline.model import load_model, predict_probabilities
-from pipeline.predict import Prediction, Predictor
+from pipeline.predict import Prediction, Predictor, timeline
 from pipeline.video import VideoReader
 
-UNSEEN = "ira"
+ROOT = Path(__file__).resolve().parents[1]
+UNSEEN = "ira"  # in no split but the test split
+LONG = ("walk", "bend", "wave2", "jack")
 
 
 @pytest.fixture(scope="module")
@@ -72,3 +80,111 @@ def test_file_images_array_and_stream_agree(predictor, raw, tmp_path) -> None:
     assert stream.embedded == len(rolled) == of_file.frames
     for mine, theirs in zip(of_file.windows, rolled[steps - 1 :], strict=False):
         np.testing.assert_allclose(mine.probabilities, theirs.probabilities, atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def long_video(raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One person does one thing after the other: walk, bend, wave2, jack."""
+    path = tmp_path_factory.mktemp("long") / "long.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25, (180, 144))
+    for label in LONG:
+        for frame in lossless_frames(raw / f"{label}/{UNSEEN}_{label}.avi"):
+            writer.write(frame[..., ::-1])
+    writer.release()
+    return path
+
+
+def test_a_timeline_tells_what_happens_when(predictor, long_video, raw) -> None:
+    prediction = predictor.file(long_video)
+    spans = timeline(prediction)
+    assert tuple(span.label for span in spans) == LONG
+    assert spans[0].start == 0
+    assert spans[-1].end == prediction.seconds
+    lengths = [len(lossless_frames(raw / f"{label}/{UNSEEN}_{label}.avi")) / 25 for label in LONG]
+    assert prediction.seconds == pytest.approx(sum(lengths), abs=0.01)
+    for span, border in zip(spans, np.cumsum(lengths), strict=True):
+        assert span.end == pytest.approx(border, abs=1.3)  # half a window and a stride
+
+
+def test_a_window_is_classified_as_a_clip_of_its_own_would_be(predictor, raw) -> None:
+    frames = lossless_frames(raw / f"wave2/{UNSEEN}_wave2.avi")
+    window = predictor.array(frames, 25, window=2, stride=1).windows[1]
+    assert (window.start, window.end) == (1, 3)
+    cut = predictor.array(frames[25:75], 25)
+    np.testing.assert_allclose(by_label(cut), window.probabilities, atol=1e-4)
+
+
+def test_below_the_threshold_the_answer_is_unsure(weizmann_model, long_video) -> None:
+    sure = Predictor(weizmann_model).file(long_video)
+    limit = max(window.confidence for window in sure.windows) - 1e-9
+    strict = Predictor(weizmann_model, threshold=limit).file(long_video)
+    assert sure.label != "unsure"
+    assert strict.label == "unsure"
+    assert strict.labels == sure.labels
+    assert {span.label for span in timeline(strict)} > {"unsure"}
+
+
+def test_a_still_image_is_a_clip_of_one_frame(predictor, raw, tmp_path) -> None:
+    frame = lossless_frames(raw / f"jack/{UNSEEN}_jack.avi")[5]
+    path = tmp_path / "still.png"
+    cv2.imwrite(str(path), frame[..., ::-1])
+    prediction = predictor.file(path)
+    assert prediction.frames == 1
+    assert len(prediction.windows) == 1
+    np.testing.assert_allclose(
+        by_label(prediction), by_label(predictor.array(frame[None], 25)), atol=1e-6
+    )
+
+
+def test_a_long_clip_is_answered_from_as_many_frames_as_in_training(
+    weizmann_model, tmp_path, long_video
+) -> None:
+    card = json.loads((weizmann_model / "model.json").read_text())
+    card["sampling"]["max_frames"] = 20
+    copy = tmp_path / "head"
+    shutil.copytree(weizmann_model, copy)
+    (copy / "model.json").write_text(json.dumps(card))
+    predictor = Predictor(copy)
+    whole = predictor.file(long_video, windows=False)
+    assert whole.frames <= 20
+    assert not whole.windows
+    dense = predictor.file(long_video)
+    assert dense.frames > 80
+    assert len(timeline(dense)) >= 4
+    np.testing.assert_allclose(dense.probabilities, whole.probabilities, atol=1e-6)
+
+
+def test_a_copied_model_folder_is_all_that_is_needed(weizmann_model, tmp_path, raw) -> None:
+    """Without TensorFlow, the project, or the machine that trained it."""
+    shutil.copytree(weizmann_model, tmp_path / "copied")
+    (tmp_path / "copied/head.keras").unlink()
+    script = (
+        "import sys\nfrom pipeline.cli import main\n"
+        "try:\n    main()\nfinally:\n"
+        "    print(sorted({'tensorflow', 'keras', 'sklearn', 'matplotlib', 'pyarrow', 'pandas'}"
+        " & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, "predict", str(raw / f"bend/{UNSEEN}_bend.avi"),
+         "--model", "copied"],
+        check=True, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, text=True,
+        capture_output=True,
+    )  # fmt: skip
+    assert "bend" in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_bad_pictures_and_models_are_one_sentence(predictor, weizmann_model, tmp_path) -> None:
+    with pytest.raises(ClipError, match="no picture"):
+        predictor.images([])
+    with pytest.raises(ClipError, match=r"\(height, width, 3\) uint8"):
+        predictor.array(np.zeros((3, 8, 8, 3), np.float32), 25)
+    (tmp_path / "no.png").write_bytes(b"no picture")
+    with pytest.raises(ClipError, match="not a picture"):
+        predictor.images([tmp_path / "no.png"])
+    copy = tmp_path / "head"
+    shutil.copytree(weizmann_model, copy)
+    card = (copy / "model.json").read_text()
+    (copy / "model.json").write_text(card.replace('"decode_version": ', '"decode_version": 9'))
+    with pytest.raises(ModelError, match="decode_version = 9"):
+        Predictor(copy)

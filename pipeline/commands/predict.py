@@ -103,3 +103,37 @@ def predict(
         timeline=timeline, plot=plot, render=render, window=window, stride=stride, frames=frames,
         fps=frame_rate,
     )  # fmt: skip
+
+
+def live(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="Number of a camera (0 is the first), a file, or an address such as rtsp://...",
+            show_default=False,
+        ),
+    ],
+    model: ModelFolder = Path("models/head"),
+    threshold: Threshold = 0.0,
+    smoothing: Annotated[
+        float,
+        typer.Option(
+            min=0, metavar="SECONDS", help="Over which answers are averaged; 0: not at all."
+        ),
+    ] = 0.5,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="A line of JSON per answer, and no window.")
+    ] = False,
+    as_fast: Annotated[
+        bool, typer.Option("--as-fast", help="Every frame of a file, not at its own pace.")
+    ] = False,
+) -> None:
+    """Say what happens in front of a camera, now, until you press q or Ctrl-C.
+
+    `clipcache live 0` opens a window with the label on the picture; `clipcache live 0 --json`
+    prints lines for programs. Frames are dropped rather than shown late.
+    """
+    from pipeline.live import live as run
+
+    run(source, model=model, threshold=threshold, smoothing=smoothing, as_json=as_json,
+        as_fast=as_fast)  # fmt: skip

@@ -1,0 +1,230 @@
+"""Live sources: the newest frame, each frame embedded once, and no delay that grows."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from pipeline import capture as capture_module
+from pipeline.capture import Frame, LiveCapture, shown
+from pipeline.errors import ClipError
+from pipeline.live import Answer, follow
+from pipeline.predict import Predictor
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def predictor(weizmann_model: Path) -> Predictor:
+    return Predictor(weizmann_model)
+
+
+@pytest.fixture
+def clip(weizmann_model: Path) -> Path:
+    return weizmann_model.parents[1] / "raw/wave2/ira_wave2.avi"
+
+
+def test_a_file_as_fast_as_it_goes_gives_the_answers_of_the_file(predictor, clip) -> None:
+    answers: list[Answer] = []
+    capture = LiveCapture(str(clip), as_fast=True)
+    summary = follow(predictor, capture, on_answer=lambda answer: not answers.append(answer))
+    expected = predictor.file(clip, stride=1 / 8)
+    assert summary.seen == summary.taken == 114
+    assert summary.dropped == 0
+    assert summary.embedded == len(answers) == expected.frames
+    full = [answer.window for answer in answers][predictor.card.windowing.steps - 1 :]
+    for window, theirs in zip(full, expected.windows, strict=False):
+        np.testing.assert_allclose(window.probabilities, theirs.probabilities, atol=1e-4)
+
+
+def test_who_is_slow_misses_frames_and_never_falls_behind(predictor, make_video) -> None:
+    video = make_video(frames=75, fps=25)
+    delays: list[float] = []
+    frames: list[Frame] = []
+
+    def slow(frame: Frame, answer: Answer | None) -> bool:
+        frames.append(frame)
+        time.sleep(0.2)  # five frames long: without dropping the delay would grow to 12 s
+        delays.append(time.monotonic() - frame.due)
+        return True
+
+    summary = follow(predictor, LiveCapture(str(video)), on_frame=slow)
+    assert summary.seen == 75
+    assert summary.dropped > 25
+    assert summary.taken + summary.dropped == 75
+    assert summary.embedded <= summary.taken
+    assert max(delays) < 2
+    assert [frame.seconds for frame in frames] == sorted({frame.seconds for frame in frames})
+
+
+def test_a_file_plays_at_its_own_pace(predictor, make_video) -> None:
+    began = time.monotonic()
+    summary = follow(predictor, LiveCapture(str(make_video(frames=26, fps=25))))
+    assert time.monotonic() - began >= 0.96  # never faster; how much slower is the machine's affair
+    assert summary.seen == 26
+    assert summary.embedded <= 8 + 1
+
+
+def test_smoothing_keeps_the_answer_from_jumping(predictor, clip, weizmann_model) -> None:
+    other = weizmann_model.parents[1] / "raw/bend/ira_bend.avi"
+    both = []
+    for smoothing in (0.0, 1.0):
+        stream = predictor.stream(smoothing=smoothing)
+        chances, start = [], 0.0
+        for video in (clip, other):
+            for frame in LiveCapture(str(video), as_fast=True).__enter__():
+                window = stream.add(frame.picture, start + frame.seconds)
+                if window:
+                    chances.append(window.probabilities)
+            start += frame.seconds + 0.04
+        both.append(np.abs(np.diff(chances, axis=0)).max())
+    assert both[1] < both[0]
+
+
+def test_after_a_long_gap_the_stream_begins_anew(predictor, clip) -> None:
+    frames = list(_frames(clip))[:20]
+    stream = predictor.stream(smoothing=1.0)
+    for index, frame in enumerate(frames):
+        stream.add(frame, index / 25)
+    later = stream.add(frames[0], 100.0)
+    fresh = predictor.stream().add(frames[0], 0.0)
+    assert later is not None
+    assert fresh is not None
+    assert later.start == 100.0
+    np.testing.assert_allclose(later.probabilities, fresh.probabilities, atol=1e-6)
+
+
+def _frames(video: Path) -> Iterator[np.ndarray]:
+    with LiveCapture(str(video), as_fast=True) as capture:
+        yield from (frame.picture for frame in capture)
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [("87", "Camera 87 cannot be opened"), ("gone.mp4", "no such file"),
+     ("http://127.0.0.1:9/x", "cannot be opened")],
+)  # fmt: skip
+def test_a_source_that_does_not_open_is_one_sentence(source: str, reason: str) -> None:
+    with pytest.raises(ClipError, match=reason), LiveCapture(source):
+        pass
+
+
+def test_a_broken_file_is_one_sentence(tmp_path) -> None:
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"\0" * 4000)
+    with LiveCapture(str(broken)) as capture, pytest.raises(ClipError, match="is not a video"):
+        list(capture)
+
+
+def test_passwords_are_not_shown() -> None:
+    assert shown("rtsp://anna:secret@camera.local:554/a@b") == "rtsp://camera.local:554/a@b"
+    assert shown("http://camera/x") == "http://camera/x"
+    assert shown("clips/a@b.mp4") == "clips/a@b.mp4"
+
+
+class _Camera(BaseHTTPRequestHandler):
+    """A network camera that sends ten JPEGs and hangs up; MJPEG over HTTP, as many cameras do."""
+
+    calls = 0
+
+    def do_GET(self) -> None:
+        type(self).calls += 1
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+        self.end_headers()
+        for level in range(10):
+            picture = cv2.imencode(".jpg", np.full((48, 64, 3), 20 * level, np.uint8))[1].tobytes()
+            head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n"
+            self.wfile.write(head.encode() + picture + b"\r\n")
+            time.sleep(0.04)
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+def test_a_lost_network_source_is_connected_again(monkeypatch) -> None:
+    monkeypatch.setattr(capture_module, "BACK_OFF", (0.05, 0.1))
+    said: list[str] = []
+    _Camera.calls = 0
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Camera)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://user:secret@127.0.0.1:{server.server_port}/video"
+    times = []
+    with LiveCapture(address, say=said.append) as capture:
+        for frame in capture:
+            assert frame.picture.shape == (48, 64, 3)
+            times.append(frame.seconds)
+            if capture.reconnected == 2:
+                break
+    server.shutdown()
+    assert _Camera.calls >= 3
+    assert times == sorted(times)
+    assert "is lost; connecting again" in said[0]
+    assert "is back after" in said[1]
+    assert "secret" not in "".join(said)
+
+
+def test_a_source_that_stays_away_is_given_up(monkeypatch) -> None:
+    monkeypatch.setattr(capture_module, "BACK_OFF", (0.05, 0.1))
+    monkeypatch.setattr(capture_module, "GIVE_UP_SECONDS", 0.3)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Camera)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with LiveCapture(f"http://127.0.0.1:{server.server_port}/video") as capture:
+        frames = iter(capture)
+        next(frames)
+        server.shutdown()
+        server.server_close()
+        with pytest.raises(ClipError, match="was lost, and did not come back"):
+            list(frames)
+
+
+def start(model: Path, *arguments: str, **environment: str) -> subprocess.Popen:
+    kept = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY")}
+    return subprocess.Popen(
+        [sys.executable, "-m", "pipeline", "live", *arguments, "--model", str(model)],
+        env=kept | {"PYTHONPATH": str(ROOT)} | environment,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def test_lines_of_json_until_ctrl_c_and_then_a_summary(weizmann_model, make_video) -> None:
+    process = start(weizmann_model, str(make_video(frames=1500)), "--json", "--threshold", "0.5")
+    assert process.stdout is not None
+    lines = [json.loads(process.stdout.readline()) for _ in range(4)]
+    process.send_signal(signal.SIGINT)
+    rest, words = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert all(json.loads(line) for line in rest.splitlines())
+    assert [set(line) for line in lines] == 4 * [
+        {"time", "label", "confidence", "top", "fps", "delay_ms", "dropped"}
+    ]
+    assert [line["time"] for line in lines] == sorted({line["time"] for line in lines})
+    assert len(words.splitlines()) == 1
+    assert "frames seen" in words
+    assert "at most" in words
+
+
+def test_without_a_display_it_says_what_to_do(weizmann_model, clip) -> None:
+    process = start(weizmann_model, str(clip))
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (2, "")
+    assert err.strip().count("\n") == 0
+    assert "--json" in err
+
+
+def test_a_display_that_is_gone_is_found_out_without_a_crash(weizmann_model, clip) -> None:
+    process = start(weizmann_model, str(clip), DISPLAY=":4711")
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "--json" in err
+    assert "qt" not in err.lower()

@@ -1,0 +1,155 @@
+"""The command `predict`, as it is typed."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from pipeline.cli import app
+from pipeline.errors import ClipcacheError
+from pipeline.video import VideoReader
+
+
+@pytest.fixture
+def predict(weizmann_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Runs ``clipcache predict ...`` in `tmp_path`, where clips/ holds two clips of one person."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+    for label in ("bend", "jack"):
+        source = weizmann_model.parents[1] / f"raw/{label}/ira_{label}.avi"
+        (tmp_path / "clips/deep").mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, tmp_path / f"clips/deep/{label}.avi")
+
+    def run(*arguments: str) -> Result:
+        return CliRunner().invoke(app, ["predict", *arguments, "--model", str(weizmann_model)])
+
+    return run
+
+
+def test_a_folder_gives_a_table(predict) -> None:
+    done = predict("clips", "--top", "2")
+    assert done.exit_code == 0, done.output
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert rows[0] == ["file", "label", "confidence"]
+    assert [row[0] for row in rows[1::2]] == ["clips/deep/bend.avi", "clips/deep/jack.avi"]
+    assert [row[1] for row in rows[1::2]] == ["bend", "jack"]
+    assert len(rows) == 1 + 2 * 2
+
+
+def test_json_holds_what_the_page_about_it_says(predict) -> None:
+    (answer,) = json.loads(predict("clips/deep/bend.avi", "--json", "--timeline").stdout)
+    assert answer["file"] == "clips/deep/bend.avi"
+    assert answer["action"] == "bend" == answer["top"][0]["label"]
+    assert answer["confidence"] == answer["top"][0]["confidence"]
+    assert sum(one["confidence"] for one in answer["top"]) == pytest.approx(1, abs=1e-5)
+    assert answer["timeline"][0]["start"] == 0
+    assert answer["timeline"][-1]["end"] == answer["windows"][-1]["end"] == answer["seconds"]
+    (short,) = json.loads(predict("clips/deep/bend.avi", "--json").stdout)
+    assert set(answer) - set(short) == {"timeline", "windows"}
+    page = (Path(__file__).parents[1] / "docs/predict.md").read_text()
+    for name in answer:
+        assert f"`{name}`" in page
+
+
+def test_a_bad_file_among_good_ones_costs_that_file(predict, tmp_path) -> None:
+    (tmp_path / "clips/broken.mp4").write_bytes(b"\0" * 5000)
+    (tmp_path / "clips/empty.avi").touch()
+    done = predict("clips", "--json")
+    assert [answer["action"] for answer in json.loads(done.stdout)] == ["bend", "jack"]
+    assert isinstance(done.exception, ClipcacheError)
+    assert done.exception.exit_code != 0
+    assert "broken.mp4 is not a video" in str(done.exception)
+    assert "empty.avi the file is empty" in str(done.exception)
+
+
+def test_many_bad_files_are_named_one_per_line(predict, tmp_path) -> None:
+    for number in range(5):
+        (tmp_path / f"clips/{number}.mp4").touch()
+    done = predict("clips")
+    assert [line for line in done.stderr.splitlines() if "the file is empty" in line] == [
+        f"clips/{number}.mp4 the file is empty." for number in range(5)
+    ]
+    assert "5 of 7 clips" in str(done.exception)
+
+
+def test_what_makes_no_sense_is_refused_before_any_work(predict) -> None:
+    for arguments, reason in (
+        (("gone.mp4",), "gone.mp4: no such file"),
+        (("clips", "--plot", "out.png"), "name one"),
+        (("clips/deep/bend.avi", "--plot", "out.jpg"), r".png"),
+        (("clips/deep/bend.avi", "--render", "out.avi"), r".mp4"),
+        (("clips/deep/bend.avi", "--window", "1", "--stride", "2"), "gaps"),
+        (("clips/deep/bend.avi", "--window", "0"), "above 0"),
+    ):
+        done = predict(*arguments)
+        assert isinstance(done.exception, ClipcacheError), done.output
+        assert reason in str(done.exception)
+        assert not done.stdout
+
+
+def test_csv_has_a_row_for_each_clip_or_for_each_span(predict, tmp_path) -> None:
+    predict("clips", "--csv", "out.csv", "--top", "3")
+    with (tmp_path / "out.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["label"] for row in rows] == ["bend", "jack"]
+    assert rows[0]["top3"].split("|")[0] == "bend"
+    assert float(rows[0]["top3_confidence"].split("|")[0]) == float(rows[0]["confidence"])
+    predict("clips", "--csv", "out.csv", "--timeline")
+    with (tmp_path / "out.csv").open(newline="") as stream:
+        spans = list(csv.DictReader(stream))
+    assert {span["file"] for span in spans} == {row["file"] for row in rows}
+    assert list(spans[0]) == ["file", "start", "end", "label", "confidence"]
+
+
+def test_timeline_plot_and_rendered_video(predict, tmp_path) -> None:
+    clip = "clips/deep/bend.avi"
+    done = predict(
+        clip, "--timeline", "--plot", "out.png", "--render", "out.mp4", "--stride", "0.5"
+    )
+    assert done.exit_code == 0, done.output
+    assert done.stdout.splitlines()[-1].split() == [
+        "0:00.0",
+        "0:03.7",
+        "bend",
+        done.stdout.split()[-1],
+    ]
+    picture = cv2.imread(str(tmp_path / "out.png"))
+    assert picture.shape[1] > 800
+    assert (picture == (0xB2, 0x72, 0)).all(axis=2).any()  # the blue of a span
+    reader = VideoReader(tmp_path / "out.mp4")
+    assert len(list(reader.frames(lambda index, seconds: True))) == 93
+    assert "-> out.mp4" in done.stderr
+
+
+def test_an_unsure_answer_says_so(predict) -> None:
+    (answer,) = json.loads(predict("clips/deep/bend.avi", "--json", "--threshold", "1").stdout)
+    assert answer["action"] == "unsure"
+    assert answer["top"][0]["label"] == "bend"
+    assert "unsure" in predict("clips/deep/bend.avi", "--threshold", "1").stdout
+
+
+def test_still_images_and_folders_of_frames(predict, tmp_path) -> None:
+    frames = VideoReader(tmp_path / "clips/deep/jack.avi").frames(lambda index, seconds: True)
+    (tmp_path / "frames").mkdir()
+    for index, frame in frames:
+        cv2.imwrite(str(tmp_path / f"frames/{index}.png"), frame)
+    (tmp_path / "frames/60.png").rename(tmp_path / "still.png")
+    cv2.imwrite(str(tmp_path / "frames/60.png"), cv2.imread(str(tmp_path / "still.png")))
+    still, whole, one = (
+        json.loads(predict(*arguments, "--json").stdout)[0]
+        for arguments in (("still.png",), ("frames", "--frames"), ("clips/deep/jack.avi",))
+    )
+    assert (still["frames"], still["file"]) == (1, "still.png")
+    assert whole["file"] == "frames"
+    assert whole["frames"] == one["frames"]
+    for mine, theirs in zip(whole["top"], one["top"], strict=True):
+        assert mine["label"] == theirs["label"]
+        assert mine["confidence"] == pytest.approx(theirs["confidence"], abs=1e-4)
+    slower = json.loads(predict("frames", "--frames", "--frame-rate", "12.5", "--json").stdout)[0]
+    assert slower["seconds"] == pytest.approx(2 * whole["seconds"], rel=0.01)
+    assert np.isclose(whole["seconds"], one["seconds"], atol=0.01)

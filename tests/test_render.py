@@ -1,0 +1,98 @@
+"""The answer drawn on the picture: videos that play, in their own size and at their own rate."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from pipeline.errors import ClipError
+from pipeline.images import ImageReader
+from pipeline.overlay import draw_answer
+from pipeline.render import render_video
+from pipeline.timeline import Window
+from pipeline.video import VideoReader
+
+
+def windows(*labels: str, seconds: float = 1.0) -> list[Window]:
+    return [
+        Window(i * seconds, (i + 1) * seconds, np.array([0.9, 0.1]), label, 0.9)
+        for i, label in enumerate(labels)
+    ]
+
+
+def read(path: Path) -> tuple[VideoReader, list[np.ndarray]]:
+    reader = VideoReader(path)
+    return reader, [frame for _, frame in reader.frames(lambda index, seconds: True)]
+
+
+@pytest.mark.parametrize(("size", "fps"), [((64, 48), 25.0), ((320, 240), 29.97), ((90, 160), 10)])
+def test_a_rendered_video_has_the_size_rate_and_length_of_the_original(
+    make_video, tmp_path, size, fps
+) -> None:
+    original = make_video("clip.mp4", frames=30, size=size, fps=fps)
+    codec = render_video(VideoReader(original), windows("walk", "run"), tmp_path / "out.mp4")
+    assert codec in ("H.264", "MPEG-4 part 2")
+    reader, frames = read(tmp_path / "out.mp4")
+    assert (reader.width, reader.height) == size
+    assert reader.fps == pytest.approx(fps, rel=1e-3)
+    assert len(frames) == 30
+    np.testing.assert_allclose(reader.timeline, read(original)[0].timeline, atol=0.002)
+
+
+def test_the_label_of_the_moment_is_on_the_picture_and_the_rest_is_as_it_was(
+    make_video, tmp_path
+) -> None:
+    original = make_video("clip.mp4", frames=50, size=(320, 240))
+    render_video(VideoReader(original), windows("jumping", "i"), tmp_path / "out.mp4")
+    before, after = read(original)[1], read(tmp_path / "out.mp4")[1]
+    difference = [cv2.absdiff(a, b).max(axis=2) for a, b in zip(before, after, strict=True)]
+    for frame in difference:
+        assert frame[120:].max() < 40  # encoding again
+        assert frame[:20, :40].max() > 100
+    long, short = after[10][:30], after[40][:30]
+    assert (long > 200).sum() > 1.3 * (short > 200).sum()  # a longer word has more white
+
+
+def test_a_video_turned_by_its_metadata_is_upright(shared_data, tmp_path) -> None:
+    rotated = sorted(shared_data.rglob("*rotat*.mp4"))
+    if not rotated:
+        pytest.skip("no rotated video there")
+    original, frames = read(rotated[0])
+    render_video(VideoReader(rotated[0]), windows("x", seconds=60), tmp_path / "out.mp4")
+    reader, rendered = read(tmp_path / "out.mp4")
+    assert (reader.width, reader.height) == (original.width, original.height)
+    half = reader.height // 2
+    assert np.abs(rendered[0][half:].astype(int) - frames[0][half:]).mean() < 20
+
+
+def test_image_files_become_a_video(tmp_path) -> None:
+    paths = [tmp_path / f"{i}.png" for i in range(5)]
+    for i, path in enumerate(paths):
+        cv2.imwrite(str(path), np.full((48 + 2 * i, 64, 3), 90, np.uint8))
+    render_video(ImageReader(paths, 10), windows("x"), tmp_path / "out.mp4")
+    reader, frames = read(tmp_path / "out.mp4")
+    assert (len(frames), reader.fps, reader.height) == (5, 10, 48)
+
+
+def test_a_failed_rendering_leaves_what_was_there(make_video, tmp_path) -> None:
+    target = tmp_path / "out.mp4"
+    target.write_bytes(b"before")
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(make_video("clip.mp4").read_bytes()[:700])
+    with pytest.raises(ClipError):
+        render_video(VideoReader(broken), windows("x"), target)
+    with pytest.raises(ClipError, match=r"should end with \.mp4"):
+        render_video(VideoReader(broken), windows("x"), tmp_path / "out.gif")
+    assert target.read_bytes() == b"before"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "broken.mp4", "clip.mp4", "out.mp4"]  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (144, 180), (1080, 1920), (480, 120)])
+def test_any_label_fits_on_any_picture(shape: tuple[int, int]) -> None:
+    for label in ("walk", "a label that is far too long for a small picture", "走る", "unsure"):
+        picture = np.full((*shape, 3), 255, np.uint8)
+        draw_answer(picture, label, 1.0, "25 frames/s, 40 ms")
+        assert picture[0, 0].max() < 100
+        assert (picture[:, -1] == 255).all() or shape[1] < 200  # the band ends with its text
