@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-NAMES = ("engines", "stage", "end_to_end", "growth")
+NAMES = ("engines", "stage", "end_to_end", "growth", "predict")
 RESULTS = Path(__file__).with_name("results.json")
 
 

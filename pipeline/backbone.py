@@ -5,16 +5,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import h5py
-
 from pipeline.errors import FeaturesError, WeightsError
 from pipeline.extractor import DIMENSION, Extractor
 from pipeline.files import replacing_folder, write_json
 from pipeline.quiet import import_tensorflow, quiet_native_output
-from pipeline.weights import Tensors, read_tensors, tensors_sha256
 
 if TYPE_CHECKING:
     import keras
+
+    from pipeline.weights import Tensors
 
 BACKBONE = Path("models/backbone")
 WEIGHTS_FILE = "backbone.h5"
@@ -44,14 +43,17 @@ class Backbone:
         return Extractor(self.digest, self.input_size, resize, precision)
 
 
-def write_backbone(folder: Path, tensors: Tensors, *, source: str, input_size: int) -> Backbone:
+def write_backbone(folder: Path, tensors: "Tensors", *, source: str, input_size: int) -> Backbone:
     """Write the backbone folder: the weights, the LiteRT model and backbone.json.
 
     The LiteRT model takes one frame, (1, input_size, input_size, 3) uint8 RGB, and gives
     (1, 1280) float32; scaling to [-1, 1] is inside. Conversion takes about 10 seconds.
     """
     import_tensorflow()
+    import h5py
     import keras
+
+    from pipeline.weights import tensors_sha256
 
     keras.backend.clear_session()  # layer names count up otherwise, and end up in the LiteRT file
     backbone = Backbone(tensors_sha256(tensors), input_size, source)
@@ -83,11 +85,13 @@ def read_backbone(folder: Path = BACKBONE) -> Backbone:
 
 def load_keras_model(folder: Path) -> "keras.Model":
     """MobileNetV2 in Keras: (B, size, size, 3) uint8 RGB -> (B, 1280) float32; the reference."""
+    from pipeline.weights import read_tensors
+
     backbone = read_backbone(folder)
     return build_keras_model(read_tensors(folder / WEIGHTS_FILE), backbone.input_size)
 
 
-def build_keras_model(tensors: Tensors, input_size: int) -> "keras.Model":
+def build_keras_model(tensors: "Tensors", input_size: int) -> "keras.Model":
     """MobileNetV2 1.0 (Sandler et al. 2018, arXiv:1801.04381) with these weights, pooled.
 
     Parameters

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from pipeline.errors import ClipError, some
 from pipeline.images import IMAGE_EXTENSIONS, IMAGE_FPS
-from pipeline.layouts.names import natural_key
 from pipeline.sources import Source, file_source
 from pipeline.video import VIDEO_EXTENSIONS
 
@@ -58,6 +57,8 @@ def find_frames(paths: Sequence[Path], fps: float = IMAGE_FPS) -> list[Input]:
     ClipError
         When something is not there, a folder holds no image, or a file is no image.
     """
+    from pipeline.layouts.names import natural_key  # brings the settings along
+
     _refuse_missing(paths)
     named = [path for path in paths if not path.is_dir()]
     others = [path for path in named if path.suffix.lower() not in IMAGE_EXTENSIONS]
