@@ -214,6 +214,8 @@ class EmbeddingCache:
                 stored = self._opened(part.path)[part.start : part.start + len(part.frame)]
             except DAMAGE as error:
                 raise CacheError(f"{part.path.name} cannot be read any more: {error}") from None
+            if len(hits) == len(stored) and hits.all():
+                return stored  # as almost always: one part holds these frames and no other
             if found is None:
                 found = np.empty((len(frames), stored.shape[1]), np.float16)
             found[hits] = stored[rows[hits]]

@@ -15,6 +15,7 @@ import numpy as np
 from pipeline.errors import FeaturesError
 from pipeline.extractor import DIMENSION
 from pipeline.files import replacing
+from pipeline.shards import joined
 
 if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 FEATURES = Path("features")
 SCHEMA = 1
 ROWS_AT_ONCE = 8192  # clips that are Python objects at the same time
-BLOCK_BYTES = 4 << 20  # of embeddings written at a time
 ABSENT = -1  # position of a clip without features
 
 
@@ -143,7 +143,7 @@ def write_feature_file(
                 f"embedding/{view}", (len(columns.frame), DIMENSION), np.float16
             )
             start = 0
-            for values in _blocks(embeddings(row, view) for row in columns):
+            for values in joined(embeddings(row, view) for row in columns):
                 stored[start : start + len(values)] = values
                 checksum.update(values.data)
                 start += len(values)
@@ -151,20 +151,6 @@ def write_feature_file(
         file.attrs["extractor"] = extractor
         file.attrs["sampling"] = json.dumps(sampling, sort_keys=True)
         file.attrs["sha256"] = checksum.hexdigest()
-
-
-def _blocks(embeddings: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """The embeddings of many clips joined to blocks of a few MiB, (n, 1280) float16."""
-    waiting: list[np.ndarray] = []
-    held = 0
-    for values in embeddings:
-        waiting.append(np.asarray(values, np.float16))
-        held += values.nbytes
-        if held >= BLOCK_BYTES:
-            yield np.concatenate(waiting)
-            waiting, held = [], 0
-    if waiting:
-        yield np.concatenate(waiting)
 
 
 @dataclass(frozen=True)

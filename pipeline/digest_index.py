@@ -52,12 +52,12 @@ class DigestIndex:
         """The shards that hold a digest, with the row in each; in the order they were added."""
         raw = bytes.fromhex(digest)
         word = np.uint64(int.from_bytes(raw[:WORD], "big"))
-        first, last = (int(np.searchsorted(self._word, word, side)) for side in ("left", "right"))
-        return [
-            (int(self._shard[i]), int(self._row[i]))
-            for i in range(first, last)
-            if self._rest[i].tobytes() == raw[WORD:]
-        ]
+        i, found = int(self._word.searchsorted(word)), []
+        while i < len(self._word) and self._word[i] == word:
+            if self._rest[i].tobytes() == raw[WORD:]:
+                found.append((int(self._shard[i]), int(self._row[i])))
+            i += 1
+        return found
 
     def shards_of(self, digests: Iterable[str]) -> set[int]:
         """The shards that hold any of these digests."""

@@ -18,7 +18,7 @@ from pipeline.errors import FeaturesError
 from pipeline.extractor import DIMENSION
 from pipeline.quiet import import_tensorflow, quiet_native_output
 
-MADE_UP = ("dummy",)  # engines that compute no embedding, for benchmarks; each has keys of its own
+MADE_UP = ("dummy", "synthetic")  # engines that only exist for timing; each has keys of its own
 
 
 class Engine(Protocol):
@@ -64,7 +64,7 @@ def load_engine(name: str, folder: Path, *, precision: str = "float32", threads:
     FeaturesError
         When the engine's package is not installed, or cannot compute in that precision.
     """
-    if precision != "float32" and name not in ("openvino", "dummy"):
+    if precision != "float32" and name not in ("openvino", *MADE_UP):
         raise FeaturesError(f"the engine {name} cannot compute in {precision}: use openvino.")
     return ENGINES[name](folder, precision, threads)
 
@@ -147,4 +147,5 @@ ENGINES: dict[str, Callable[[Path, str, int], Engine]] = {
     "openvino": _openvino,
     "keras": _keras,
     "dummy": _dummy,
+    "synthetic": _dummy,  # for frames that somebody has; see pipeline.synthetic for the clips
 }

@@ -60,7 +60,7 @@ class FeaturesParams(Section):
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="arithmetic of the CNN; bfloat16 is less exact, openvino only"
     )
-    engine: Literal["auto", "litert", "openvino", "keras", "dummy"] = Field(
+    engine: Literal["auto", "litert", "openvino", "keras", "dummy", "synthetic"] = Field(
         "auto", description="what runs the CNN; auto picks by what the machine has"
     )
     workers: Annotated[int, Field(ge=1)] | None = Field(

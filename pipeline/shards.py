@@ -15,7 +15,7 @@ opened, and `sha256` over everything, checked before embeddings are used.
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from pipeline.files import replacing
 SCHEMA = 1
 INDEX_NAMES = ("digest", "offsets", "frame", "timeline_offsets", "timeline")
 HASH_ROWS = 4096  # embeddings hashed at a time: 10 MiB
+BLOCK_BYTES = 4 << 20  # of embeddings written at a time; a call of HDF5 costs as much as 64 KiB
 # What h5py raises on damage, and we where a stored value is of another type than written.
 DAMAGE = (OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError, MemoryError)
 
@@ -91,10 +92,11 @@ def write_shard(path: Path, entries: Sequence[Entry]) -> None:
         width = entries[0].embedding.shape[1]
         stored = file.create_dataset("embedding", (rows, width), np.float16)
         file.attrs["index_sha256"] = np.bytes_(digest.hexdigest())
-        for entry, start in zip(entries, index["offsets"], strict=False):
-            embedding = np.ascontiguousarray(entry.embedding, np.float16)
-            stored[start : start + len(embedding)] = embedding
-            digest.update(embedding.data)
+        start = 0
+        for embeddings in joined(entry.embedding for entry in entries):
+            stored[start : start + len(embeddings)] = embeddings
+            digest.update(embeddings.data)
+            start += len(embeddings)
         file.attrs["sha256"] = np.bytes_(digest.hexdigest())
         file.attrs["schema"] = SCHEMA
 
@@ -146,6 +148,20 @@ def check_shard(path: Path) -> None:
         raise CacheError(f"{path.name} is damaged: {' '.join(str(error).split())}") from None
     if digest.hexdigest() != expected:
         raise CacheError(f"{path.name} is damaged: its contents do not match its checksum")
+
+
+def joined(embeddings: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """The embeddings of many clips joined to blocks of some MiB: (n, 1280) float16."""
+    waiting: list[np.ndarray] = []
+    held = 0
+    for values in embeddings:
+        waiting.append(np.asarray(values, np.float16))
+        held += waiting[-1].nbytes
+        if held >= BLOCK_BYTES:
+            yield np.concatenate(waiting)
+            waiting, held = [], 0
+    if waiting:
+        yield np.concatenate(waiting)
 
 
 def set_aside(path: Path) -> Path:

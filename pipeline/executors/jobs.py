@@ -13,6 +13,7 @@ from pipeline.errors import ClipError
 from pipeline.executors.processes import CrashedError, LostError, TooSlowError
 from pipeline.extractor import Extractor
 from pipeline.sources import Source, local_source
+from pipeline.synthetic import synthetic_embeddings
 from pipeline.video import Sampling
 
 
@@ -54,6 +55,8 @@ def embed(job: Job, engine: Engine, recipe: Recipe) -> ClipEmbeddings:
     ClipError
         When it cannot be read, or has changed.
     """
+    if recipe.engine == "synthetic":  # of clips without files
+        return synthetic_embeddings(job.digest, recipe.sampling, job.wanted, job.segments)
     cv2.setNumThreads(1)  # the workers already share out the cores between clips
     with local_source(job.source, job.digest) as source:
         return embed_clip(
