@@ -82,7 +82,9 @@ def clip_logits(
     return (np.stack(sums) / np.array(counts)[:, None]).astype(np.float32)
 
 
-def views_of(features: Embeddings, clips: Sequence[int], views: Sequence[str]) -> Iterator[Views]:
+def views_of(
+    features: Embeddings, clips: Sequence[int] | np.ndarray, views: Sequence[str]
+) -> Iterator[Views]:
     """The clips at the positions `clips`, one after the other, as `clip_logits` reads them."""
     for clip in clips:
         yield {view: features.embeddings(clip, view) for view in views}

@@ -170,7 +170,7 @@ def epoch_order(
 
 def training_batches(
     features: Embeddings,
-    clips: Sequence[int],
+    clips: Sequence[int] | np.ndarray,
     labels: np.ndarray,
     classes: int,
     windowing: Windowing,

@@ -164,7 +164,7 @@ def fit(
         val_loss = val_accuracy = None
         with loop.averaged():
             if len(val):
-                clips = views_of(features, val.clips.tolist(), test_views)
+                clips = views_of(features, val.clips, test_views)
                 logits = clip_logits(forward, clips, params.windowing, classes)
                 val_loss = cross_entropy(logits, val.labels)
                 val_accuracy = float((logits.argmax(axis=1) == val.labels).mean())
@@ -283,7 +283,7 @@ class _Loop:
 
         params, results = self.params, []
         for batch in training_batches(
-            self.features, self.train.clips.tolist(), self.train.labels, self.classes,
+            self.features, self.train.clips, self.train.labels, self.classes,
             params.windowing, self.augmentation, params.batch_size, params.seed, epoch,
             params.imbalance == "balanced", self.weights, params.label_smoothing,
         ):  # fmt: skip

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,8 +10,8 @@ import numpy as np
 
 from pipeline.backbone import BACKBONE
 from pipeline.calibration import fit_temperature
-from pipeline.clips import INDEX, SPLITS, Clip, read_index, read_splits
-from pipeline.dataset import FEATURES, FeatureSet
+from pipeline.clips import INDEX, SPLIT_NAMES, SPLITS, read_index, read_split_codes
+from pipeline.dataset import ABSENT, FEATURES, FeatureSet
 from pipeline.errors import ClipcacheError, DatasetError
 from pipeline.inference import clip_logits, forward_function, views_of
 from pipeline.model import MODEL, ModelCard, check_backbone, save_model, versions
@@ -72,12 +71,15 @@ def train(
     settings = params.train
     features = FeatureSet.open(features_folder)
     check_backbone(features.extractor, backbone)
-    clips = [clip for clip in read_index(index) if clip.clip_id in features]
-    labels = sorted({clip.label for clip in clips})
-    side = read_splits(splits)
+    clips = read_index(index)
+    positions = features.positions(clips.column("clip_id"))
+    embedded = positions != ABSENT
+    clips, positions = clips.take(embedded), positions[embedded]
+    numbers, labels = clips.codes("label")
+    side = read_split_codes(clips, splits)
     train_set, val_set = (
-        select(features, [clip for clip in clips if side.get(clip.clip_id) == name], labels)
-        for name in ("train", "val")
+        LabelledClips(positions[side == code], numbers[side == code].astype(np.int64))
+        for code in (SPLIT_NAMES.index("train"), SPLIT_NAMES.index("val"))
     )
     if len(np.unique(train_set.labels)) < 2:
         raise DatasetError(
@@ -92,10 +94,12 @@ def train(
         "train": settings.model_dump(mode="json"),
         "features": features.sha256,
         "labels": labels,
-        "clips": [train_set.clips.tolist(), train_set.labels.tolist(),
-                  val_set.clips.tolist(), val_set.labels.tolist()],
+        "clips": [
+            hashlib.sha256(np.stack([part.clips, part.labels]).tobytes()).hexdigest()
+            for part in (train_set, val_set)
+        ],
         "versions": packages,
-    }  # fmt: skip
+    }
     state = _state_file(work, run)
     with _Reporter(curves, settings.epochs, len(train_set), len(val_set)) as reporter:
         result = fit(
@@ -106,7 +110,7 @@ def train(
         if settings.calibrate and len(val_set):
             logits = clip_logits(
                 forward_function(result.head.model),
-                views_of(features, val_set.clips.tolist(), test_views),
+                views_of(features, val_set.clips, test_views),
                 settings.windowing,
                 len(labels),
             )
@@ -125,15 +129,6 @@ def train(
     save_model(result.head.model, card, model_folder, backbone)
     state.unlink(missing_ok=True)
     return Trained(card, result, len(train_set), len(val_set))
-
-
-def select(features: FeatureSet, clips: Sequence[Clip], labels: Sequence[str]) -> LabelledClips:
-    """Clips as positions in the feature set and numbers of their labels."""
-    number = {label: i for i, label in enumerate(labels)}
-    return LabelledClips(
-        np.array([features.position(clip.clip_id) for clip in clips], np.int64),
-        np.array([number[clip.label] for clip in clips], np.int64),
-    )
 
 
 def _state_file(work: Path, run: dict[str, Any]) -> Path:
