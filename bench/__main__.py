@@ -74,12 +74,14 @@ def write(
     outcomes: dict[str, Any],
     loads: dict[str, float],
 ) -> None:
-    """Write the JSON; comparisons that were not run now are kept if the machine is the same."""
+    """Write the JSON; comparisons that were not run now are kept, with their machine if another."""
     results: dict[str, Any] = {}
     if out.exists():
         before = json.loads(out.read_text())
-        if (before["machine"], before["quick"]) == (here, quick):
+        if before["quick"] == quick:
             results = before["results"]
+        if before["machine"] != here:
+            results = {name: {"machine": before["machine"], **row} for name, row in results.items()}
     for name, outcome in outcomes.items():
         results[name] = {
             "date": datetime.date.today().isoformat(),

@@ -9,6 +9,7 @@ import csv
 import hashlib
 import json
 import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,4 +132,6 @@ def _stages(project: Path, clips: int) -> Iterator[Stage]:
         done = watch(clipcache(command), project)
         if done.ended != "done":
             raise RuntimeError(f"`clipcache {command}` failed: {done.error}")
-        yield Stage(clips, name, done)
+        stage = Stage(clips, name, done)
+        print(*stage.row(), sep="  ", file=sys.stderr, flush=True)  # the whole takes long
+        yield stage

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import mmap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 FEATURES = Path("features")
 SCHEMA = 1
 ROWS_AT_ONCE = 8192  # clips that are Python objects at the same time
+MAPPED_BYTES = 256 << 20  # of embeddings that stay mapped
+MAPPED_AT_ONCE = 64 << 10  # bytes that Linux maps around one that is touched
 ABSENT = -1  # position of a clip without features
 
 
@@ -176,7 +179,7 @@ class FeatureSet:
     _start: np.ndarray  # (C,) its first row there
     _frame: tuple[np.ndarray, ...]  # per file
     _time: tuple[np.ndarray, ...]
-    _embedding: tuple[dict[str, np.ndarray], ...]  # per file, view -> memory map
+    _embedding: "tuple[dict[str, _Pages], ...]"  # per file, by view
 
     @classmethod
     def open(cls, folder: Path = FEATURES) -> "FeatureSet":
@@ -231,7 +234,7 @@ class FeatureSet:
     @property
     def dimension(self) -> int:
         """Length of an embedding."""
-        return next(iter(self._embedding[0].values())).shape[1]
+        return next(iter(self._embedding[0].values())).values.shape[1]
 
     @cached_property
     def clip_ids(self) -> np.ndarray:
@@ -279,7 +282,7 @@ class FeatureSet:
 
     def embeddings(self, i: int, view: str = "identity") -> np.ndarray:
         """Embeddings of the i-th clip: (n, 1280) float16, a slice of a read-only memory map."""
-        return self._embedding[self._file[i]][view][self._rows(i)]
+        return self._embedding[self._file[i]][view].read(self._rows(i))
 
     def times(self, i: int) -> np.ndarray:
         """Times of the i-th clip's sampled frames: (n,) float32, seconds."""
@@ -301,7 +304,7 @@ class _File:
     frame: np.ndarray
     time: np.ndarray
     views: tuple[str, ...]
-    embedding: dict[str, np.ndarray]
+    embedding: "dict[str, _Pages]"
     extractor: dict[str, Any]
     sampling: dict[str, Any]
     sha256: str
@@ -319,11 +322,33 @@ def _read(path: Path) -> _File:
             frame=_memory_map(path, file["frame"]),
             time=_memory_map(path, file["time"]),
             views=tuple(sorted(group, key=lambda view: (view != "identity", view))),
-            embedding={view: _memory_map(path, group[view]) for view in group},
+            embedding={view: _Pages(_memory_map(path, group[view])) for view in group},
             extractor=json.loads(file.attrs["extractor"]),
             sampling=json.loads(file.attrs["sampling"]),
             sha256=file.attrs["sha256"],
         )
+
+
+class _Pages:
+    """A memory map that lets go of what was read long ago.
+
+    The kernel keeps a file that is read in its own cache either way. But pages that stay mapped
+    count as memory of this process, and monitors of clusters and containers end it for them.
+    """
+
+    def __init__(self, values: np.ndarray) -> None:
+        self.values = values
+        self._read = 0
+
+    def read(self, rows: slice) -> np.ndarray:
+        """Rows of the map, as a view of it."""
+        values = self.values[rows]
+        self._read += max(values.nbytes, MAPPED_AT_ONCE)
+        if self._read > MAPPED_BYTES and isinstance(self.values, np.memmap):
+            self._read = 0
+            # Also where somebody still looks at a part of it: that is mapped again when touched.
+            self.values._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
+        return values
 
 
 def _memory_map(path: Path, stored: h5py.Dataset) -> np.ndarray:
