@@ -1,7 +1,11 @@
 """The command `predict`: many clips, one after the other, and what is shown and written of them."""
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
+
+import numpy as np
 
 from pipeline.errors import ClipcacheError, ClipError
 from pipeline.images import IMAGE_FPS
@@ -12,7 +16,40 @@ from pipeline.predict_output import print_json, print_predictions, print_timelin
 from pipeline.progress import Progress
 from pipeline.sources import open_source
 
+LONG_FRAMES = 1000  # of a video read, before it is shown how far it is
 NAMED_AT_ONCE = 3  # bad files in the closing sentence; more are named one per line as they come up
+
+
+class _Watched:
+    """A reader that shows how far a long video has been read."""
+
+    def __init__(self, clip: Input, task: str) -> None:
+        self._reader = open_source(clip.source)
+        self._task = task
+
+    @property
+    def fps(self) -> float:
+        return self._reader.fps
+
+    @property
+    def timeline(self) -> Sequence[float]:
+        return self._reader.timeline
+
+    def frames(self, wanted: Callable[[int, float], bool]) -> Iterator[tuple[int, np.ndarray]]:
+        with ExitStack() as stack:
+            progress: Progress | None = None
+
+            def seen(index: int, seconds: float) -> bool:
+                nonlocal progress
+                if index == LONG_FRAMES:
+                    total = getattr(self._reader, "claimed_frames", None) or index
+                    progress = stack.enter_context(Progress(self._task, total, "frames"))
+                    progress.advance(index)
+                elif progress is not None:
+                    progress.advance()
+                return wanted(index, seconds)
+
+            yield from self._reader.frames(seen)
 
 
 class StoppedError(ClipcacheError):
@@ -64,15 +101,19 @@ def predict_files(
     stopped = False
     predictor = Predictor(model, threshold)
     predictor.window_rule(window, stride)  # said before any work is done
-    with Progress("predict", len(inputs), "clips") as progress:
+    alone = len(inputs) == 1
+    with nullcontext() if alone else Progress("predict", len(inputs), "clips") as progress:
         try:
             for one in inputs:
+                embedded = 0
                 try:
-                    reader = open_source(one.source)
+                    reader = _Watched(one, "predict") if alone else open_source(one.source)
                     done.append(predictor.read(reader, one.name, window, stride, windows))
+                    embedded = done[-1].frames
                 except ClipError as error:
-                    failed.append(f"{one.name} {error}")
-                progress.advance(frames=done[-1].frames if done else 0)
+                    failed.append(f"{one.name}: {error}")
+                if progress:
+                    progress.advance(frames=embedded)
         except KeyboardInterrupt:
             stopped = True
     if as_json:
@@ -110,8 +151,6 @@ def _draw(
     plot: Path | None,
     render: Path | None,
 ) -> None:
-    import sys
-
     if plot:
         from pipeline.plots import save_png
         from pipeline.timeline_plot import timeline_figure
@@ -121,13 +160,11 @@ def _draw(
     if render:
         from pipeline.render import render_video
 
-        codec = render_video(open_source(clip.source), prediction.windows, render)
+        codec = render_video(_Watched(clip, "render"), prediction.windows, render)
         print(f"video with labels, {codec} -> {render}", file=sys.stderr)
 
 
 def _judge(failed: Sequence[str], total: int) -> None:
-    import sys
-
     if len(failed) > NAMED_AT_ONCE:
         for one in failed:
             print(f"{one}.", file=sys.stderr)

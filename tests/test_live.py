@@ -1,5 +1,6 @@
 """Live sources: the newest frame, each frame embedded once, and no delay that grows."""
 
+import functools
 import json
 import os
 import signal
@@ -8,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import cv2
@@ -186,6 +187,21 @@ def test_a_source_that_stays_away_is_given_up(monkeypatch) -> None:
         server.server_close()
         with pytest.raises(ClipError, match="was lost, and did not come back"):
             list(frames)
+
+
+def test_a_file_behind_an_address_plays_at_its_pace_and_ends(make_video) -> None:
+    video = make_video("clip.mp4", frames=20, fps=25)
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=video.parent)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    began = time.monotonic()
+    with LiveCapture(f"http://127.0.0.1:{server.server_port}/clip.mp4") as capture:
+        times = [frame.seconds for frame in capture]
+    server.shutdown()
+    assert time.monotonic() - began >= 0.75
+    assert capture.seen == len(times) + capture.dropped == 20
+    assert capture.reconnected == 0
+    assert times == sorted(times)
 
 
 def start(model: Path, *arguments: str, **environment: str) -> subprocess.Popen:

@@ -63,8 +63,8 @@ def test_a_bad_file_among_good_ones_costs_that_file(predict, tmp_path) -> None:
     assert [answer["action"] for answer in json.loads(done.stdout)] == ["bend", "jack"]
     assert isinstance(done.exception, ClipcacheError)
     assert done.exception.exit_code != 0
-    assert "broken.mp4 is not a video" in str(done.exception)
-    assert "empty.avi the file is empty" in str(done.exception)
+    assert "broken.mp4: is not a video" in str(done.exception)
+    assert "empty.avi: the file is empty" in str(done.exception)
 
 
 def test_many_bad_files_are_named_one_per_line(predict, tmp_path) -> None:
@@ -72,7 +72,7 @@ def test_many_bad_files_are_named_one_per_line(predict, tmp_path) -> None:
         (tmp_path / f"clips/{number}.mp4").touch()
     done = predict("clips")
     assert [line for line in done.stderr.splitlines() if "the file is empty" in line] == [
-        f"clips/{number}.mp4 the file is empty." for number in range(5)
+        f"clips/{number}.mp4: the file is empty." for number in range(5)
     ]
     assert "5 of 7 clips" in str(done.exception)
 
