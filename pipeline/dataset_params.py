@@ -18,7 +18,7 @@ class DatasetParams(BaseModel):
     raw: str = Field(
         "data/raw", description="folder that holds the videos or images, anywhere on disk"
     )
-    layout: Literal["folders", "csv"] = Field(
+    layout: Literal["folders", "csv", "frames", "images"] = Field(
         "folders",
         description="way the clips are laid out: folders (<label>/<video>), csv (the table "
         "dataset.table lists them), frames (videos cut into pictures, <label>/<video>/<frame>.jpg, "

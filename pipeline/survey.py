@@ -4,20 +4,22 @@ Nothing is embedded and hardly anything decoded, so that mistakes in the layout 
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from pipeline.clips import Rejected
 from pipeline.dataset_params import DatasetParams
 from pipeline.errors import ClipError
 from pipeline.executors.processes import CrashedError, TooSlowError, run_in_processes
-from pipeline.files import sha256
 from pipeline.layouts import Found, find_clips
 from pipeline.layouts.contents import look_into
 from pipeline.layouts.hints import group_hints, layout_hints
 from pipeline.progress import Progress
+from pipeline.sources import Source, open_source, source_digest
 from pipeline.storage import is_url
 from pipeline.video import VideoReader
 
@@ -28,7 +30,9 @@ MOST_FILES = 20_000  # of which the header is read; of more, so many are picked 
 
 @dataclass(frozen=True)
 class Header:
-    """What a container says of its video, after one frame of it was decoded.
+    """What a container says of its video, or what is known of a clip of images.
+
+    One frame of it was decoded.
 
     Attributes
     ----------
@@ -76,8 +80,10 @@ class Survey:
 
     @property
     def rates(self) -> Counter[str]:
-        """Frames per second, "25" or "29.97" -> files."""
-        return Counter(f"{round(header.fps, 2):g}" for header in self.headers.values())
+        """Frames per second, "25" or "29.97" -> files; a single picture has no rate."""
+        return Counter(
+            f"{round(header.fps, 2):g}" for header in self.headers.values() if header.frames != 1
+        )
 
     def length(self, clip: Found) -> tuple[int | None, float | None]:
         """Frames and seconds of a clip by its header; None where unknown."""
@@ -105,12 +111,22 @@ def survey_clips(params: DatasetParams, workers: int) -> Survey:
         When the layout finds no usable clips; the message says which layout might fit.
     """
     findings = find_clips(params)
-    files = {file_of(clip): clip for clip in findings.clips if not is_url(clip.path)}
     notes = list(findings.notes)
-    shown = list(files.values())
-    if len(shown) > MOST_FILES:
-        step = len(shown) / MOST_FILES
-        shown = [shown[int(i * step)] for i in range(MOST_FILES)]
+    raw = params.folder.absolute()
+    files = {
+        file_of(clip): Source(
+            path=str(raw / clip.path) if clip.path else "",
+            images=tuple(str(raw / image) for image in clip.images),
+            fps=params.frames_fps,
+        )
+        for clip in findings.clips
+        if not is_url(clip.path)
+    }
+    shown = files
+    if len(files) > MOST_FILES:
+        picked = np.linspace(0, len(files) - 1, MOST_FILES).astype(int)
+        names = list(files)
+        shown = {names[i]: files[names[i]] for i in picked}
         notes.append(
             f"The headers of {MOST_FILES:,} files, evenly picked from {len(files):,}, were read; "
             "sizes, rates, frames and seconds are of those."
@@ -118,20 +134,17 @@ def survey_clips(params: DatasetParams, workers: int) -> Survey:
     headers: dict[str, Header] = {}
     unreadable: list[Rejected] = []
     with Progress("explore", len(shown), "files") as progress:
-        for clip, result in _read_headers(shown, params.folder, workers):
+        for name, result in _read_headers(shown, workers):
             if isinstance(result, Header):
-                headers[file_of(clip)] = result
+                headers[name] = result
             else:
-                unreadable.append(Rejected(file_of(clip), "explore", result))
+                unreadable.append(Rejected(name, "explore", result))
             progress.advance()
-    contents = look_into(params.folder)
-    hints = [
-        *layout_hints(params, contents, findings.clips),
-        *group_hints(params, findings.clips),
-    ]
     unreadable.sort(key=lambda row: row.clip_id)
-    copies = find_copies(list(files.values()), params.folder)
-    return Survey(findings.clips, headers, unreadable, copies, notes, hints)
+    hints = group_hints(params, findings.clips)
+    if raw.is_dir():  # a table may start from a URL
+        hints = [*layout_hints(params, look_into(raw), findings.clips), *hints]
+    return Survey(findings.clips, headers, unreadable, find_copies(files), notes, hints)
 
 
 def file_of(clip: Found) -> str:
@@ -139,49 +152,53 @@ def file_of(clip: Found) -> str:
     return clip.path or clip.clip_id
 
 
-def read_header(path: Path) -> Header:
-    """Size, rate and length of a video by its header, once its first frame was decoded.
+def read_header(source: Source) -> Header:
+    """Size, rate and length by the header of a video, or by the first of a clip's images.
 
     Raises
     ------
     ClipError
         When the file cannot be opened or holds no frame that can be decoded.
     """
-    reader = VideoReader(path)
-    for _ in reader.frames(lambda index, _: index == 0):
+    reader = open_source(source)
+    height, width = 0, 0
+    for _, picture in reader.frames(lambda index, _: index == 0):
+        height, width = picture.shape[:2]
         break
-    return Header(reader.width, reader.height, reader.fps, reader.claimed_frames)
+    if isinstance(reader, VideoReader):
+        return Header(reader.width, reader.height, reader.fps, reader.claimed_frames)
+    return Header(width, height, source.fps, len(source.images))
 
 
-def find_copies(files: Sequence[Found], raw: Path) -> list[list[str]]:
-    """Clips with equal bytes; only files of equal size are read."""
-    by_size: dict[int, list[Found]] = defaultdict(list)
-    for clip in files:
-        by_size[(raw / clip.path).stat().st_size].append(clip)
-    alike = [clip for clips in by_size.values() if len(clips) > 1 for clip in clips]
+def find_copies(files: Mapping[str, Source]) -> list[list[str]]:
+    """Names of files, or clips of images, with equal bytes; only those of equal size are read."""
+    by_size: dict[int, list[str]] = defaultdict(list)
+    for name, source in files.items():
+        by_size[sum(Path(file).stat().st_size for file in source.files)].append(name)
+    alike = [name for names in by_size.values() if len(names) > 1 for name in names]
     by_digest: dict[str, list[str]] = defaultdict(list)
     with ThreadPoolExecutor(HASH_THREADS) as pool:
-        digests = pool.map(lambda clip: clip.digest or sha256(raw / clip.path), alike)
-        for clip, digest in zip(alike, digests, strict=True):
-            by_digest[digest].append(file_of(clip))
+        digests = pool.map(source_digest, (files[name] for name in alike))
+        for name, digest in zip(alike, digests, strict=True):
+            by_digest[digest].append(name)
     return [names for names in by_digest.values() if len(names) > 1]
 
 
 def _read_headers(
-    found: Sequence[Found], raw: Path, workers: int
-) -> Iterator[tuple[Found, Header | str]]:
-    """The header of each clip, or why there is none; in any order."""
-    clips = {raw / clip.path: clip for clip in found}
-    for path, answer in run_in_processes(
-        read_header, clips, workers=workers, timeout=HEADER_TIMEOUT
+    files: Mapping[str, Source], workers: int
+) -> Iterator[tuple[str, Header | str]]:  # fmt: skip
+    """The header of each file, or why there is none; in any order."""
+    names = {source: name for name, source in files.items()}
+    for source, answer in run_in_processes(
+        read_header, names, workers=workers, timeout=HEADER_TIMEOUT
     ):
         if isinstance(answer, Header):
-            yield clips[path], answer
+            yield names[source], answer
         elif isinstance(answer, ClipError):
-            yield clips[path], str(answer)
+            yield names[source], str(answer)
         elif isinstance(answer, TooSlowError):
-            yield clips[path], f"did not open within {HEADER_TIMEOUT:g} s"
+            yield names[source], f"did not open within {HEADER_TIMEOUT:g} s"
         elif isinstance(answer, CrashedError):
-            yield clips[path], f"crashed the decoder ({answer})"
+            yield names[source], f"crashed the decoder ({answer})"
         else:
             raise answer

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.clips import read_index
+from pipeline.clips import read_images, read_index
 from pipeline.dataset_params import DatasetParams
 from pipeline.errors import DatasetError
 from pipeline.layouts import Findings, find_clips
@@ -107,6 +107,17 @@ def test_urls_are_read_where_they_are(videos: Path) -> None:
     clips = index_clips(params(videos, table), videos / "index.csv")
     assert clips[1].path == f"file://{videos}/raw/a.mp4"
     assert clips[1].digest == hashlib.sha256(b"a.mp4").hexdigest()
+
+
+def test_images_in_a_table_are_clips_of_one_frame(videos: Path) -> None:
+    lay(videos / "raw", "Image_1.jpg", "Image_2.JPG")
+    table = f"path,label\nImage_1.jpg,wave\nfile://{videos}/raw/Image_2.JPG,walk\n"
+    first, second = index_clips(params(videos, table), videos / "index.csv")
+    assert {clip.kind for clip in (first, second)} == {"images"}
+    assert {clip.path for clip in (first, second)} == {""}
+    assert (first.clip_id, first.bytes, first.group) == ("Image_1.jpg", 11, "Image_1.jpg")
+    assert read_images(videos / "images.csv")["Image_1.jpg"] == ("Image_1.jpg",)
+    assert second.digest not in (first.digest, hashlib.sha256(b"Image_2.JPG").hexdigest())
 
 
 def test_rows_without_their_file_are_left_out_and_counted(videos: Path) -> None:

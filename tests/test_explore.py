@@ -21,9 +21,9 @@ def write_video(path: Path, size: tuple[int, int] = (64, 48), frames: int = 20, 
     writer.release()
 
 
-def look(folder: Path, group: str = "person_first") -> tuple[Survey, Path]:
+def look(folder: Path, group: str = "person_first", **dataset) -> tuple[Survey, Path]:
     out = folder / "explore"
-    raw = {"raw": str(folder / "raw"), "group": group}
+    raw = {"raw": str(folder / "raw"), "group": group, **dataset}
     return explore(Params.model_validate({"dataset": raw}), out), out
 
 
@@ -80,3 +80,77 @@ def test_a_folder_of_images_is_told_apart_from_an_empty_one(tmp_path: Path):
     with pytest.raises(DatasetError, match=r"holds no video.*walk/0001.jpg; set dataset\.l"):
         look(tmp_path)
     assert not (tmp_path / "explore").exists()
+
+
+def write_image(path: Path, number: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture = np.random.default_rng(number).integers(0, 256, (6, 8, 3), np.uint8)
+    cv2.imwrite(str(path), cv2.resize(picture, (80, 60), interpolation=cv2.INTER_CUBIC))
+
+
+def test_segments_of_a_table_are_measured_by_their_times(tmp_path: Path):
+    for person in ("anna", "bert"):
+        write_video(tmp_path / f"raw/{person}_walk.avi", frames=30, shade=len(person))
+    (tmp_path / "raw/bert_wave.avi").write_bytes(b"not a video")
+    (tmp_path / "clips.csv").write_text(
+        "path,label,start,end\nanna_walk.avi,walk,0,1\nanna_walk.avi,wave,1,2.5\n"
+        "bert_walk.avi,walk,,\nbert_wave.avi,wave,,\ngone.avi,wave,,\n"
+    )
+    survey, out = look(tmp_path, layout="csv", table=str(tmp_path / "clips.csv"))
+    text = (out / "dataset_summary.txt").read_text()
+    rows = {line.split()[0]: line.split()[1:] for line in text.splitlines() if line}
+    assert rows["walk"] == ["2", "2", "40", "4.0"]
+    assert rows["wave"] == ["2", "2", "15", "1.5"]
+    assert "1 of 5 rows are left out" in text
+    assert [row.clip_id for row in survey.unreadable] == ["bert_wave.avi"]
+    assert "resolutions: 64 x 48 (2)" in text
+
+
+def test_frames_are_counted_as_the_videos_they_were(tmp_path: Path):
+    for i, name in enumerate(("walk/anna_walk", "walk/bert_walk", "run/anna_run", "run/bert_run")):
+        for number in range(5):
+            write_image(tmp_path / f"raw/{name}_{number}.png", 10 * i + number)
+    (tmp_path / "raw/run/bert_run_0.png").write_bytes(b"not a picture")
+    survey, out = look(tmp_path, layout="frames", frames_fps=10)
+    text = (out / "dataset_summary.txt").read_text()
+    assert "4 clips of 2 classes in 2 groups" in text
+    assert "resolutions: 80 x 60 (3)" in text
+    assert "frame rates: 10 (3)" in text
+    assert "run: 10 frames that lie together were put together to 2 videos by their names" in text
+    assert [row.clip_id for row in survey.unreadable] == ["run/bert_run"]
+
+
+def test_still_images_have_no_rate_and_copies_are_told(tmp_path: Path):
+    for number, name in enumerate(("a/1", "a/2", "b/1", "b/2")):
+        write_image(tmp_path / f"raw/{name}.jpg", number)
+    shutil.copy(tmp_path / "raw/a/1.jpg", tmp_path / "raw/b/3.jpg")
+    survey, out = look(tmp_path, "none", layout="images")
+    text = (out / "dataset_summary.txt").read_text()
+    assert "5 clips of 2 classes in 4 groups" in text
+    assert "frame rates: unknown" in text
+    assert survey.copies == [["a/1.jpg", "b/3.jpg"]]
+    assert "1 of 5 images look like an earlier one" in text
+
+
+OTHERS = {
+    "images among videos": ("folders", ["a/x_1.png", "a/x_2.png", "b/y_1.png"], "more images than"),
+    "a table beside videos": ("folders", ["clips.csv"], "set dataset.layout to csv"),
+    "a split beside actions": ("folders", ["train/x.avi"], "train reads like a split"),
+}
+
+
+@pytest.mark.parametrize("what", OTHERS)
+def test_what_the_layout_passes_over_is_told(tmp_path: Path, what: str):
+    layout, names, hint = OTHERS[what]
+    write_video(tmp_path / "raw/walk/anna_walk.avi", frames=3)
+    write_video(tmp_path / "raw/run/anna_run.avi", frames=4)
+    for name in names:
+        (tmp_path / "raw" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "raw" / name).write_bytes(name.encode())
+    assert any(hint in sentence for sentence in look(tmp_path, "none", layout=layout)[0].hints)
+
+
+def test_labels_that_read_like_videos_are_noticed(tmp_path: Path):
+    for i in range(5):
+        write_video(tmp_path / f"raw/video{i}/part/clip.avi", frames=3, shade=i)
+    assert any("read like the names of videos" in hint for hint in look(tmp_path, "none")[0].hints)

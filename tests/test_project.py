@@ -29,6 +29,24 @@ def test_every_settings_file_is_valid_and_has_what_dvc_tracks(path: Path) -> Non
             node = node[part]
 
 
+def settings_lines(path: Path) -> list[str]:
+    """The lines of a settings file below what is said about it at its top."""
+    lines = path.read_text().splitlines()
+    return lines[lines.index("dataset:") :]
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+def test_a_ready_file_differs_from_params_yaml_only_in_values_that_it_changes(path: Path) -> None:
+    ours, theirs = settings_lines(ROOT / "params.yaml"), settings_lines(path)
+    assert len(ours) == len(theirs)
+    for here, there in zip(ours, theirs, strict=True):
+        if here != there:
+            key, _, value = there.partition(":")
+            assert key == here.partition(":")[0]
+            assert YAML(typ="safe").load(value) != YAML(typ="safe").load(here.partition(":")[2])
+    assert path.read_text().startswith("# ")
+
+
 def test_params_yaml_says_what_the_defaults_are() -> None:
     assert load_params(ROOT / "params.yaml") == Params()
 

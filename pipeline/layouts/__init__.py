@@ -1,12 +1,14 @@
 """From a data set as people have it to clips with a label and a group; one module per layout."""
 
 from pipeline.dataset_params import DatasetParams
-from pipeline.layouts import csv_table, folders
+from pipeline.layouts import csv_table, folders, frames, images
 from pipeline.layouts.found import Findings, Found
 
 FINDERS = {
     "folders": folders.find,
     "csv": csv_table.find,
+    "frames": frames.find,
+    "images": images.find,
 }
 
 

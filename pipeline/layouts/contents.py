@@ -7,7 +7,8 @@ from pathlib import Path, PurePosixPath
 
 from pipeline.dataset_params import DatasetParams
 from pipeline.errors import DatasetError, some
-from pipeline.layouts.names import IMAGE_EXTENSIONS, find_files
+from pipeline.images import IMAGE_EXTENSIONS
+from pipeline.layouts.names import find_files
 from pipeline.video import VIDEO_EXTENSIONS
 
 TABLE_EXTENSIONS = frozenset((".csv", ".tsv"))

@@ -7,6 +7,7 @@ The columns stay in Arrow arrays, so that a table of a million rows needs no mil
 import os
 import stat
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
@@ -14,16 +15,19 @@ import numpy as np
 
 from pipeline.dataset_params import DatasetParams
 from pipeline.errors import DatasetError, some
+from pipeline.images import IMAGE_EXTENSIONS
 from pipeline.layouts.found import Findings, Found
 from pipeline.layouts.groups import groups_of
 from pipeline.layouts.labels import SPLIT_FOLDERS, check_classes
-from pipeline.layouts.names import inside, is_text
+from pipeline.layouts.names import extension, inside, is_text
 from pipeline.layouts.table_file import check_rows, lines, read_table, seconds_of
 from pipeline.storage import is_url
+from pipeline.video import VIDEO_EXTENSIONS
 
 if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]
 
+STILL = IMAGE_EXTENSIONS - VIDEO_EXTENSIONS  # a GIF may move
 ROWS_AT_ONCE = 8192  # rows that are Python objects at the same time
 
 
@@ -40,7 +44,8 @@ class Rows(Sequence[Found]):
         for batch in self._columns.to_batches(ROWS_AT_ONCE):
             values = {name: batch[name].to_pylist() for name in batch.schema.names}
             for i in range(batch.num_rows):
-                yield Found(**{name: column[i] for name, column in values.items()})
+                found = Found(**{name: column[i] for name, column in values.items()})
+                yield _image(found) if extension(found.path) in STILL else found
 
     @overload
     def __getitem__(self, i: int) -> Found: ...
@@ -50,6 +55,11 @@ class Rows(Sequence[Found]):
         if isinstance(i, slice):
             return Rows(self._columns.take(np.arange(len(self))[i]))
         return next(iter(Rows(self._columns.slice(range(len(self))[i], 1))))
+
+
+def _image(found: Found) -> Found:
+    """A still image is a clip of one frame, not a video whose name ends in .jpg."""
+    return replace(found, path="", images=(found.path,), start=None, end=None)
 
 
 def find(params: DatasetParams) -> Findings:

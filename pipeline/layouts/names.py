@@ -9,7 +9,6 @@ from pathlib import Path
 from pipeline.errors import DatasetError, some
 
 IGNORED_NAMES = frozenset({"__macosx", "thumbs.db", "desktop.ini", "$recycle.bin"})
-IMAGE_EXTENSIONS = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"))
 
 
 def find_files(folder: Path, extensions: Collection[str] | None = None) -> list[str]:

@@ -74,8 +74,9 @@ def _warnings(rule: str, summary: DatasetSummary) -> list[str]:
         )
     if summary.torn_groups:
         warnings.append(
-            f"{count(summary.torn_groups, 'group stands', 'groups stand')} in more than one split: "
-            "run `clipcache split` again."
+            f"{count(summary.torn_groups, 'group stands', 'groups stand')} in more than one split, "
+            "so the score may flatter: with split.method official, folders or column the lists, "
+            "folders or table say so; else run `clipcache split` again."
         )
     test = summary.splits.get("test")
     if test and len(test.groups) < FEW_TEST_GROUPS:
@@ -92,6 +93,12 @@ def _notes(summary: DatasetSummary) -> list[str]:
     if test and len(test.labels) < len(summary.classes):
         missing = sorted(summary.classes.keys() - test.labels)
         notes.append(f"The test split has no clip of {some(missing)}.")
+    left = summary.total.clips - sum(tally.clips for tally in summary.splits.values())
+    if summary.splits and left:
+        notes.append(
+            f"{count(left, 'clip stands', 'clips stand')} in no split: what decides the split does "
+            "not name them."
+        )
     if small := summary.small_classes:
         notes.append(
             f"{count(len(small), 'class has', 'classes have')} fewer than {FEW_CLIPS} clips or "

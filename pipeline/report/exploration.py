@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pipeline import __version__
 from pipeline.dataset_summary import ClipFacts, DatasetSummary, summarise
+from pipeline.layouts.contents import READS
 from pipeline.report.dataset import DatasetSection, dataset_section
 from pipeline.report.page import count, duration, write_page
 from pipeline.survey import Survey
@@ -14,6 +15,14 @@ if TYPE_CHECKING:
     from pipeline.dataset_params import DatasetParams
 
 SHOWN = 200  # unreadable files or copies listed
+# What the two columns count, by what the layout reads.
+FRAMES = {
+    "video": (
+        "by the containers' headers, which are often off by one or two",
+        "frames by the header over the frame rate",
+    ),
+    "image": ("image files", "image files over dataset.frames_fps"),
+}
 
 
 def summarise_survey(survey: Survey) -> DatasetSummary:
@@ -25,12 +34,8 @@ def summarise_survey(survey: Survey) -> DatasetSummary:
 
 def describe(params: "DatasetParams", survey: Survey) -> DatasetSection:
     """What the page and the text say about the data set."""
-    return dataset_section(
-        params,
-        summarise_survey(survey),
-        "by the containers' headers, which are often off by one or two",
-        "frames by the header over the frame rate",
-    )
+    frames, seconds = FRAMES[READS[params.layout]]
+    return dataset_section(params, summarise_survey(survey), frames, seconds)
 
 
 def write_exploration(params: "DatasetParams", survey: Survey, path: Path) -> None:
@@ -58,8 +63,7 @@ def exploration_text(params: "DatasetParams", survey: Survey) -> str:
     lines = [
         f"{params.raw}: {count(total.clips, 'clip')} of {count(len(classes), 'class', 'classes')} "
         f"in {count(len(total.groups), 'group')}",
-        f"{duration(total.seconds)}, {count(total.frames, 'frame')} (by the containers' headers, "
-        "which are often off by one or two)",
+        f"{duration(total.seconds)}, {count(total.frames, 'frame')} ({dataset.frames_are})",
         f"{dataset.rule_in_words} (dataset.group: {params.group}); layout {params.layout}",
         f"resolutions: {_counts(survey.resolutions)}",
         f"frame rates: {_counts(survey.rates)}",

@@ -14,6 +14,7 @@ from pipeline.files import sha256
 from pipeline.layouts import find_clips
 from pipeline.layouts.found import Found
 from pipeline.progress import Progress
+from pipeline.sources import images_digest
 from pipeline.storage import is_url, url_digest
 
 HASH_THREADS = 4  # hashing waits for the disk about as long as it computes
@@ -39,7 +40,7 @@ def index_clips(params: DatasetParams, path: Path = INDEX) -> ClipTable:
         for note in findings.notes:
             progress.say(note)
         images: dict[str, tuple[str, ...]] = {}
-        clips = _clips(findings.clips, params.folder, pool, progress, images)
+        clips = _clips(findings.clips, params, pool, progress, images)
         table = write_index(clips, path)
     write_images(images, path.with_name(IMAGES.name))
     return table
@@ -53,13 +54,13 @@ class _Content:
 
 def _clips(
     found: Iterable[Found],
-    raw: Path,
+    params: DatasetParams,
     pool: ThreadPoolExecutor,
     progress: Progress,
     images: dict[str, tuple[str, ...]],
 ) -> Iterator[Clip]:
     """The clips with their digests, in the order in which they were found; fills `images`."""
-    for content, clips in _ahead(found, raw, pool):
+    for content, clips in _ahead(found, params, pool):
         known = content if isinstance(content, _Content) else content.result()
         for clip in clips:
             if clip.images:
@@ -72,7 +73,7 @@ def _clips(
 
 
 def _ahead(
-    found: Iterable[Found], raw: Path, pool: ThreadPoolExecutor
+    found: Iterable[Found], params: DatasetParams, pool: ThreadPoolExecutor
 ) -> Iterator[tuple["_Content | Future[_Content]", list[Found]]]:
     """The clips of each file, with the content that a thread is reading; a few files ahead."""
     waiting: deque[tuple[_Content | Future[_Content], list[Found]]] = deque()
@@ -80,19 +81,16 @@ def _ahead(
         clips = list(group)
         first = clips[0]
         known = _Content(first.digest, first.bytes) if first.digest else None
-        waiting.append((known or pool.submit(_read, first, raw), clips))
+        waiting.append((known or pool.submit(_read, first, params), clips))
         if len(waiting) == WAITING:
             yield waiting.popleft()
     yield from waiting
 
 
-def _read(clip: Found, raw: Path) -> _Content:
-    """Hash the file of a clip."""
+def _read(clip: Found, params: DatasetParams) -> _Content:
+    """Hash the file or the images of a clip."""
     try:
-        if is_url(clip.path):
-            return _Content(*url_digest(clip.path))
-        path = raw / clip.path
-        return _Content(sha256(path), path.stat().st_size)
+        files = [_read_file(file, params) for file in clip.images or (clip.path,)]
     except OSError as error:
         raise DatasetError(
             f"{error.filename or clip.path} cannot be read ({error.strerror}): mend its "
@@ -100,5 +98,16 @@ def _read(clip: Found, raw: Path) -> _Content:
         ) from None
     except ClipError as error:
         raise DatasetError(
-            f"{clip.path} {error}: mend the URL, or take it out of dataset.table."
+            f"{clip.path or clip.clip_id} {error}: mend the URL, or take it out of dataset.table."
         ) from None
+    if not clip.images:
+        return files[0]
+    digest = images_digest((file.digest for file in files), params.frames_fps)
+    return _Content(digest, sum(file.bytes for file in files))
+
+
+def _read_file(name: str, params: DatasetParams) -> _Content:
+    if is_url(name):
+        return _Content(*url_digest(name))
+    path = params.folder / name
+    return _Content(sha256(path), path.stat().st_size)

@@ -1,0 +1,144 @@
+"""Layout `frames`: videos that were cut into pictures.
+
+Either each video has a folder of its own, <label>/<video>/<frame>.jpg, or the frames of many videos
+lie together in <label>/. There they are put together again: by their names, or, where those are
+only a running number, by the cuts between one picture and the next.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from pipeline.dataset_params import DatasetParams
+from pipeline.errors import DatasetError, some
+from pipeline.images import IMAGE_EXTENSIONS
+from pipeline.layouts.contents import find_media
+from pipeline.layouts.found import Findings, Found
+from pipeline.layouts.groups import groups_of
+from pipeline.layouts.labels import read_labels
+from pipeline.layouts.names import by_folder
+
+# Each finds the video in the name of a frame without its extension.
+FRAME_PATTERNS = {
+    "ucf": r"(v_\w+?_g\d+_c\d+)",  # v_Archery_g01_c02_0005
+    # daria_walk_0012, daria_walk-frame12, walk (12): what stands before the last number
+    "number": r"^(.*?)[\W_]*(?:frames?|img|image)?[\W_]*\d+\W*$",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Video:
+    clip_id: str
+    files: list[str]
+    by_cuts: bool = False
+
+
+def find(params: DatasetParams) -> Findings:
+    """Every video that was cut into frames is a clip; its frames are in natural order.
+
+    Raises
+    ------
+    DatasetError
+        When there is no image or one class, the name of a frame tells no video, or a group cannot
+        be told.
+    """
+    names = find_media(params, IMAGE_EXTENSIONS)
+    labels, splits = read_labels(params, names)
+    label_of = dict(zip(names, labels, strict=True))
+    split_of = dict(zip(names, splits, strict=True))
+    videos: list[_Video] = []
+    notes = []
+    for folder, files in by_folder(names).items():
+        if PurePosixPath(folder).name != label_of[files[0]] or folder.count("/") > bool(splits[0]):
+            videos.append(_Video(folder, files))
+            continue
+        together = _put_together(folder, files, params)
+        way = "the cuts between pictures" if together[0].by_cuts else "their names"
+        notes.append(
+            f"{folder}: {len(files):,} frames that lie together were put together to "
+            f"{len(together):,} {'video' if len(together) == 1 else 'videos'} by {way}."
+        )
+        videos += together
+    _check_apart(videos)
+    videos.sort(key=lambda video: video.clip_id)
+    groups = _groups(videos, label_of, params)
+    return Findings(
+        [
+            Found(
+                video.clip_id, label_of[video.files[0]], group, images=tuple(video.files),
+                split=split_of[video.files[0]],
+            )
+            for video, group in zip(videos, groups, strict=True)
+        ],
+        notes,
+    )  # fmt: skip
+
+
+def _put_together(folder: str, files: list[str], params: DatasetParams) -> list[_Video]:
+    """The videos whose frames lie together in one folder."""
+    rule = params.frames_pattern
+    if rule != "cuts":
+        names = _videos_by_name(files, "number" if rule == "auto" else rule)
+        if rule != "auto":
+            without = [file for file, name in zip(files, names, strict=True) if not name]
+            if without:
+                raise DatasetError(
+                    f"dataset.frames_pattern is {rule!r}, which finds no video in the names of "
+                    f"{some(without)}: set it to a preset that fits (ucf, number), to a regular "
+                    "expression with one (...) group, or to cuts where names are only a running "
+                    "number."
+                )
+        if rule != "auto" or _tell_apart(names, files):
+            videos: dict[str, list[str]] = {}
+            for file, name in zip(files, names, strict=True):
+                videos.setdefault(name, []).append(file)
+            return [_Video(f"{folder}/{name}", video) for name, video in videos.items()]
+    from pipeline.cuts import find_cuts
+
+    starts = [int(start) for start in find_cuts([Path(params.folder, file) for file in files])]
+    starts = [start for start in starts if start]
+    return [
+        _Video(between(files[start:end]), files[start:end], by_cuts=True)
+        for start, end in zip([0, *starts], [*starts, len(files)], strict=True)
+    ]
+
+
+def _videos_by_name(files: list[str], rule: str) -> list[str]:
+    """The video that each file's name tells; "" where it tells none."""
+    search = re.compile(FRAME_PATTERNS.get(rule, rule)).search
+    matches = (search(PurePosixPath(file).stem) for file in files)
+    return [(match[1] or "") if match else "" for match in matches]
+
+
+def _tell_apart(names: list[str], files: list[str]) -> bool:
+    """Whether names tell videos apart, and are not one word before a running number."""
+    return all(names) and (len(set(names)) > 1 or all(_videos_by_name(files[:1], "ucf")))
+
+
+def between(files: list[str]) -> str:
+    """A name for consecutive files: "walk/0001.jpg..0087.jpg"; of a single one, its own."""
+    last = PurePosixPath(files[-1]).name
+    return files[0] if len(files) == 1 else f"{files[0]}..{last}"
+
+
+def _check_apart(videos: list[_Video]) -> None:
+    seen: set[str] = set()
+    twice = [video.clip_id for video in videos if video.clip_id in seen or seen.add(video.clip_id)]  # type: ignore[func-returns-value]
+    if twice:
+        raise DatasetError(
+            f"{some(twice)} is a folder of frames, and the frames beside it are of a video of that "
+            "name too: move them together, or see dataset.frames_pattern."
+        )
+
+
+def _groups(
+    videos: list[_Video], label_of: dict[str, str], params: DatasetParams
+) -> list[str]:  # fmt: skip
+    nameless = sorted({label_of[video.files[0]] for video in videos if video.by_cuts})
+    if nameless and params.group in ("ucf", "hmdb", "person_first"):
+        raise DatasetError(
+            f"dataset.group is {params.group!r}, but the videos of {some(nameless)} were told apart"
+            " by cuts between pictures and have no names: set it to none."
+        )
+    labels = [label_of[video.files[0]] for video in videos]
+    return groups_of([video.clip_id for video in videos], labels, params.group)

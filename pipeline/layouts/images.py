@@ -1,0 +1,77 @@
+"""Layout `images`: still images, each a clip of one frame, or some consecutive ones a clip."""
+
+from pathlib import Path
+
+from pipeline.dataset_params import DatasetParams
+from pipeline.images import IMAGE_EXTENSIONS
+from pipeline.layouts.contents import find_media
+from pipeline.layouts.found import Findings, Found
+from pipeline.layouts.frames import between
+from pipeline.layouts.groups import groups_of, joined
+from pipeline.layouts.labels import read_labels
+from pipeline.layouts.names import by_folder
+
+
+def find(params: DatasetParams) -> Findings:
+    """Every ``dataset.images_per_clip`` consecutive images of a folder are a clip.
+
+    The last clip of a folder may have fewer. Images that look alike
+    (``dataset.near_duplicates``) make their clips one group, whatever their labels.
+
+    Raises
+    ------
+    DatasetError
+        When there is no image or one class, or a group cannot be told.
+    """
+    names = find_media(params, IMAGE_EXTENSIONS)
+    labels, splits = read_labels(params, names)
+    label_of = dict(zip(names, labels, strict=True))
+    split_of = dict(zip(names, splits, strict=True))
+    size = params.images_per_clip
+    clips = [
+        files[start : start + size]
+        for files in by_folder(names).values()
+        for start in range(0, len(files), size)
+    ]
+    clips.sort(key=between)
+    groups, notes = _groups(clips, names, label_of, params)
+    return Findings(
+        [
+            Found(between(files), label_of[files[0]], group, images=tuple(files),
+                  split=split_of[files[0]])
+            for files, group in zip(clips, groups, strict=True)
+        ],
+        notes,
+    )  # fmt: skip
+
+
+def _groups(
+    clips: list[list[str]], names: list[str], label_of: dict[str, str], params: DatasetParams
+) -> tuple[list[str], list[str]]:
+    """The group of each clip, and what is worth a note."""
+    members: list[list[object]] = [[] for _ in clips]
+    named = [between(files) for files in clips]
+    if params.group != "none":
+        of_name = dict(zip(names, groups_of(names, [label_of[name] for name in names],
+                                            params.group), strict=True))  # fmt: skip
+        members = [[of_name[file] for file in files] for files in clips]
+        named = [of_name[files[0]] for files in clips]
+    notes = []
+    if params.near_duplicates is not None:
+        from pipeline.near_duplicates import near_duplicate_groups
+
+        files = [file for clip in clips for file in clip]
+        paths = [Path(params.folder, file) for file in files]
+        alike = near_duplicate_groups(paths, params.near_duplicates)
+        number = dict(zip(files, alike, strict=True))
+        members = [
+            [*keys, *(number[file] for file in clip)]
+            for keys, clip in zip(members, clips, strict=True)
+        ]
+        if copies := len(alike) - len(set(alike)):
+            notes.append(
+                f"{copies:,} of {len(alike):,} images look like an earlier one (hashes that differ "
+                f"in at most {params.near_duplicates} of 64 bits: dataset.near_duplicates); those "
+                "that look alike form one group."
+            )
+    return [named[first] for first in joined(members)], notes
