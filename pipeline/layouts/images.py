@@ -62,7 +62,7 @@ def _groups(
 
         files = [file for clip in clips for file in clip]
         paths = [Path(params.folder, file) for file in files]
-        alike = near_duplicate_groups(paths, params.near_duplicates)
+        alike = near_duplicate_groups(paths, params.near_duplicates).tolist()
         number = dict(zip(files, alike, strict=True))
         members = [
             [*keys, *(number[file] for file in clip)]
