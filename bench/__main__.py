@@ -11,7 +11,8 @@ from typing import Any
 
 USUAL = ("engines", "stage", "end_to_end", "growth", "predict", "datasets")
 NAMES = (*USUAL, "million")  # a million clips take long, and 12 GB of disk: only where named
-MADE_UP = {"million", "datasets"}  # comparisons that need no weights; growth can do without when it is quick
+# Comparisons that need no weights; growth can do without when it is quick.
+MADE_UP = {"million", "datasets"}
 RESULTS = Path(__file__).with_name("results.json")
 
 
