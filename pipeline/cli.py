@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline.commands import cache, data, model, predict, stages
+from pipeline.commands import cache, data, model, predict, serve, stages
 from pipeline.errors import ClipcacheError
 
 COMMANDS: dict[str, list[Callable[..., Any]]] = {
@@ -20,7 +20,7 @@ COMMANDS: dict[str, list[Callable[..., Any]]] = {
         stages.evaluate,
     ],
     "The data": [data.explore, data.sample],
-    "The model": [model.crossval, predict.predict, predict.live],
+    "The model": [model.crossval, predict.predict, predict.live, serve.serve],
 }
 CACHE_COMMANDS: list[Callable[..., Any]] = [cache.info, cache.verify, cache.gc]
 

@@ -110,12 +110,17 @@ def timeline(prediction: "Prediction") -> list[Span]:
 
 def merge(windows: Sequence[Window], length: float) -> list[Span]:
     """As `timeline`, of windows in order that cover `length` seconds."""
-    middles = [(window.start + window.end) / 2 for window in windows]
-    borders = [(left + right) / 2 for left, right in itertools.pairwise(middles)]
-    sections = zip(windows, [0.0, *borders], [*borders, length], strict=True)
+    edges = borders(windows, length)
+    sections = zip(windows, edges, edges[1:], strict=False)
     spans = []
     for label, group in itertools.groupby(sections, key=lambda section: section[0].label):
         members = list(group)
         confidence = float(np.mean([window.confidence for window, _, _ in members]))
         spans.append(Span(members[0][1], members[-1][2], label, confidence))
     return spans
+
+
+def borders(windows: Sequence[Window], length: float) -> list[float]:
+    """Where the time for which each window speaks begins, in seconds, and last where it ends."""
+    middles = [(window.start + window.end) / 2 for window in windows]
+    return [0.0, *((left + right) / 2 for left, right in itertools.pairwise(middles)), length]

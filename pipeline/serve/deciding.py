@@ -1,0 +1,92 @@
+"""The frames of a video without which its answer would have been less sure.
+
+Occlusion (Zeiler and Fergus, 2014, https://arxiv.org/abs/1311.2901), in time instead of in the
+picture: leave out one frame, and see what the answer loses. The loss is one of log-odds, which
+unlike probabilities still differ where the answer is all but certain. It needs nothing but the
+head's output, so it works with every runtime.
+"""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from pipeline.predict import Predictor
+from pipeline.serve.answers import DecidingFrame
+from pipeline.timeline import Window
+from pipeline.video import RateSampler, Sampling, VideoReader
+
+SHOWN = 6  # frames
+MOST_WEIGHED = 64  # frames of the window; more would not fit into memory at any size
+SIDE = 320  # pixels, the longer side of a shown frame
+TINY = 1e-9  # log-odds; below, no frame matters
+QUALITY = 85  # of JPEG, 0 to 100
+
+
+def deciding_frames(
+    predictor: Predictor, windows: tuple[Window, ...], label: str, path: Path
+) -> tuple[DecidingFrame, ...]:
+    """The frames that mattered most, in order of time.
+
+    They are of the window that is surest of the answer.
+
+    Parameters
+    ----------
+    windows : of the clip
+    label : the answer for the whole clip
+    path : the video
+    """
+    index = predictor.labels.index(label)
+    window = max(windows, key=lambda window: window.probabilities[index])
+    times, pictures = _sampled(path, window, predictor.card.sampling["fps"])
+    losses = _losses(predictor, pictures, index)
+    best = np.sort(np.argsort(-losses, kind="stable")[:SHOWN])
+    weights = np.maximum(losses, 0) / max(losses.max(), TINY)
+    return tuple(DecidingFrame(times[i], float(weights[i]), thumbnail(pictures[i])) for i in best)
+
+
+def _sampled(path: Path, window: Window, fps: float | None) -> tuple[list[float], list[np.ndarray]]:
+    """Times from the first frame, and BGR pictures, of what the model saw of the window."""
+    reader = VideoReader(path)
+    rate = RateSampler(Sampling(fps))
+    times: list[float] = []
+    pictures: list[np.ndarray] = []
+
+    def wanted(index: int, seconds: float) -> bool:
+        elapsed = seconds - reader.timeline[0]
+        return rate(index, seconds) and elapsed >= window.start - 1e-6
+
+    for _, picture in reader.frames(wanted):
+        elapsed = reader.timeline[-1] - reader.timeline[0]
+        if elapsed >= window.end and pictures:
+            break
+        times.append(elapsed)
+        pictures.append(picture)
+        if len(pictures) == MOST_WEIGHED:
+            break
+    return times, pictures
+
+
+def _losses(predictor: Predictor, pictures: list[np.ndarray], index: int) -> np.ndarray:
+    """(T,) float64: what the log-odds of class `index` lose without each frame."""
+    if len(pictures) == 1:
+        return np.ones(1)
+    embedded = [predictor.embed(picture) for picture in pictures]
+    views = {view: np.stack([row[view] for row in embedded]) for view in embedded[0]}
+
+    def log_odds(rows: np.ndarray) -> float:
+        logits = predictor.logits({view: values[rows] for view, values in views.items()})
+        others = np.delete(logits.astype(np.float64), index)
+        return float(logits[index] - np.logaddexp.reduce(others))
+
+    everything = np.arange(len(pictures))
+    whole = log_odds(everything)
+    return np.array([whole - log_odds(np.delete(everything, i)) for i in everything])
+
+
+def thumbnail(picture: np.ndarray) -> bytes:
+    """A BGR picture as a JPEG of at most `SIDE` pixels."""
+    scale = min(1.0, SIDE / max(picture.shape[:2]))
+    height, width = (max(1, round(side * scale)) for side in picture.shape[:2])
+    small = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+    return cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()

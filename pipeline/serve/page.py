@@ -1,0 +1,142 @@
+"""The page for people: drop a file or use the webcam, see what the model says and why.
+
+Built with Gradio. It asks the same workers as the API, under the same limits, and fetches nothing
+from anywhere but this server.
+"""
+
+import asyncio
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI
+
+from pipeline.serve import refusals
+from pipeline.serve.answers import Task
+from pipeline.serve.content import HEAD_BYTES, Kind, kind_of
+from pipeline.serve.refusals import Refusal
+from pipeline.serve.result_html import TOP, result_html
+
+if TYPE_CHECKING:
+    import gradio
+
+    from pipeline.serve.app import Served
+
+MOST_EXAMPLES = 12
+KEPT_SECONDS = 600  # a file that was sent stays for the browser to show, then it is deleted
+SWEEP_SECONDS = 60  # between two looks for such files
+FONT = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif")
+MONOSPACE = ("ui-monospace", "SF Mono", "Menlo", "Consolas", "monospace")
+STYLE = Path(__file__).parent / "templates" / "page.css"
+
+
+def add_page(app: FastAPI, served: "Served", path: str) -> None:
+    """Mount the page; its files live in the server's own folder."""
+    folder = served.folder / "page"
+    folder.mkdir()
+    # Gradio reads these when it is imported or when files arrive.
+    os.environ["GRADIO_TEMP_DIR"] = str(folder)
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    import gradio
+
+    gradio.mount_gradio_app(
+        app,
+        build_page(served),
+        path,
+        footer_links=[],
+        run_history=False,
+        show_error=True,
+        max_file_size=served.settings.limits.bytes,
+        ssr_mode=False,
+        pwa=False,
+        mcp_server=False,
+        enable_monitoring=False,
+        theme=gradio.themes.Default(font=FONT, font_mono=MONOSPACE),
+        css_paths=STYLE,
+    )
+
+
+def build_page(served: "Served") -> "gradio.Blocks":
+    """The page's components and what happens when they are used."""
+    import gradio
+
+    limits = served.settings.limits
+    with gradio.Blocks(
+        title="clipcache",
+        analytics_enabled=False,
+        delete_cache=(SWEEP_SECONDS, KEPT_SECONDS),
+    ) as page:
+        gradio.Markdown(
+            "# What is happening?\n"
+            f"Drop an image or a video, or use the webcam. This model knows {len(served.labels)} "
+            f"actions: {_some(served.labels)}."
+        )
+        with gradio.Row():
+            with gradio.Column(min_width=300):
+                with gradio.Tab("File"):
+                    file = gradio.File(
+                        label="Image or video", file_types=["image", "video"], height=180
+                    )
+                with gradio.Tab("Webcam"):
+                    webcam = gradio.Video(
+                        label="Record a few seconds", sources=["webcam"], height=280
+                    )
+                gradio.Markdown(
+                    f"At most {limits.bytes / 1e6:.0f} MB and {limits.seconds:g} seconds."
+                )
+            with gradio.Column(min_width=300):
+                label = gradio.Label(label="What the model sees", num_top_classes=TOP)
+        result = gradio.HTML(padding=False)
+        outputs = [label, result]
+
+        async def look(path: str | None) -> tuple[dict[str, float] | None, str]:
+            if path is None:
+                return None, ""
+            try:
+                return await _recognise(served, Path(path))
+            except Refusal as refusal:
+                raise gradio.Error(str(refusal), print_exception=False) from None
+
+        asked: dict[str, Any] = {
+            "fn": look, "outputs": outputs, "concurrency_limit": None, "api_visibility": "private",
+        }  # fmt: skip
+        file.change(inputs=file, **asked)
+        webcam.change(inputs=webcam, **asked)
+        if examples := example_files(served.settings.examples):
+            gradio.Examples([[str(path)] for path in examples], file, label="Examples")
+    return page
+
+
+def example_files(folder: Path | None) -> list[Path]:
+    """Images and videos below a folder, by content; at most `MOST_EXAMPLES`."""
+    if folder is None:
+        return []
+    found = []
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and _kind(path):
+            found.append(path)
+        if len(found) == MOST_EXAMPLES:
+            break
+    return found
+
+
+async def _recognise(served: "Served", path: Path) -> tuple[dict[str, float], str]:
+    """Confidences by label, and the rest as HTML."""
+    kind = await asyncio.to_thread(_kind, path)
+    if kind is None:
+        raise refusals.unknown_kind()
+    recognised = await served.recognise(Task(path, kind, deciding=True))
+    prediction = recognised.prediction
+    html = await asyncio.to_thread(result_html, recognised, served.labels)
+    return dict(prediction.top(len(prediction.labels))), html
+
+
+def _kind(path: Path) -> Kind | None:
+    with path.open("rb") as stream:
+        return kind_of(stream.read(HEAD_BYTES))
+
+
+def _some(labels: tuple[str, ...], most: int = 12) -> str:
+    shown = ", ".join(labels[:most])
+    return f"{shown}, ..." if len(labels) > most else shown

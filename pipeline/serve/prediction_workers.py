@@ -1,0 +1,300 @@
+"""A few long-lived worker processes that answer requests, and the queue in front of them.
+
+What a hostile file can do to a decoder it does in one of these: a worker that crashes, hangs or is
+killed costs the request it was at, and another one takes its place. They run at a lower priority
+than the server, so that it answers at once while they compute.
+"""
+
+import asyncio
+import contextlib
+import logging
+import math
+import os
+import signal
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from typing import Any
+
+from pipeline.errors import ClipcacheError
+from pipeline.executors.processes import (
+    START_SECONDS,
+    CrashedError,
+    Ready,
+    TooSlowError,
+    start_process,
+)
+from pipeline.serve import refusals
+
+NICENESS = 10  # of a worker, on top of the server's own
+ABANDONED_SECONDS = 2.0  # for a worker whose asker is gone; to start another one costs as much
+LONGEST_PAUSE = 30.0  # seconds between two attempts to start a worker
+MOST_RETRY = 60  # seconds
+
+logger = logging.getLogger("clipcache.serve")
+
+
+class PredictionWorkers:
+    """A pool of processes, used from one event loop.
+
+    Parameters
+    ----------
+    function : picklable; called in the workers with each task, and first with None: prepare
+    count : processes
+    queue : tasks that may wait for a worker
+    seconds : for one task
+
+    Attributes
+    ----------
+    restarts : workers that were replaced since the start
+    running : tasks that workers are at
+    """
+
+    def __init__(
+        self, function: Callable[[Any], Any], *, count: int, queue: int, seconds: float
+    ) -> None:
+        self.restarts = 0
+        self.running = 0
+        self._function = function
+        self._count = count
+        self._places = count + queue
+        self._seconds = seconds
+        self._crew: set[_Worker] = set()
+        self._idle: asyncio.Queue[_Worker] = asyncio.Queue()
+        self._admitted = 0
+        self._typical = 1.0  # seconds of a task
+        self._closing = False
+        self._hopeless = False  # whether the last attempt to start a worker failed
+        self._tasks: set[asyncio.Task[Any]] = set()
+        # A thread for each worker that is spoken to, and for one more that is being started.
+        self._threads = ThreadPoolExecutor(2 * count, "clipcache-worker")
+
+    @property
+    def waiting(self) -> int:
+        """Tasks that wait for a worker."""
+        return max(0, self._admitted - self.running)
+
+    @property
+    def ready(self) -> int:
+        """Workers with the model loaded."""
+        return sum(worker.prepared for worker in self._crew)
+
+    @property
+    def pids(self) -> list[int]:
+        """Of the workers that are ready."""
+        return [worker.pid for worker in self._crew if worker.prepared]
+
+    async def start(self) -> None:
+        """Start all workers; returns when all are ready.
+
+        Raises
+        ------
+        ClipcacheError
+            When a worker cannot be started; what the function raised, where it was that.
+        """
+        try:
+            await asyncio.gather(*(self._start_one() for _ in range(self._count)))
+        except CrashedError as error:
+            raise ClipcacheError(
+                f"The worker processes end as soon as they start ({error}): see what stands above."
+            ) from None
+
+    async def close(self) -> None:
+        """End all workers, whatever they do."""
+        self._closing = True
+        for task in self._tasks:
+            task.cancel()
+        for worker in list(self._crew):
+            self._forget(worker)
+            worker.kill()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def check_room(self) -> None:
+        """Raise the refusal that a task would meet now, before its file is received."""
+        if self._closing or (self._hopeless and not self._crew):
+            raise refusals.closing()
+        if self._admitted >= self._places:
+            seconds = math.ceil(self._admitted * self._typical / self._count)
+            raise refusals.busy(min(MOST_RETRY, max(1, seconds)))
+
+    async def ask(self, task: Any) -> Any:
+        """What the function returns for a task.
+
+        Cancelling frees the place; a worker that is already at the task is given a moment to end,
+        and then replaced.
+
+        Raises
+        ------
+        Refusal
+            When the queue is full, the worker was lost, or the task took too long.
+        Exception
+            What the function raised.
+        """
+        self.check_room()
+        self._admitted += 1
+        try:
+            worker = await self._next()
+            work = self._keep(self._run(worker, task))
+            try:
+                answer = await asyncio.shield(work)
+            except asyncio.CancelledError:
+                loop = asyncio.get_running_loop()
+                loop.call_later(ABANDONED_SECONDS, _kill_unless_done, worker, work)
+                raise
+        finally:
+            self._admitted -= 1
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def _next(self) -> "_Worker":
+        while (worker := await self._idle.get()) not in self._crew:
+            pass  # it died while it waited
+        return worker
+
+    async def _run(self, worker: "_Worker", task: Any) -> Any:
+        """The answer, or the exception that stands for it."""
+        started = time.monotonic()
+        self.running += 1
+        try:
+            answer = await self._in_thread(worker.ask, task, self._seconds)
+        except CrashedError as error:
+            logger.error("A worker ended in the middle of a request (%s).", error)
+            return refusals.worker_lost()
+        except TooSlowError:
+            return refusals.took_too_long(self._seconds)
+        finally:
+            self.running -= 1
+        self._typical += 0.2 * (time.monotonic() - started - self._typical)
+        self._idle.put_nowait(worker)
+        return answer
+
+    async def _start_one(self) -> None:
+        """One more worker, which is in `_idle` when this returns."""
+        worker = await self._in_thread(_Worker, self._function)
+        if self._closing:
+            worker.kill()
+            return
+        self._crew.add(worker)
+        try:
+            await self._in_thread(worker.prepare)
+        except BaseException:
+            self._crew.discard(worker)
+            worker.kill()
+            raise
+        asyncio.get_running_loop().add_reader(worker.sentinel, self._bury, worker)
+        self._idle.put_nowait(worker)
+        self._hopeless = False
+
+    def _bury(self, worker: "_Worker") -> None:
+        """A worker is dead, whether it was at work or idle: start another one."""
+        self._forget(worker)
+        worker.kill()
+        if not self._closing:
+            self.restarts += 1
+            self._keep(self._replace())
+
+    async def _replace(self) -> None:
+        pause = 1.0
+        while not self._closing:
+            try:
+                await self._start_one()
+                return
+            except (CrashedError, TooSlowError, ClipcacheError, OSError) as error:
+                self._hopeless = True
+                logger.error("A worker cannot be started: %s", error)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    def _forget(self, worker: "_Worker") -> None:
+        self._crew.discard(worker)
+        asyncio.get_running_loop().remove_reader(worker.sentinel)
+
+    def _keep(self, work: Any) -> "asyncio.Task[Any]":
+        """Run a coroutine on its own; the event loop itself keeps no reference to a task."""
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, function, *arguments)
+
+
+class _Worker:
+    """One process and the pipe to it. Its methods block, except `kill`."""
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        self.prepared = False
+        self._process: SpawnProcess
+        self._pipe: Connection
+        self._process, self._pipe = start_process(_Polite(function))
+
+    @property
+    def sentinel(self) -> int:
+        """A descriptor that becomes readable when the process ends."""
+        return self._process.sentinel
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid or 0
+
+    def prepare(self) -> None:
+        """Wait until it can take tasks."""
+        deadline = time.monotonic() + START_SECONDS
+        while not isinstance(self._hear(deadline), Ready):
+            pass
+        answer = self.ask(None, deadline - time.monotonic())
+        if isinstance(answer, Exception):
+            raise answer
+        self.prepared = True
+
+    def ask(self, task: Any, seconds: float) -> Any:
+        """The answer to a task, or the exception that it raised, returned.
+
+        Raises
+        ------
+        CrashedError, TooSlowError
+            The process is dead then.
+        """
+        with contextlib.suppress(OSError):  # its death is found out by waiting for the answer
+            self._pipe.send(task)
+        return self._hear(time.monotonic() + seconds)
+
+    def _hear(self, deadline: float) -> Any:
+        try:
+            if not self._pipe.poll(max(0.0, deadline - time.monotonic())):
+                self.kill()
+                raise TooSlowError
+            return self._pipe.recv()
+        except (EOFError, OSError):
+            self._process.join(1.0)
+            raise CrashedError(self._process.exitcode) from None
+
+    def kill(self) -> None:
+        """End the process; the pipe ends with it."""
+        self._process.kill()
+
+
+class _Polite:
+    """The function as the worker calls it; the first call makes the process a good citizen."""
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        self._function = function
+
+    def __call__(self, task: Any) -> Any:
+        if task is None:
+            os.nice(NICENESS)
+            # Whoever ends a service signals all of its processes: the answers that are on their
+            # way come first, then the server ends the workers.
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        return self._function(task)
+
+
+def _kill_unless_done(worker: _Worker, work: "asyncio.Task[Any]") -> None:
+    if not work.done():
+        worker.kill()

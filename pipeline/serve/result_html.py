@@ -1,0 +1,92 @@
+"""What the page shows of a prediction beside the confidences: a timeline and a few frames."""
+
+import base64
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+from pipeline.predict import Prediction
+from pipeline.serve.answers import Recognised
+from pipeline.timeline import borders, timeline
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+TOP = 5  # labels shown
+HEIGHT = 10  # of a curve, in the units of its SVG; it is 100 wide
+TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600)  # seconds, the steps of an axis
+MOST_TICKS = 6
+
+
+@dataclass(frozen=True)
+class Curve:
+    """How probable a label is over time.
+
+    Attributes
+    ----------
+    path : of an SVG, 100 wide and `HEIGHT` high
+    """
+
+    label: str
+    path: str
+
+
+def result_html(recognised: Recognised, labels: tuple[str, ...]) -> str:
+    """A part of a page.
+
+    Parameters
+    ----------
+    labels : in the order of the windows' probabilities
+    """
+    prediction = recognised.prediction
+    video = recognised.kind == "video"
+    return _template().render(
+        curves=curves(prediction, labels) if video else [],
+        spans=timeline(prediction) if video else [],
+        ticks=ticks(prediction.seconds),
+        seconds=prediction.seconds,
+        frames=prediction.frames,
+        pictures=[
+            {
+                "jpeg": base64.b64encode(frame.jpeg).decode("ascii"),
+                "seconds": frame.seconds,
+                "weight": frame.weight,
+            }
+            for frame in recognised.deciding
+        ],
+    )
+
+
+def curves(prediction: Prediction, labels: tuple[str, ...]) -> list[Curve]:
+    """The most probable labels, each as an area of steps; where windows overlap, as `timeline`."""
+    seconds = prediction.seconds
+    edges = [100 * edge / seconds for edge in borders(prediction.windows, seconds)]
+    drawn = []
+    for label in prediction.labels[:TOP]:
+        index = labels.index(label)
+        steps = "".join(
+            f"V{HEIGHT * (1 - window.probabilities[index]):.2f}H{edge:.2f}"
+            for window, edge in zip(prediction.windows, edges[1:], strict=True)
+        )
+        drawn.append(Curve(label, f"M0 {HEIGHT}{steps}V{HEIGHT}Z"))
+    return drawn
+
+
+def ticks(seconds: float) -> list[float]:
+    """Round numbers from 0 to at most `seconds`, few enough to be read on a phone."""
+    step = next((step for step in TICKS if seconds / step <= MOST_TICKS), seconds)
+    return [round(i * step, 1) for i in range(int(seconds / step) + 1)]
+
+
+@cache
+def _template() -> "Template":
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("pipeline.serve"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("result.html")
