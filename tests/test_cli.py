@@ -12,7 +12,7 @@ from extraction import Project
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = ["index", "frames", "split", "backbone", "features", "train", "evaluate", "predict",
-            "live", "crossval", "explore", "sample", "cache", "cache info", "cache verify",
+            "live", "crossval", "serve", "explore", "sample", "cache", "cache info", "cache verify",
             "cache gc"]  # fmt: skip
 
 

@@ -45,7 +45,10 @@ class Recogniser:
         """
         predictor = _predictor(self._model, self._threads)
         if task is None:
-            cv2.setNumThreads(1)
+            from PIL import Image
+
+            cv2.setNumThreads(1)  # the workers already share out the cores
+            Image.MAX_IMAGE_PIXELS = None  # the limit is ours, and named in the answer
             return None
         try:
             if task.kind == "image":

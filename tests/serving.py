@@ -1,0 +1,97 @@
+"""A server of its own for a test module: `clipcache serve` as a process, on a port that is free."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+ROOT = Path(__file__).parents[1]
+START_SECONDS = 120.0
+
+
+@dataclass
+class Server:
+    """A server that runs.
+
+    Attributes
+    ----------
+    url : without a slash at its end
+    scratch : where it keeps temporary files, and nothing else does
+    log : what it has written so far
+    """
+
+    process: subprocess.Popen
+    scratch: Path
+    url: str = ""
+    log: list[str] = field(default_factory=list)
+
+    def files(self) -> list[Path]:
+        """Temporary files that are there now, the page's own left out."""
+        own = [path for path in self.scratch.rglob("*") if path.is_file()]
+        return [path for path in own if "page" not in path.parts]
+
+    def workers(self) -> list[int]:
+        """Process ids of its workers."""
+        found = []
+        for children in Path(f"/proc/{self.process.pid}/task").glob("*/children"):
+            for pid in map(int, children.read_text().split()):
+                if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    found.append(pid)
+        return found
+
+    def wait_until_ready(self, workers: int = 1) -> None:
+        """Wait until so many workers have the model loaded."""
+        deadline = time.monotonic() + START_SECONDS
+        while httpx.get(f"{self.url}/health").json()["workers"] < workers:
+            assert time.monotonic() < deadline, self.log
+            time.sleep(0.1)
+
+    def stop(self) -> int:
+        """End it as a service manager would; returns the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(60)
+
+
+@contextlib.contextmanager
+def running_server(model: Path, scratch: Path, *options: str) -> Iterator[Server]:
+    """``clipcache serve`` with the model and these options, ended afterwards."""
+    scratch.mkdir(parents=True, exist_ok=True)
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+        "TMPDIR": str(scratch),
+        "PYTHONUNBUFFERED": "1",
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipeline", "serve", "--model", str(model), "--port", "0", *options],
+        cwd=scratch, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    server = Server(process, scratch)
+    found = threading.Event()
+
+    def read() -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            server.log.append(line)
+            if match := re.search(r"Serving on (http://\S+)", line):
+                server.url = match[1]
+                found.set()
+        found.set()
+
+    threading.Thread(target=read, daemon=True).start()
+    try:
+        found.wait(START_SECONDS)
+        assert server.url, "".join(server.log)
+        yield server
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
