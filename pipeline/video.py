@@ -72,6 +72,7 @@ class VideoReader:
     width, height, fps : what the container says, after rotation by its metadata
     claimed_frames : how many frames the container says there are, often one or two too many; None
         where it says nothing believable
+    claimed_seconds : how long that is by the rate that the container gives, believable or not
     timeline : seconds of every frame grabbed so far, strictly increasing
     """
 
@@ -80,6 +81,7 @@ class VideoReader:
     height: int = 0
     fps: float = FALLBACK_FPS
     claimed_frames: int | None = None
+    claimed_seconds: float | None = None
     timeline: list[float] = field(default_factory=list)
 
     def frames(self, wanted: Callable[[int, float], bool]) -> Iterator[tuple[int, np.ndarray]]:
@@ -136,6 +138,7 @@ class VideoReader:
         self.fps = fps if np.isfinite(fps) and 0.1 <= fps <= 1000 else FALLBACK_FPS
         claimed = capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self.claimed_frames = int(claimed) if 0 < claimed < MAX_FRAMES else None
+        self.claimed_seconds = claimed / fps if claimed > 0 and fps > 0 else None
         return capture
 
     def _seconds(self, capture: cv2.VideoCapture) -> float:

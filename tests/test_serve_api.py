@@ -13,6 +13,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -127,7 +128,7 @@ def test_a_real_video_is_recognised(send: Send, clip: Path) -> None:
     assert sum(confidences) == pytest.approx(1, abs=1e-5)
     windows = answer["windows"]
     assert windows[0]["start"] == 0
-    assert all(later["start"] <= one["end"] for one, later in zip(windows, windows[1:]))
+    assert all(later["start"] <= one["end"] for one, later in pairwise(windows))
     assert {window["label"] for window in windows} == {"walk"}
 
 
@@ -157,7 +158,7 @@ def test_command_and_server_agree(send: Send, clip: Path, weizmann_model: Path) 
 
 
 def test_the_name_decides_nothing(send: Send, clip: Path, server: Server) -> None:
-    for name in ("../../../../etc/cron.d/evil", "holiday.jpg", "a.exe", "x" * 500, "\u2603.mp4"):
+    for name in ("../../../../etc/cron.d/evil", "holiday.jpg", "\u2603" * 200):
         assert send(clip.read_bytes(), name).json()["action"] == "walk"
     assert not list(server.scratch.parent.rglob("evil"))
 
@@ -216,7 +217,7 @@ def blank_png(side: int) -> bytes:
 def claiming(mp4: bytes, seconds: int) -> bytes:
     """An MP4 whose frames together are said to last so long (ISO/IEC 14496-12, box stts)."""
     at = mp4.index(b"stts") + 4
-    entries, count, delta = struct.unpack_from(">III", mp4, at + 4)
+    entries, count = struct.unpack_from(">II", mp4, at + 4)
     assert entries == 1
     scale = struct.unpack_from(">I", mp4, mp4.index(b"mdhd") + 4 + 12)[0]
     changed = bytearray(mp4)
@@ -350,7 +351,7 @@ def test_a_slow_sender_is_cut_off_and_holds_nobody_up(
     with connect(server) as slow, connect(server) as silent:
         for connection in (slow, silent):
             connection.sendall(upload_head(500_000) + PART + clip.read_bytes()[:2000])
-        assert len(server.files()) >= 1
+        wait_for(lambda: len(server.files()) == 2)
         stop = threading.Event()
 
         def drip() -> None:
@@ -374,10 +375,14 @@ def test_a_slow_sender_is_cut_off_and_holds_nobody_up(
 def slow_video(folder: Path) -> bytes:
     """Within the limits, and seconds of work."""
     path = folder / "slow.mp4"
-    size = (1280, 720)
     if not path.exists():
-        encoded(path, 880, size)
-    return path.read_bytes()
+        writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 25, (800, 450))
+        for _ in range(400):
+            writer.write(np.full((450, 800, 3), 90, np.uint8))
+        writer.release()
+    content = path.read_bytes()
+    assert len(content) < MOST_BYTES
+    return content
 
 
 def test_a_full_queue_says_when_to_come_back(
@@ -387,7 +392,7 @@ def test_a_full_queue_says_when_to_come_back(
     answers: list[httpx.Response] = []
 
     def ask() -> None:
-        answers.append(httpx.post(f"{server.url}/predict", files={"file": video}, timeout=60))
+        answers.append(httpx.post(f"{server.url}/predict", files={"file": video}, timeout=180))
 
     threads = [threading.Thread(target=ask) for _ in range(5)]
     for thread in threads:
@@ -464,12 +469,21 @@ def test_a_killed_worker_costs_one_request(
     assert metric(client, "clipcache_worker_restarts") == before + 1
 
 
+def is_dead(pid: int) -> bool:
+    """Whether a process is gone, or waits only for its parent to notice."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except OSError:
+        return True
+
+
 def test_an_idle_worker_that_is_killed_costs_nothing(
     server: Server, client: httpx.Client, send: Send, clip: Path
 ) -> None:
     server.wait_until_ready()
     (worker,) = server.workers()
     os.kill(worker, signal.SIGKILL)
+    wait_for(lambda: is_dead(worker))
     assert send(clip.read_bytes()).json()["action"] == "walk"
 
 
@@ -503,30 +517,39 @@ def test_the_description_of_the_api_needs_no_internet(client: httpx.Client) -> N
 
 
 def test_the_api_is_as_it_describes_itself(server: Server) -> None:
-    """Requests made up from the description, valid ones and others."""
+    """Requests made up from the description: some that fit it, some that do not."""
     import schemathesis
-    from hypothesis import HealthCheck, settings
-    from schemathesis.checks import CHECKS
+    from hypothesis import HealthCheck, given, settings
+    from hypothesis.errors import Unsatisfiable
+    from schemathesis import checks as general
+    from schemathesis.specs.openapi import checks
 
+    judged = [
+        general.not_a_server_error,
+        checks.status_code_conformance,
+        checks.content_type_conformance,
+        checks.response_headers_conformance,
+        checks.response_schema_conformance,
+        checks.negative_data_rejection,
+        checks.unsupported_method,
+    ]
     schema = schemathesis.openapi.from_url(f"{server.url}/openapi.json")
-    # What is in a file cannot be put into a schema, so most that fit it are refused: rightly.
-    left_out = {"positive_data_acceptance"}
-    checks = [check for check in CHECKS.get_all() if check.__name__ not in left_out]
     tried = set()
     for result in schema.get_all_operations():
         operation = result.ok()
         tried.add(f"{operation.method.upper()} {operation.path}")
+        for mode in schemathesis.GenerationMode:
 
-        @settings(
-            max_examples=15, derandomize=True, deadline=None, database=None,
-            suppress_health_check=list(HealthCheck),
-        )  # fmt: skip
-        def fuzz(case: schemathesis.Case) -> None:
-            response = case.call()
-            case.validate_response(response, checks=checks)
+            def fuzz(case: schemathesis.Case) -> None:
+                case.call_and_validate(checks=judged)
 
-        operation.as_strategy().__class__  # noqa: B018 - built below
-        from hypothesis import given
-
-        given(case=operation.as_strategy())(fuzz)()
+            try:
+                made_up = operation.as_strategy(generation_mode=mode)
+                settled = settings(
+                    max_examples=10, derandomize=True, deadline=None, database=None,
+                    suppress_health_check=list(HealthCheck),
+                )  # fmt: skip
+                settled(given(case=made_up)(fuzz))()
+            except Unsatisfiable:
+                assert mode is schemathesis.GenerationMode.NEGATIVE  # nothing that can be wrong
     assert tried == {"GET /", "GET /health", "GET /classes", "GET /metrics", "POST /predict"}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
+from starlette.routing import Mount
 
 from pipeline.serve import refusals
 from pipeline.serve.answers import Task
@@ -31,7 +32,10 @@ STYLE = Path(__file__).parent / "templates" / "page.css"
 
 
 def add_page(app: FastAPI, served: "Served", path: str) -> None:
-    """Mount the page; its files live in the server's own folder."""
+    """Mount the page; its files live in the server's own folder.
+
+    ``app.state.close_page()`` ends the streams that open pages hold.
+    """
     folder = served.folder / "page"
     folder.mkdir()
     # Gradio reads these when it is imported or when files arrive.
@@ -55,6 +59,10 @@ def add_page(app: FastAPI, served: "Served", path: str) -> None:
         theme=gradio.themes.Default(font=FONT, font_mono=MONOSPACE),
         css_paths=STYLE,
     )
+    mounted: Any = next(
+        route.app for route in app.routes if isinstance(route, Mount) and route.path == path
+    )
+    app.state.close_page = mounted.stop_event.set
 
 
 def build_page(served: "Served") -> "gradio.Blocks":

@@ -28,7 +28,7 @@ from pipeline.executors.processes import (
 )
 from pipeline.serve import refusals
 
-NICENESS = 10  # of a worker, on top of the server's own
+NICENESS = 5  # of a worker, on top of the server's own
 ABANDONED_SECONDS = 2.0  # for a worker whose asker is gone; to start another one costs as much
 LONGEST_PAUSE = 30.0  # seconds between two attempts to start a worker
 MOST_RETRY = 60  # seconds
@@ -150,9 +150,10 @@ class PredictionWorkers:
         return answer
 
     async def _next(self) -> "_Worker":
-        while (worker := await self._idle.get()) not in self._crew:
-            pass  # it died while it waited
-        return worker
+        while True:
+            worker = await self._idle.get()
+            if worker in self._crew and worker.alive:
+                return worker  # any other died while it waited, and is buried or about to be
 
     async def _run(self, worker: "_Worker", task: Any) -> Any:
         """The answer, or the exception that stands for it."""
@@ -237,6 +238,11 @@ class _Worker:
     def sentinel(self) -> int:
         """A descriptor that becomes readable when the process ends."""
         return self._process.sentinel
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process is there."""
+        return self._process.is_alive()
 
     @property
     def pid(self) -> int:

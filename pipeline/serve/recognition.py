@@ -116,10 +116,9 @@ class LimitedVideo:
         reader, limits = self._reader, self._limits
         if reader.width * reader.height > limits.pixels:
             raise refusals.too_many_pixels(reader.width, reader.height, limits.pixels)
-        claimed = reader.claimed_frames or 0
-        if claimed / reader.fps > limits.seconds:
+        if (reader.claimed_seconds or 0) > limits.seconds:
             raise refusals.too_long(limits.seconds)
-        if claimed > limits.frames:
+        if (reader.claimed_frames or 0) > limits.frames:
             raise refusals.too_many_frames(limits.frames)
 
 

@@ -24,10 +24,12 @@ class Curve:
 
     Attributes
     ----------
+    probability : for the whole clip
     path : of an SVG, 100 wide and `HEIGHT` high
     """
 
     label: str
+    probability: float
     path: str
 
 
@@ -62,13 +64,13 @@ def curves(prediction: Prediction, labels: tuple[str, ...]) -> list[Curve]:
     seconds = prediction.seconds
     edges = [100 * edge / seconds for edge in borders(prediction.windows, seconds)]
     drawn = []
-    for label in prediction.labels[:TOP]:
+    for label, probability in prediction.top(TOP):
         index = labels.index(label)
         steps = "".join(
             f"V{HEIGHT * (1 - window.probabilities[index]):.2f}H{edge:.2f}"
             for window, edge in zip(prediction.windows, edges[1:], strict=True)
         )
-        drawn.append(Curve(label, f"M0 {HEIGHT}{steps}V{HEIGHT}Z"))
+        drawn.append(Curve(label, probability, f"M0 {HEIGHT}{steps}V{HEIGHT}Z"))
     return drawn
 
 

@@ -77,7 +77,14 @@ async def _serve(
     metrics.watch(workers)
     digest = model_digest(settings.model)
     app = create_app(Served(settings, workers, metrics, folder, labels, digest))
-    server = uvicorn.Server(
+
+    class Server(uvicorn.Server):
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            """An open page holds a stream that would otherwise never end."""
+            getattr(app.state, "close_page", lambda: None)()
+            await super().shutdown(sockets)
+
+    server = Server(
         uvicorn.Config(
             app,
             lifespan="on",

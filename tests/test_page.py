@@ -1,0 +1,116 @@
+"""The page at /ui in a real browser: a real clip, the right answer, no word to anybody else."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from browser import PHONE, WIDE, Visit, chromium, visit
+from serving import Server, running_server
+
+PATIENCE = 120_000  # milliseconds
+LABEL = "[data-testid=label-output-value]"
+CONFIDENCES = "[data-testid$=-confidence-set]"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def clip(weizmann_model: Path) -> Path:
+    return weizmann_model.parents[1] / "raw/wave2/ira_wave2.avi"
+
+
+@pytest.fixture(scope="module")
+def server(
+    browser: Any, weizmann_model: Path, clip: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("page")
+    examples = folder / "examples"
+    examples.mkdir()
+    shutil.copy(clip, examples / "somebody_waves.avi")
+    (examples / "notes.txt").write_text("no clip")
+    options = ("--workers", "1", "--examples", str(examples), "--max-seconds", "60",
+               "--max-bytes", "2000000")  # fmt: skip
+    with running_server(weizmann_model, folder / "server", *options) as server:
+        yield server
+
+
+def open_page(browser: Any, server: Server, size: tuple[int, int], scheme: str) -> Any:
+    return visit(browser, f"{server.url}/ui", own=server.url, size=size, scheme=scheme)
+
+
+def give(tab: Visit, path: Path) -> None:
+    tab.page.wait_for_selector("input[type=file]", state="attached", timeout=PATIENCE)
+    tab.page.set_input_files("input[type=file]", str(path))
+
+
+@pytest.mark.parametrize(("size", "scheme"), [(WIDE, "light"), (PHONE, "dark")])
+def test_a_real_clip_is_recognised(
+    browser: Any, server: Server, clip: Path, size: tuple[int, int], scheme: str, tmp_path: Path
+) -> None:
+    with open_page(browser, server, size, scheme) as tab:
+        give(tab, clip)
+        tab.page.wait_for_selector(".result figure", timeout=PATIENCE)
+        assert tab.page.inner_text(LABEL).strip() == "wave2"
+        assert tab.page.locator(CONFIDENCES).count() == 4
+        assert tab.page.locator(".result .chart svg path").count() == 4
+        assert tab.page.locator(".result table td").nth(2).inner_text() == "wave2"
+        assert 1 <= tab.page.locator(".result figure img").count() <= 6
+        assert tab.broken_images() == []
+        assert not tab.scrolls_sideways()
+        assert (sum(tab.colour()) < 200) == (scheme == "dark")
+        tab.screenshot(tmp_path / "page.png")
+        assert tab.outside == []
+        assert tab.problems == []
+
+
+def test_page_and_api_agree(browser: Any, server: Server, clip: Path) -> None:
+    with clip.open("rb") as stream:
+        answer = httpx.post(f"{server.url}/predict", files={"file": stream}, timeout=120).json()
+    with open_page(browser, server, WIDE, "light") as tab:
+        give(tab, clip)
+        tab.page.wait_for_selector(".result figure", timeout=PATIENCE)
+        names = tab.page.locator(".result .name")
+        titles = [names.nth(i).get_attribute("title") for i in range(names.count())]
+        shown = tab.page.locator(CONFIDENCES).all_inner_texts()
+    assert [name.split()[0] for name in shown] == [title.split(":")[0] for title in titles]
+    for title, one in zip(titles, answer["all_predictions"], strict=True):
+        label, _, percent = title.partition(": ")
+        assert label == one["label"]
+        assert float(percent.rstrip(" %")) / 100 == pytest.approx(one["confidence"], abs=1e-4)
+
+
+def test_an_example_is_a_click_away(browser: Any, server: Server) -> None:
+    with open_page(browser, server, WIDE, "light") as tab:
+        tab.page.wait_for_selector("text=somebody_waves.avi", timeout=PATIENCE)
+        assert tab.page.locator("text=notes.txt").count() == 0
+        tab.page.click("text=somebody_waves.avi")
+        tab.page.wait_for_selector(".result figure", timeout=PATIENCE)
+        assert tab.page.inner_text(LABEL).strip() == "wave2"
+
+
+def test_a_file_that_is_refused_says_why(browser: Any, server: Server, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"not a video at all")
+    with open_page(browser, server, WIDE, "light") as tab:
+        give(tab, broken)
+        tab.page.wait_for_selector("text=neither an image nor a video", timeout=PATIENCE)
+        assert tab.page.locator(LABEL).count() == 0
+
+
+def test_ending_the_server_with_the_page_open_leaves_nothing(
+    browser: Any, weizmann_model: Path, clip: Path, tmp_path: Path
+) -> None:
+    with running_server(weizmann_model, tmp_path / "server", "--workers", "1") as server:
+        with open_page(browser, server, WIDE, "light") as tab:
+            give(tab, clip)
+            tab.page.wait_for_selector(".result figure", timeout=PATIENCE)
+            assert list(server.scratch.rglob("*.avi"))
+            assert server.stop() == 0
+        assert list(server.scratch.iterdir()) == []
