@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+from hostile_files import MOST_BYTES
 
 ROOT = Path(__file__).parents[1]
 START_SECONDS = 120.0
@@ -95,3 +96,24 @@ def running_server(model: Path, scratch: Path, *options: str) -> Iterator[Server
         if process.poll() is None:
             process.kill()
         process.wait()
+
+
+def small_server(model: Path, scratch: Path) -> contextlib.AbstractContextManager[Server]:
+    """A server of one worker, one place in the queue and small limits."""
+    options = ("--no-ui", "--workers", "1", "--queue", "1", "--max-bytes", str(MOST_BYTES),
+               "--max-seconds", "60", "--max-frames", "900", "--max-pixels", "2000000",
+               "--upload-timeout", "2", "--cors", "https://example.org")  # fmt: skip
+    return running_server(model, scratch, *options)
+
+
+def refused(response: httpx.Response, status: int, *words: str) -> str:
+    """The one sentence of a refusal."""
+    assert response.status_code == status, response.text
+    body = response.json()
+    assert set(body) == {"detail"}
+    sentence = body["detail"]
+    assert sentence.endswith(".")
+    assert "/tmp" not in sentence
+    for word in words:
+        assert word in sentence
+    return sentence

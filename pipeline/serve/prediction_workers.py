@@ -7,8 +7,10 @@ than the server, so that it answers at once while they compute.
 
 import asyncio
 import contextlib
+import ctypes
 import logging
 import math
+import multiprocessing
 import os
 import signal
 import time
@@ -96,7 +98,7 @@ class PredictionWorkers:
         """
         try:
             await asyncio.gather(*(self._start_one() for _ in range(self._count)))
-        except CrashedError as error:
+        except (CrashedError, _NeverBegunError) as error:
             raise ClipcacheError(
                 f"The worker processes end as soon as they start ({error}): see what stands above."
             ) from None
@@ -135,14 +137,16 @@ class PredictionWorkers:
         self.check_room()
         self._admitted += 1
         try:
-            worker = await self._next()
-            work = self._keep(self._run(worker, task))
-            try:
-                answer = await asyncio.shield(work)
-            except asyncio.CancelledError:
-                loop = asyncio.get_running_loop()
-                loop.call_later(ABANDONED_SECONDS, _kill_unless_done, worker, work)
-                raise
+            answer: Any = _NeverBegunError()
+            while isinstance(answer, _NeverBegunError):
+                worker = await self._next()
+                work = self._keep(self._run(worker, task))
+                try:
+                    answer = await asyncio.shield(work)
+                except asyncio.CancelledError:
+                    loop = asyncio.get_running_loop()
+                    loop.call_later(ABANDONED_SECONDS, _kill_unless_done, worker, work)
+                    raise
         finally:
             self._admitted -= 1
         if isinstance(answer, Exception):
@@ -150,10 +154,9 @@ class PredictionWorkers:
         return answer
 
     async def _next(self) -> "_Worker":
-        while True:
-            worker = await self._idle.get()
-            if worker in self._crew and worker.alive:
-                return worker  # any other died while it waited, and is buried or about to be
+        while (worker := await self._idle.get()) not in self._crew:
+            pass  # it died while it waited
+        return worker
 
     async def _run(self, worker: "_Worker", task: Any) -> Any:
         """The answer, or the exception that stands for it."""
@@ -166,6 +169,8 @@ class PredictionWorkers:
             return refusals.worker_lost()
         except TooSlowError:
             return refusals.took_too_long(self._seconds)
+        except _NeverBegunError as error:
+            return error
         finally:
             self.running -= 1
         self._typical += 0.2 * (time.monotonic() - started - self._typical)
@@ -203,7 +208,7 @@ class PredictionWorkers:
             try:
                 await self._start_one()
                 return
-            except (CrashedError, TooSlowError, ClipcacheError, OSError) as error:
+            except (CrashedError, TooSlowError, _NeverBegunError, ClipcacheError, OSError) as error:
                 self._hopeless = True
                 logger.error("A worker cannot be started: %s", error)
             await asyncio.sleep(pause)
@@ -225,6 +230,10 @@ class PredictionWorkers:
         return await loop.run_in_executor(self._threads, function, *arguments)
 
 
+class _NeverBegunError(Exception):
+    """A worker died while it was idle, and nobody had noticed: another one can do its task."""
+
+
 class _Worker:
     """One process and the pipe to it. Its methods block, except `kill`."""
 
@@ -232,17 +241,13 @@ class _Worker:
         self.prepared = False
         self._process: SpawnProcess
         self._pipe: Connection
-        self._process, self._pipe = start_process(_Polite(function))
+        self._calls = multiprocessing.get_context("spawn").RawValue(ctypes.c_long, 0)
+        self._process, self._pipe = start_process(_Polite(function, self._calls))
 
     @property
     def sentinel(self) -> int:
         """A descriptor that becomes readable when the process ends."""
         return self._process.sentinel
-
-    @property
-    def alive(self) -> bool:
-        """Whether the process is there."""
-        return self._process.is_alive()
 
     @property
     def pid(self) -> int:
@@ -264,12 +269,18 @@ class _Worker:
 
         Raises
         ------
-        CrashedError, TooSlowError
+        CrashedError, TooSlowError, _NeverBegunError
             The process is dead then.
         """
-        with contextlib.suppress(OSError):  # its death is found out by waiting for the answer
-            self._pipe.send(task)
-        return self._hear(time.monotonic() + seconds)
+        calls = self._calls.value
+        try:
+            with contextlib.suppress(OSError):  # its death is found out by waiting for the answer
+                self._pipe.send(task)
+            return self._hear(time.monotonic() + seconds)
+        except CrashedError:
+            if self._calls.value == calls:
+                raise _NeverBegunError from None
+            raise
 
     def _hear(self, deadline: float) -> Any:
         try:
@@ -289,10 +300,12 @@ class _Worker:
 class _Polite:
     """The function as the worker calls it; the first call makes the process a good citizen."""
 
-    def __init__(self, function: Callable[[Any], Any]) -> None:
+    def __init__(self, function: Callable[[Any], Any], calls: Any) -> None:
         self._function = function
+        self._calls = calls
 
     def __call__(self, task: Any) -> Any:
+        self._calls.value += 1
         if task is None:
             os.nice(NICENESS)
             # Whoever ends a service signals all of its processes: the answers that are on their

@@ -1,0 +1,108 @@
+"""How the server starts and ends: in one sentence where it cannot, and with nothing left behind."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from serving import ROOT, running_server
+
+from pipeline.errors import ClipcacheError
+from pipeline.serve.run import model_digest, serve
+from pipeline.serve.settings import Settings
+
+
+def start(folder: Path, *options: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "pipeline", "serve", *options],
+        cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(folder)},
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+
+
+def sentence(done: subprocess.CompletedProcess) -> str:
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    return done.stderr
+
+
+def test_without_a_model_it_says_so(tmp_path: Path) -> None:
+    assert "run `clipcache train` first" in sentence(start(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_port_that_is_taken_is_named(weizmann_model: Path, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        done = start(tmp_path, "--model", str(weizmann_model), "--port", port, "--no-ui")
+    assert f"cannot listen on 127.0.0.1, port {port}" in sentence(done)
+
+
+def test_a_damaged_model_ends_it_before_it_listens(weizmann_model: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(weizmann_model, broken)
+    for network in broken.glob("head.*"):
+        network.write_bytes(network.read_bytes()[:100])
+    message = sentence(start(tmp_path, "--model", str(broken), "--port", "0", "--no-ui"))
+    assert "broken" in message
+    assert list(tmp_path.iterdir()) == [broken]
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("pipeline.serve.run.NEEDED", ("fastapi", "no_such_package"))
+    with pytest.raises(ClipcacheError, match=r"no_such_package: `pip install 'clipcache\[serve\]'"):
+        serve(Settings(model=tmp_path, ui=False))
+
+
+def test_the_digest_is_of_the_whole_model(weizmann_model: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(weizmann_model, copy)
+    before = model_digest(weizmann_model)
+    assert model_digest(copy) == before
+    with (copy / "model.json").open("a") as stream:
+        stream.write(" ")
+    assert model_digest(copy) != before
+
+
+def test_a_request_in_flight_is_answered_before_it_ends(
+    weizmann_model: Path, tmp_path: Path
+) -> None:
+    """A killed server's folder is swept by the next one, which leaves nothing of its own."""
+    scratch = tmp_path / "scratch"
+    clip = weizmann_model.parents[1] / "raw/walk/ira_walk.avi"
+    options = ("--no-ui", "--workers", "1")
+    with running_server(weizmann_model, scratch, *options) as killed:
+        workers = killed.workers()
+        (folder,) = scratch.iterdir()
+        (folder / "upload").write_bytes(b"half a file")
+        killed.process.send_signal(signal.SIGKILL)
+        killed.process.wait()
+    assert folder.exists()
+    with running_server(weizmann_model, scratch, *options) as server:
+        assert not folder.exists()
+        assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
+        answers: list[httpx.Response] = []
+
+        def ask() -> None:
+            with clip.open("rb") as stream:
+                url = f"{server.url}/predict"
+                answers.append(httpx.post(url, files={"file": stream}, timeout=120))
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        while "clipcache_workers_busy 1.0" not in httpx.get(f"{server.url}/metrics").text:
+            assert asking.is_alive()
+            time.sleep(0.005)
+        for pid in server.workers():
+            os.kill(pid, signal.SIGTERM)  # as a service manager does, to all of its processes
+        assert server.stop() == 0
+        asking.join()
+        assert answers[0].json()["action"] == "walk"
+    assert list(scratch.iterdir()) == []
