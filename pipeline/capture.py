@@ -213,8 +213,8 @@ class _Pace:
 
 
 def is_camera(source: str) -> bool:
-    """Whether the source is the number of a camera."""
-    return source.isdecimal()
+    """Whether the source is the number of a camera, or its device such as /dev/video0."""
+    return source.isdecimal() or (source.startswith("/dev/") and Path(source).is_char_device())
 
 
 def is_address(source: str) -> bool:
@@ -241,7 +241,7 @@ def _open(source: str) -> cv2.VideoCapture:
 
     if is_camera(source):
         with quiet_native_output():
-            capture = cv2.VideoCapture(int(source))
+            capture = cv2.VideoCapture(int(source) if source.isdecimal() else source)
         if not capture.isOpened():
             raise ClipError(
                 f"Camera {source} cannot be opened: is it plugged in, free, and may this user read "

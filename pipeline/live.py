@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -104,6 +105,7 @@ def live(
         raise ClipcacheError(
             "There is no display to show the picture on: add --json for a line of JSON per answer."
         )
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the same end as Ctrl-C
     predictor = Predictor(model, threshold)
     capture = LiveCapture(source, as_fast=as_fast, say=say)
     screen = None if as_json else _Screen(shown(source))

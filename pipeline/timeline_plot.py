@@ -59,7 +59,10 @@ def timeline_figure(prediction: "Prediction", labels: Sequence[str]) -> "Figure"
         ticks = _ticks(prediction.seconds)
         axes.set_xticks(ticks, [_clock(tick) for tick in ticks])
         axes.tick_params(axis="x", length=3)
-        axes.set_xlabel("minutes : seconds" if prediction.seconds >= 60 else "seconds")
+        units = ["seconds", "minutes", "hours"][
+            : 1 + sum(prediction.seconds >= s for s in (60, 3600))
+        ]
+        axes.set_xlabel(" : ".join(reversed(units)))
         axes.set_title(
             f"{prediction.label} {prediction.confidence:.0%} over the whole clip", color=INK
         )

@@ -48,6 +48,26 @@ def test_a_file_as_fast_as_it_goes_gives_the_answers_of_the_file(predictor, clip
         np.testing.assert_allclose(window.probabilities, theirs.probabilities, atol=1e-4)
 
 
+def test_the_last_answer_on_a_short_clip_is_that_of_the_whole_clip(
+    predictor, clip, tmp_path
+) -> None:
+    """No longer than a window, so that the newest window is the clip."""
+    short = tmp_path / "short.avi"
+    writer = cv2.VideoWriter(str(short), cv2.VideoWriter.fourcc(*"MJPG"), 25, (180, 144))
+    for picture in list(_frames(clip))[:50]:
+        writer.write(picture)
+    writer.release()
+    answers: list[Answer] = []
+    follow(predictor, LiveCapture(str(short), as_fast=True),
+           on_answer=lambda answer: not answers.append(answer))  # fmt: skip
+    whole = predictor.file(short)
+    assert len(answers) == whole.frames == predictor.card.windowing.steps
+    chances = dict(zip(predictor.labels, answers[-1].window.probabilities, strict=True))
+    assert [chances[label] for label in whole.labels] == pytest.approx(
+        list(whole.probabilities), abs=1e-4
+    )
+
+
 def test_who_is_slow_misses_frames_and_never_falls_behind(predictor, make_video) -> None:
     video = make_video(frames=75, fps=25)
     delays: list[float] = []
@@ -213,11 +233,12 @@ def start(model: Path, *arguments: str, **environment: str) -> subprocess.Popen:
     )  # fmt: skip
 
 
-def test_lines_of_json_until_ctrl_c_and_then_a_summary(weizmann_model, make_video) -> None:
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_lines_of_json_until_ctrl_c_and_then_a_summary(weizmann_model, make_video, end) -> None:
     process = start(weizmann_model, str(make_video(frames=1500)), "--json", "--threshold", "0.5")
     assert process.stdout is not None
     lines = [json.loads(process.stdout.readline()) for _ in range(4)]
-    process.send_signal(signal.SIGINT)
+    process.send_signal(end)
     rest, words = process.communicate(timeout=60)
     assert process.returncode == 0
     assert all(json.loads(line) for line in rest.splitlines())
