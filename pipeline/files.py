@@ -51,11 +51,16 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def replacing_folder(folder: Path) -> Iterator[Path]:
+def replacing_folder(folder: Path, *, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary folder beside `folder`; on success it takes the place of `folder`.
 
     What killed runs left behind is removed first. Where two processes write the same folder at
     once, each leaves a whole one, and the later one stays.
+
+    Parameters
+    ----------
+    durable : wait until every file is on disk, before the rename. Without, a power cut may leave
+        empty files; for whoever writes many folders, and calls `os.sync` once at the end
 
     Raises
     ------
@@ -64,7 +69,7 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
     """
     with _writing(folder), locked_folder(folder) as temporary:
         yield temporary
-        for path in temporary.rglob("*"):
+        for path in temporary.rglob("*") if durable else ():
             if path.is_file():
                 sync(path)
         while True:
@@ -79,7 +84,8 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
                     raise
             finally:
                 shutil.rmtree(old, ignore_errors=True)
-        sync(folder.parent)
+        if durable:
+            sync(folder.parent)
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """The stage `frames`, and the command that writes frames out."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -93,3 +94,38 @@ def test_clips_are_named_by_their_path_below_the_raw_folder(project) -> None:
     assert named_clips(clips, [clips[2].clip_id, clips[0].clip_id]) == [clips[2], clips[0]]
     with pytest.raises(DatasetError, match=r"nope.avi: not in data/index.csv.*for example"):
         named_clips(clips, ["nope.avi"])
+
+
+def test_of_a_segment_its_own_frames_are_shown_and_written(project, tmp_path: Path) -> None:
+    params, clips = project
+    (whole,) = named_clips(clips, ["wave/anna_wave.avi"])
+    segment = replace(whole, clip_id="wave/anna_wave.avi#0.20-0.60", start=0.2, end=0.6)
+    assert write_frames(params, [segment], tmp_path / "out") == {segment.clip_id: 2}
+    written = sorted((tmp_path / "out" / segment.clip_id).iterdir())
+    assert [path.name for path in written] == ["000005_0.200s.jpg", "000010_0.400s.jpg"]
+    (sheet,) = write_contact_sheets(params, [segment], tmp_path / "sheets")
+    (full,) = write_contact_sheets(params, [whole], tmp_path / "full")
+    beyond = replace(segment, start=50.0, end=60.0)
+    assert cv2.imread(str(sheet)).std() < cv2.imread(str(full)).std()
+    assert write_contact_sheets(params, [beyond], tmp_path / "beyond") == []
+    assert write_frames(params, [beyond], tmp_path / "beyond") == {beyond.clip_id: 0}
+
+
+def test_clips_of_images_are_shown_and_written(project, tmp_path: Path) -> None:
+    params, clips = project
+    raw = params.dataset.folder
+    files = []
+    for index, image in VideoReader(raw / clips[0].clip_id).frames(lambda index, seconds: True):
+        files.append(f"golf swing/dump/{index}.png")
+        (raw / files[-1]).parent.mkdir(exist_ok=True)
+        cv2.imwrite(str(raw / files[-1]), image)
+    dump = Clip("golf swing/dump", "golf swing", "anna", "0" * 64, 1, "images")
+    images = {dump.clip_id: files}
+    number = write_frames(params, [dump, clips[0]], tmp_path / "out", images=images)
+    assert number[dump.clip_id] == number[clips[0].clip_id] > 4
+    pairs = zip(*(sorted((tmp_path / "out" / clip.clip_id).iterdir()) for clip in (dump, clips[0])),
+                strict=True)  # fmt: skip
+    for one, other in pairs:
+        assert one.name == other.name
+        assert one.read_bytes() == other.read_bytes()
+    assert write_contact_sheets(params, [dump], tmp_path / "sheets", images=images)

@@ -33,14 +33,14 @@ def frames(
     Without arguments: a few clips per class as contact sheets in reports/frames/.
     With clips (or --all) and --out: every sampled frame of those clips.
     """
-    from pipeline.clips import read_index
+    from pipeline.clips import read_images, read_index
     from pipeline.errors import ParamsError
     from pipeline.stages.frames import SHEETS, named_clips, write_contact_sheets, write_frames
 
     settings = load_settings(params)
     clips = read_index()
     if not clip and not every and out is None:
-        sheets = write_contact_sheets(settings, clips)
+        sheets = write_contact_sheets(settings, clips, images=read_images())
         print(f"{len(sheets)} contact sheets -> {SHEETS}/")
         return
     if out is None or bool(clip) == every:
@@ -48,7 +48,8 @@ def frames(
             "Name clips or give --all, and say where to with --out: for example "
             "`clipcache frames --all --out frames`."
         )
-    written = write_frames(settings, clips if every else named_clips(clips, clip or []), out)
+    chosen = clips if every else named_clips(clips, clip or [])
+    written = write_frames(settings, chosen, out, images=read_images())
     print(f"{sum(written.values())} frames of {len(written)} clips -> {out}/")
 
 

@@ -1,8 +1,10 @@
 """Stage `frames`: what the CNN will see, for people to look at."""
 
+import contextlib
+import math
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +17,9 @@ from pipeline.errors import ClipError, DatasetError, some
 from pipeline.files import replacing_folder
 from pipeline.params import Params
 from pipeline.progress import Progress
-from pipeline.video import RateSampler, Sampling, VideoReader, resize, sample_frames
+from pipeline.sources import local_source, open_source, source_of
+from pipeline.storage import is_url
+from pipeline.video import RateSampler, Sampling, resize, sample_frames
 
 SHEETS = Path("reports/frames")
 FRAMES_PER_CLIP = 10  # pictures in a row of a contact sheet
@@ -26,14 +30,20 @@ MOST_HELD = 256  # pictures of one clip held in memory to choose the shown ones 
 PAPER, INK, FAINT = (255, 255, 255), (40, 40, 40), (110, 110, 110)  # RGB
 JPEG_QUALITY = 90
 
+Images = Mapping[str, Sequence[str]]  # clip_id -> files of the clips of images
+
 
 def write_contact_sheets(
-    params: Params, clips: Sequence[Clip], folder: Path = SHEETS
-) -> list[Path]:  # fmt: skip
+    params: Params, clips: Sequence[Clip], folder: Path = SHEETS, *, images: Images | None = None
+) -> list[Path]:
     """Write ``folder/<label>.jpg``: a few clips per class, a row of sampled frames with times each.
 
     The frames are decoded, sampled and resized by the code that feeds the CNN. A clip that cannot
     be read is passed over here; the features stage reports it.
+
+    Parameters
+    ----------
+    images : clip_id -> files of the clips of images, as images.csv has them
     """
     by_label: dict[str, list[Clip]] = defaultdict(list)
     for clip in clips:
@@ -46,7 +56,9 @@ def write_contact_sheets(
     ):
 
         def sheet(label: str) -> None:
-            rows = list(_rows(params, _spread(by_label[label], params.frames.clips_per_class)))
+            rows = list(
+                _rows(params, _spread(by_label[label], params.frames.clips_per_class), images)
+            )
             if rows:
                 _write_jpeg(temporary / f"{label}.jpg", np.vstack(rows))
 
@@ -57,9 +69,12 @@ def write_contact_sheets(
 
 
 def write_frames(
-    params: Params, clips: Iterable[Clip], folder: Path
-) -> dict[str, int]:  # fmt: skip
+    params: Params, clips: Iterable[Clip], folder: Path, *, images: Images | None = None
+) -> dict[str, int]:
     """Write every sampled frame of the clips as ``folder/<clip_id>/<index>_<seconds>s.jpg``.
+
+    A clip's folder is there with all of its frames or not at all. They are written through to disk
+    once, at the end: to wait for each JPEG takes longer than to decode and write it.
 
     Returns
     -------
@@ -71,23 +86,26 @@ def write_frames(
         When a clip cannot be decoded; frames of clips before it stay.
     """
     written = {}
-    for clip in clips:
-        reader = VideoReader(params.dataset.folder / clip.clip_id)
-        sampling = params.features.sampling
-        with replacing_folder(folder / clip.clip_id) as temporary:
-            try:
-                for index, picture in _pictures(params, reader, sampling):
-                    _write_jpeg(temporary / str(index), picture)
-            except ClipError as error:
-                raise ClipError(f"{clip.clip_id} {error}.") from None
-            sampled = sample_frames(np.asarray(reader.timeline), sampling)
-            for index in sampled:
-                name = f"{index:06d}_{reader.timeline[index]:.3f}s.jpg"
-                os.replace(temporary / str(index), temporary / name)
-            for path in temporary.glob("[!.]*"):  # picked before the length was known
-                if not path.suffix:
-                    path.unlink()
-        written[clip.clip_id] = len(sampled)
+    sampling = params.features.sampling
+    try:
+        for clip in clips:
+            with replacing_folder(folder / clip.clip_id, durable=False) as temporary:
+                timeline: list[float] = []
+                try:
+                    for index, picture in _pictures(params, clip, sampling, images, timeline):
+                        _write_jpeg(temporary / str(index), picture)
+                except ClipError as error:
+                    raise ClipError(f"{clip.clip_id} {error}.") from None
+                sampled = sample_frames(np.asarray(timeline), sampling, clip.start, clip.end)
+                for index in sampled:
+                    name = f"{index:06d}_{timeline[index]:.3f}s.jpg"
+                    os.replace(temporary / str(index), temporary / name)
+                for path in temporary.glob("[!.]*"):  # picked before the length was known
+                    if not path.suffix:
+                        path.unlink()
+            written[clip.clip_id] = len(sampled)
+    finally:
+        os.sync()
     return written
 
 
@@ -109,12 +127,39 @@ def named_clips(clips: Sequence[Clip], names: Sequence[str]) -> list[Clip]:
     return [by_id[name] for name in names]
 
 
+class _PastTheEndError(Exception):
+    """A segment's end was passed."""
+
+
 def _pictures(
-    params: Params, reader: VideoReader, sampling: Sampling
+    params: Params,
+    clip: Clip,
+    sampling: Sampling,
+    images: Images | None,
+    timeline: list[float],
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Index and (size, size, 3) uint8 RGB picture of the frames that may be sampled."""
-    for index, image in reader.frames(RateSampler(sampling)):
-        yield index, resize(image, params.backbone.input_size, params.features.resize)
+    """Index and (size, size, 3) uint8 RGB picture of the frames that may be sampled.
+
+    `timeline` is filled with the seconds of every frame, up to the first behind a segment's end.
+    """
+    start = clip.start or 0.0
+    end = math.inf if clip.end is None else clip.end
+    rate = RateSampler(sampling, start, end)
+
+    def choose(index: int, seconds: float) -> bool:
+        if seconds >= end:
+            raise _PastTheEndError
+        return rate(index, seconds)
+
+    dataset = params.dataset
+    source = source_of(clip, dataset.place, images, dataset.frames_fps)
+    fetched = any(map(is_url, source.files))
+    with local_source(source, clip.digest) if fetched else contextlib.nullcontext(source) as local:
+        reader = open_source(local)
+        with contextlib.suppress(_PastTheEndError):
+            for index, image in reader.frames(choose):
+                yield index, resize(image, params.backbone.input_size, params.features.resize)
+        timeline += reader.timeline
 
 
 def _spread(clips: Sequence[Clip], count: int) -> list[Clip]:
@@ -123,20 +168,23 @@ def _spread(clips: Sequence[Clip], count: int) -> list[Clip]:
     return [clips[i] for i in np.unique(picked)]
 
 
-def _rows(params: Params, clips: Iterable[Clip]) -> Iterator[np.ndarray]:
+def _rows(params: Params, clips: Iterable[Clip], images: Images | None) -> Iterator[np.ndarray]:
+    sampling = params.features.sampling
+    few = replace(sampling, max_frames=MOST_HELD)
     for clip in clips:
-        reader = VideoReader(params.dataset.folder / clip.clip_id)
-        few = replace(params.features.sampling, max_frames=MOST_HELD)
+        seconds: list[float] = []
         try:
-            pictures = dict(_pictures(params, reader, few))
+            pictures = dict(_pictures(params, clip, few, images, seconds))
         except (ClipError, OSError):
             continue
-        timeline = np.asarray(reader.timeline)
-        count = len(sample_frames(timeline, params.features.sampling))
+        timeline = np.asarray(seconds)
+        count = len(sample_frames(timeline, sampling, clip.start, clip.end))
+        shown = sample_frames(timeline, few, clip.start, clip.end)
+        if not len(shown):
+            continue
         title = f"{clip.clip_id}   {count} {'frame' if count == 1 else 'frames'} sampled"
-        shown = sample_frames(timeline, few)
         shown = shown[np.linspace(0, len(shown) - 1, min(FRAMES_PER_CLIP, len(shown))).astype(int)]
-        yield _row(title, [(int(i), reader.timeline[i], pictures[int(i)]) for i in shown])
+        yield _row(title, [(int(i), seconds[i], pictures[int(i)]) for i in shown])
 
 
 def _row(title: str, frames: Sequence[tuple[int, float, np.ndarray]]) -> np.ndarray:
