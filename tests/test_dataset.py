@@ -2,14 +2,16 @@
 
 import hashlib
 import json
+import re
 import time
 from pathlib import Path
 
 import h5py
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from pipeline.dataset import FeatureSet, Row, write_feature_file
+from pipeline.dataset import ABSENT, FeatureSet, Row, write_feature_file
 from pipeline.errors import FeaturesError
 
 SETTINGS = {"extractor": json.dumps({"backbone": "0" * 64}), "sampling": {"fps": 8.0}}
@@ -107,6 +109,48 @@ def test_clips_are_found_by_name(tmp_path: Path) -> None:
         assert absent not in features
         with pytest.raises(FeaturesError, match=r"no features of .*rejected\.csv"):
             features.position(absent)
+
+
+def test_many_clips_are_found_by_name_at_once(tmp_path: Path) -> None:
+    write(tmp_path / "features.h5")
+    features = FeatureSet.open(tmp_path)
+    names = ["wave/z.mp4", "absent", "walk/a.avi", "wave/日本.mp4", "x" * 300, "walk/ä b.avi"]
+    expected = [features.position(name) if name in features else ABSENT for name in names]
+    assert features.positions(pa.chunked_array([names[:2], names[2:]])).tolist() == expected
+    assert expected.count(ABSENT) == 2
+
+
+def test_only_part_of_a_large_file_stays_mapped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = rows({f"walk/{i:04d}.avi": 30 for i in range(200)})  # 15 MB a view
+    write_feature_file(
+        tmp_path / "features.h5", many, VIEWS,
+        lambda row, view: np.full((30, 1280), int(row.clip_id[5:9]), np.float16), **SETTINGS,
+    )  # fmt: skip
+
+    def mapped() -> int:
+        """Bytes of the feature file that count as this process's memory."""
+        here, resident = False, 0
+        for line in Path("/proc/self/smaps").read_text().splitlines():
+            if re.match(r"[0-9a-f]+-[0-9a-f]+ ", line):
+                here = str(tmp_path) in line
+            elif here and line.startswith("Rss:"):
+                resident += int(line.split()[1]) << 10
+        return resident
+
+    if not Path("/proc/self/smaps").exists():
+        pytest.skip("this system does not tell what is mapped (/proc/self/smaps)")
+    held = {}
+    for allowed in (1 << 20, 1 << 30):
+        monkeypatch.setattr("pipeline.dataset.MAPPED_BYTES", allowed)
+        features = FeatureSet.open(tmp_path)
+        first = features.embeddings(0)
+        assert all((features.embeddings(i) == i).all() for i in range(200))
+        assert (first == 0).all()  # still there, though it was let go of meanwhile
+        held[allowed] = mapped()
+    assert held[1 << 20] < 3 << 20
+    assert held[1 << 30] > 14 << 20
 
 
 def test_a_folder_without_files_names_the_command(tmp_path: Path) -> None:
