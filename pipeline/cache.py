@@ -100,11 +100,14 @@ class EmbeddingCache:
     Where each clip is takes 48 bytes in memory. Frames and timelines are read shard by shard, and
     the `INDEX_BYTES` of them that were used last are kept; embeddings are read when asked for. A
     shard that does not match its checksum is set aside, reported, and treated as if it had never
-    been.
+    been. With `read_only` nothing is written, moved or removed.
     """
 
-    def __init__(self, extractor: Extractor, view: str, report: Report = print) -> None:
+    def __init__(
+        self, extractor: Extractor, view: str, report: Report = print, *, read_only: bool = False
+    ) -> None:
         self.extractor = extractor
+        self._read_only = read_only
         self.folder = embeddings_folder() / extractor_folder(extractor.fingerprint) / view
         self._report = report
         self._numbers: dict[Path, int] = {}  # of the shards in use
@@ -114,18 +117,23 @@ class EmbeddingCache:
         self._index_bytes = 0
         self._checked: set[Path] = set()
         self._open: dict[Path, h5py.Dataset] = {}  # the one used last is last
+        if not read_only:
+            self._prepare()
+        self.refresh()
+
+    def _prepare(self) -> None:
+        """Make the folder, and clear away what killed runs left in it."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             description = self.folder.parent / "extractor.json"
             if not description.exists():
-                write_text(description, extractor.to_json() + "\n")
+                write_text(description, self.extractor.to_json() + "\n")
         except OSError as error:
             raise CacheError(
                 f"The cache folder {self.folder} cannot be written to ({error.strerror}): "
                 "set CLIPCACHE_DIR to a folder that can."
             ) from None
         remove_leftovers(self.folder)
-        self.refresh()
 
     def refresh(self) -> None:
         """Take up shards written since, by this process or another, and forget removed ones."""
@@ -275,6 +283,10 @@ class EmbeddingCache:
                 self._index_bytes -= self._indexes.pop(number).bytes
 
     def _set_aside(self, path: Path, reason: str) -> None:
+        if self._read_only:
+            self._forget([path])
+            self._report(f"Cache shard {reason}. A run sets it aside and embeds its clips again.")
+            return
         aside = set_aside(path)
         self._forget([path])
         self._report(f"Cache shard {reason}. Set aside as {aside}; its clips are embedded again.")

@@ -45,10 +45,12 @@ class Plan:
     ----------
     videos : number of jobs
     cached : clips that need neither decoding nor embedding
+    bytes : of the files to read
     """
 
     videos: int
     cached: int
+    bytes: int
     _waiting: ClipTable  # clips of the jobs, those of one video side by side
     _caches: Caches
     _sampling: Sampling
@@ -82,7 +84,7 @@ def make_plan(
         cache.check(clips.values("digest"))  # what turns out damaged is found missing below
     together = clips.together("digest")
     waiting = np.zeros(len(clips), bool)
-    videos = row = told = cached = 0
+    videos = row = told = cached = size = 0
     for same in _by_video(together):
         here = slice(row, row + len(same))
         row += len(same)
@@ -91,13 +93,14 @@ def make_plan(
         if _wanted(same[0].digest, _segments(same), caches, sampling):
             waiting[here] = True
             videos += 1
+            size += same[0].bytes
             continue
         cached += len(same)
         if cached - told >= ADVANCE:
             advance(cached - told)
             told = cached
     advance(cached - told)
-    return Plan(videos, cached, together.take(waiting), caches, sampling, place)
+    return Plan(videos, cached, size, together.take(waiting), caches, sampling, place)
 
 
 def _by_video(together: ClipTable) -> Iterator[list[Clip]]:

@@ -160,7 +160,7 @@ def _bound(size: int, upcoming: int, folder: Path) -> None:
 @contextlib.contextmanager
 def _open(url: str) -> Iterator[BinaryIO]:
     """Open for reading in sequence; every failure in our own words."""
-    import fsspec  # type: ignore[import-untyped]
+    import fsspec
 
     protocol = url.partition("://")[0].lower()
     try:

@@ -62,7 +62,7 @@ class _Assignment(Generic[Task]):
     lost: int = 0
 
 
-@dataclass
+@dataclass(eq=False)
 class _Member(Generic[Task]):
     """An actor; `asked` is what it was asked last and has not answered."""
 
