@@ -9,8 +9,13 @@ from pathlib import Path
 import cv2
 import pytest
 
+from pipeline.clips import read_splits
 from pipeline.commands import stages
+from pipeline.dataset_params import DatasetParams, SplitParams
+from pipeline.errors import DatasetError
 from pipeline.files import write_json
+from pipeline.stages.index import index_clips
+from pipeline.stages.split import split_clips
 
 LABELS = ("bend", "jack", "wave2")
 PEOPLE = ("daria", "denis", "eli", "ido", "ira")
@@ -119,6 +124,61 @@ def test_folders_with_a_split_on_top(
     assert {row["clip_id"] for row in outcome.predicted} == {
         f"test/{label}/ira_{label}.AVI" for label in LABELS
     }
+
+
+def test_official_lists_that_leave_clips_out(
+    tmp_path: Path, videos: dict[str, Path], run: Run
+) -> None:
+    """Lists as UCF101 has them: CRLF, no number in the test list, another case than the folder."""
+    groups = {person: number for number, person in enumerate(PEOPLE, 1)}
+    lines: dict[str, list[str]] = {"train": [], "test": []}
+    for name, video in videos.items():
+        label, _, rest = name.partition("/")
+        group = groups[rest.partition("_")[0]]
+        file = f"v_{label.upper()}_g{group:02d}_c01.avi"
+        write(tmp_path / f"raw/{label}/{file}", video.read_bytes())
+        line = f"{label.capitalize()}/{file}"
+        if group == 1:
+            lines["test"].append(line)
+        elif name != "bend/denis_bend":
+            lines["train"].append(f"{line} {LABELS.index(label) + 1}")
+    lines["train"].append("Bend/v_BEND_g09_c01.avi 1")
+    for side, rows in lines.items():
+        write(tmp_path / f"lists/{side}list01.txt", "".join(f"{row}\r\n" for row in rows).encode())
+    classes = "".join(f"{i} {label.capitalize()}\r\n" for i, label in enumerate(LABELS, 1))
+    write(tmp_path / "lists/classInd.txt", classes.encode())
+    outcome = run({"group": "ucf"}, {"method": "official"})
+    assert "1 of 15 clips on the lists are not in data/index.csv: Bend/v_BEND_g09" in outcome.said
+    assert "1 of 15 clips are on no list, and stand in no split: bend/v_BEND_g02" in outcome.said
+    assert len(outcome.index) == CLIPS
+    assert len(outcome.split) == CLIPS - 1
+    assert {row["clip_id"] for row in outcome.predicted} == {
+        f"{label}/v_{label.upper()}_g01_c01.avi" for label in LABELS
+    }
+    assert "1 clip stands in no split" in Path("reports/report.html").read_text()
+
+
+def test_one_video_under_two_names_in_two_groups_is_not_put_into_two_splits(
+    tmp_path: Path, videos: dict[str, Path]
+) -> None:
+    for name, video in videos.items():
+        write(tmp_path / f"raw/{name}.avi", video.read_bytes())
+    refusals = []
+    for person in ("zoe", "yan", "xia"):
+        write(tmp_path / f"raw/bend/{person}_bend.avi", videos["bend/ira_bend"].read_bytes())
+    table = index_clips(DatasetParams(raw=str(tmp_path / "raw")), tmp_path / "index.csv")
+    for seed in range(6):
+        try:
+            split_clips(table, SplitParams(seed=seed), tmp_path / "splits.csv")
+            sides = read_splits(tmp_path / "splits.csv")
+            copies = {sides[f"bend/{name}_bend.avi"] for name in ("ira", "xia", "yan", "zoe")}
+            assert len(copies) == 1
+        except DatasetError as error:
+            refusals.append(str(error))
+    assert refusals
+    for message in refusals:
+        assert "are the same video, but stand in different splits" in message
+        assert message.count("_bend.avi (") == 2
 
 
 def test_one_group_left_out(tmp_path: Path, videos: dict[str, Path], run: Run) -> None:
