@@ -49,7 +49,7 @@ def find(params: DatasetParams) -> Findings:
     videos: list[_Video] = []
     notes = []
     for folder, files in by_folder(names).items():
-        if PurePosixPath(folder).name != label_of[files[0]] or folder.count("/") > bool(splits[0]):
+        if folder.count("/") > bool(splits[0]):  # below the label
             videos.append(_Video(folder, files))
             continue
         together = _put_together(folder, files, params)
