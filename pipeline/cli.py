@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline.commands import cache, data, model, predict, serve, stages
+from pipeline.commands import cache, data, export, model, predict, serve, stages
 from pipeline.errors import ClipcacheError
 
 COMMANDS: dict[str, list[Callable[..., Any]]] = {
@@ -20,7 +20,14 @@ COMMANDS: dict[str, list[Callable[..., Any]]] = {
         stages.evaluate,
     ],
     "The data": [data.explore, data.sample],
-    "The model": [model.crossval, predict.predict, predict.live, serve.serve],
+    "The model": [
+        model.crossval,
+        predict.predict,
+        predict.live,
+        serve.serve,
+        export.export,
+        export.explain,
+    ],
 }
 CACHE_COMMANDS: list[Callable[..., Any]] = [cache.info, cache.verify, cache.gc]
 

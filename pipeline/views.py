@@ -16,6 +16,7 @@ ZOOM = 0.8  # side of the crop over the side of the picture
 BRIGHTNESS = 1.35  # factor on every pixel, and its inverse
 CONTRAST = 1.4  # factor on the distance from mid grey, and its inverse
 MID_GREY = 127.5
+MOVED = ("rotate_left", "rotate_right", "zoom")  # views in which OpenCV interpolates pixels
 
 
 def _affine(image: np.ndarray, degrees: float, scale: float) -> np.ndarray:

@@ -12,8 +12,8 @@ from extraction import Project
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = ["index", "frames", "split", "backbone", "features", "train", "evaluate", "predict",
-            "live", "crossval", "serve", "explore", "sample", "cache", "cache info", "cache verify",
-            "cache gc"]  # fmt: skip
+            "live", "crossval", "serve", "export", "explain", "explore", "sample", "cache",
+            "cache info", "cache verify", "cache gc"]  # fmt: skip
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess:

@@ -7,13 +7,16 @@ import numpy as np
 import pytest
 from small_features import write_backbone_stand_in
 
+from pipeline.dataset import FeatureSet
 from pipeline.errors import ModelError
 from pipeline.heads import HeadShape, build_head
+from pipeline.inference import views_of
 from pipeline.model import (
     ModelCard,
     check_fits,
     load_model,
     load_network,
+    predict_logits,
     predict_probabilities,
     read_card,
     save_model,
@@ -81,6 +84,19 @@ def test_both_runtimes_give_the_same_probabilities(folder) -> None:
         predict_probabilities(load_model(folder, runtime), clips) for runtime in ("keras", "litert")
     )
     np.testing.assert_allclose(litert, keras, atol=1e-5)
+
+
+def test_both_runtimes_agree_on_real_clips(weizmann_model) -> None:
+    features = FeatureSet.open(weizmann_model.parents[1] / "features")
+    everything = range(len(features.clip_ids))
+    keras, litert = (
+        predict_logits(
+            load_model(weizmann_model, runtime), views_of(features, everything, features.views)
+        )
+        for runtime in ("keras", "litert")
+    )
+    assert len(keras) == 20
+    np.testing.assert_allclose(litert, keras, atol=1e-5, rtol=1e-6)
 
 
 @pytest.mark.parametrize("length", [1, 3, 16, 17, 10_000])

@@ -15,11 +15,12 @@ from pipeline.network import load_keras, load_litert, write_keras, write_litert
 
 STEPS, DIMENSION, CLASSES = 12, 96, 5
 PLAIN = HeadShape(shortcut=(), units=16, projection=16)
-SHAPES = {
-    **{name: replace(shape, units=16) for name, shape in PRESETS.items()},
+SHAPES = {  # every part of a head at least once
+    "default": replace(PRESETS["default"], units=16),
+    "linear": PRESETS["linear"],
+    "lstm128_deep": replace(PRESETS["lstm128_deep"], units=16),
     "gru": replace(PLAIN, recurrent="gru", pooling="last", normalisation="unit"),
     "gru-attention": replace(PLAIN, recurrent="gru", pooling="attention", normalisation="layer"),
-    "lstm-attention": replace(PLAIN, recurrent="lstm", pooling="attention"),
     "lstm-mean": replace(PLAIN, recurrent="lstm", differences=(1, 3, STEPS)),
     "bilstm-last": replace(PLAIN, pooling="last", normalisation="none"),
     "frames-attention": replace(PLAIN, recurrent="none", pooling="attention"),

@@ -1,0 +1,91 @@
+"""Commands that take a model elsewhere, or look into it."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.commands.options import DEFAULT_PARAMS, ParamsFile, load_settings
+
+
+class Format(StrEnum):
+    """What `--format` takes."""
+
+    saved_model = "saved_model"
+    tflite = "tflite"
+    onnx = "onnx"
+
+
+class Precision(StrEnum):
+    """What `--precision` takes."""
+
+    float32 = "float32"
+    float16 = "float16"
+    int8 = "int8"
+
+
+def export(
+    kind: Annotated[
+        Format, typer.Option("--format", help="onnx needs the extra `onnx`.")
+    ] = Format.tflite,
+    precision: Annotated[
+        Precision, typer.Option(help="Of the weights; float16 and int8 are for tflite.")
+    ] = Precision.float32,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The folder to write.", show_default="models/export/FORMAT-PRECISION"),
+    ] = None,
+    clips: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A video or a folder of videos to compare on; may be repeated.",
+            show_default="the test split",
+        ),
+    ] = None,
+    model: Annotated[Path, typer.Option(help="The model folder.")] = Path("models/head"),
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Write the whole model, frames in and probabilities out, for another runtime.
+
+    The export is loaded again and compared with the model on real clips, window by window. It is
+    kept only where the labels stay: at most 1 % of the windows may change theirs, 3 % with int8.
+    """
+    from pipeline.exporting.clips import clips_of_test_split, named_clips, spread
+    from pipeline.exporting.export import export as run
+    from pipeline.exporting.export import print_exported
+
+    if clips:
+        found, place = named_clips(clips), "named with --clips"
+    else:
+        dataset = load_settings(params).dataset
+        found = clips_of_test_split(dataset.raw, dataset.frames_fps)
+        place = "of the test split"
+    used = spread(found)
+    done = run(kind.value, precision.value, used, out=out, model=model)
+    many = f"{len(used)} of the {len(found)}" if len(used) < len(found) else str(len(used))
+    print_exported(done, f"{many} clips {place}")
+
+
+def explain(
+    file: Annotated[Path, typer.Argument(help="A video.")],
+    label: Annotated[
+        str | None, typer.Option(help="What to explain.", show_default="the predicted label")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The folder to write.", show_default="reports/explain/FILE")
+    ] = None,
+    model: Annotated[Path, typer.Option(help="The model folder.")] = Path("models/head"),
+) -> None:
+    """Show where the model looked: which places and which frames speak for the label.
+
+    Every frame with an overlay (Grad-CAM), an overview of them, and the weight of each frame.
+    """
+    from pipeline.explain import explain as run
+    from pipeline.explain_output import EXPLAINED, write_explanation
+
+    found = run(file, label, model)
+    written = write_explanation(found, out or EXPLAINED / file.stem)
+    other = "" if found.predicted == found.label else f", predicted is {found.predicted}"
+    print(f"{found.label} {found.probability:.1%}{other}; {written.frames} frames", end="")
+    print(f" -> {written.overview}")

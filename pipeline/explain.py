@@ -1,0 +1,199 @@
+"""Where a model looked: which places and which frames of a clip speak for a label.
+
+The places are Grad-CAM's (Selvaraju et al., 2017, https://arxiv.org/abs/1610.02391): the last
+feature map of the CNN, 7 x 7 places of 1280 channels at 224 pixels, each channel weighted by the
+gradient of the label's logit. An embedding is the mean of that map over its places, so the gradient
+by the embedding is the gradient by the map, and nothing has to go back through the CNN.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline.backbone import LITERT_FILE, WEIGHTS_FILE, load_keras_model
+from pipeline.calibration import softmax
+from pipeline.embed import load_engine
+from pipeline.errors import ClipError, ModelError
+from pipeline.executors.processes import available_cores
+from pipeline.extractor import Extractor
+from pipeline.inference import forward_function
+from pipeline.model import MODEL, NETWORK, Model, ModelCard, checked_card, predict_logits
+from pipeline.network import load_keras
+from pipeline.pictures import Pictures, sampled_pictures
+from pipeline.quiet import import_tensorflow
+from pipeline.sequences import even_windows, take
+from pipeline.sources import file_source
+from pipeline.video import Sampling
+from pipeline.views import MOVED, apply_view
+
+if TYPE_CHECKING:
+    import keras
+
+FEATURE_MAP = "out_relu"  # Keras's name of MobileNetV2's last layer before the pooling
+BATCH = 32  # frames whose feature maps are in memory at a time, 250 kB each
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a clip was given a label.
+
+    Attributes
+    ----------
+    file : as it was named
+    label : the label that is explained
+    predicted : the most probable label
+    probability : of `label`
+    pictures : the frames that the model saw
+    maps : (n, places, places) float32, what speaks for the label at each place of each frame, on
+        one scale for the clip, from 0 to 1
+    activation : (n,) float64, each frame's share in the sum of `maps`
+    effect : (n,) float64, by how much the label's log-odds fall when the frame is left out of the
+        clip; negative where they rise
+    views : the views that `maps` is the mean of
+    """
+
+    file: str
+    label: str
+    predicted: str
+    probability: float
+    pictures: Pictures
+    maps: np.ndarray
+    activation: np.ndarray
+    effect: np.ndarray
+    views: tuple[str, ...]
+
+
+def explain(path: Path, label: str | None = None, folder: Path = MODEL) -> Explanation:
+    """Explain what a model says of a video.
+
+    Parameters
+    ----------
+    label : None takes the most probable one
+    folder : the model folder
+
+    Raises
+    ------
+    ClipError
+        When the video cannot be decoded.
+    ModelError
+        When the model lacks the label, or a file that is needed.
+    """
+    card = checked_card(folder, NETWORK, WEIGHTS_FILE, LITERT_FILE)
+    if label is not None and label not in card.labels:
+        raise ModelError(
+            f"{folder} does not know the label {label}: it knows {', '.join(card.labels)}."
+        )
+    extractor = Extractor(**card.extractor)
+    try:
+        pictures = sampled_pictures(file_source(path), extractor, Sampling(**card.sampling))
+    except ClipError as error:
+        raise ClipError(f"{path} {error}.") from None
+    engine = load_engine(
+        "litert" if extractor.precision == "float32" else "openvino",
+        folder,
+        precision=extractor.precision,
+        threads=available_cores(),
+    )
+    embeddings = {view: engine(_seen(pictures.pictures, view)) for view in card.views}
+    import_tensorflow()
+    network = load_keras(folder / NETWORK)
+    model = Model(card, forward_function(network), folder)
+    logits = predict_logits(model, [embeddings])[0]
+    chosen = int(np.argmax(logits)) if label is None else card.labels.index(label)
+    views = tuple(view for view in card.views if view not in MOVED) or card.views[:1]
+    maps = _maps(folder, network, card, pictures.pictures, embeddings, views, chosen)
+    total, largest = maps.sum(), maps.max()
+    frames = len(maps)
+    return Explanation(
+        file=str(path),
+        label=card.labels[chosen],
+        predicted=card.labels[int(np.argmax(logits))],
+        probability=float(softmax(logits, card.temperature)[chosen]),
+        pictures=pictures,
+        maps=maps / largest if largest > 0 else maps,
+        activation=maps.sum(axis=(1, 2), dtype=np.float64) / total if total > 0
+        else np.full(frames, 1 / frames),
+        effect=_effect(model, embeddings, logits, chosen),
+        views=views,
+    )  # fmt: skip
+
+
+def _effect(
+    model: Model, embeddings: dict[str, np.ndarray], logits: np.ndarray, chosen: int
+) -> np.ndarray:
+    """How far the log-odds of a label fall without each frame: (n,) float64; 0 for a lone one."""
+    frames = len(next(iter(embeddings.values())))
+    if frames < 2:
+        return np.zeros(frames)
+    shorter = (
+        {view: np.delete(values, frame, axis=0) for view, values in embeddings.items()}
+        for frame in range(frames)
+    )
+    without = predict_logits(model, shorter)
+    return _log_odds(logits[np.newaxis], chosen, model.card) - _log_odds(
+        without, chosen, model.card
+    )
+
+
+def _log_odds(logits: np.ndarray, chosen: int, card: ModelCard) -> np.ndarray:
+    """log(p / (1 - p)) of one label: (n, K) -> (n,); exact where p is close to 1."""
+    scaled = np.asarray(logits, np.float64) / card.temperature
+    others = np.delete(scaled, chosen, axis=1)
+    peak = others.max(axis=1, keepdims=True)
+    return scaled[:, chosen] - peak[:, 0] - np.log(np.exp(others - peak).sum(axis=1))
+
+
+def _maps(
+    folder: Path,
+    network: "keras.Model",
+    card: ModelCard,
+    pictures: np.ndarray,
+    embeddings: dict[str, np.ndarray],
+    views: tuple[str, ...],
+    chosen: int,
+) -> np.ndarray:
+    """Grad-CAM of every frame, not scaled: (n, places, places) float32, at least 0."""
+    import keras
+
+    cnn = load_keras_model(folder).layers[-1]
+    feature_map = keras.Model(cnn.input, cnn.get_layer(FEATURE_MAP).output)
+    gradients = _gradients(network, card, embeddings, chosen)
+    parts = []
+    for first in range(0, len(pictures), BATCH):
+        part = slice(first, first + BATCH)
+        sums: Any = 0.0
+        for view in views:
+            seen = _seen(pictures[part], view).astype(np.float32) / 127.5 - 1.0
+            features = feature_map(seen, training=False).numpy()
+            places = np.einsum("nhwc,nc->nhw", features, gradients[view][part])
+            sums = sums + (places[:, :, ::-1] if view == "hflip" else places)
+        parts.append(np.maximum(sums / len(views), 0))
+    return np.concatenate(parts).astype(np.float32)
+
+
+def _gradients(
+    network: "keras.Model", card: ModelCard, embeddings: dict[str, np.ndarray], chosen: int
+) -> dict[str, np.ndarray]:
+    """The gradient of the clip's logit of a label by every embedding, view -> (n, D) float32."""
+    import tensorflow as tf
+
+    found = {}
+    for view, values in embeddings.items():
+        rows = even_windows(len(values), card.windowing)
+        _, mask = take(values, rows)
+        frames = tf.constant(values.astype(np.float32))
+        with tf.GradientTape() as tape:
+            tape.watch(frames)
+            windows = tf.gather(frames, np.minimum(rows, len(values) - 1))
+            logits = tf.reduce_mean(network([windows, tf.constant(mask)], training=False), axis=0)
+            score = logits[chosen]
+        gradient = tf.convert_to_tensor(tape.gradient(score, frames)).numpy()
+        # A square root has no finite gradient at 0; there the whole map of the channel is 0.
+        found[view] = np.where(values > 0, gradient, 0)
+    return found
+
+
+def _seen(pictures: np.ndarray, view: str) -> np.ndarray:
+    return np.stack([apply_view(picture, view) for picture in pictures])

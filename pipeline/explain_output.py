@@ -1,0 +1,194 @@
+"""What `clipcache explain` writes: pictures with what the model looked at, a chart, numbers."""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from pipeline.explain import Explanation
+from pipeline.files import replacing_folder, write_json
+from pipeline.plots import BLUE, MUTED, ORANGE, save_png, style
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+EXPLAINED = Path("reports/explain")
+OVERVIEW, CHART, NUMBERS, TABLE = "overview.png", "weights.png", "explanation.json", "weights.csv"
+COLUMNS, MOST_SHOWN = 8, 24  # frames in a row of the overview, and in all of it
+THUMBNAIL, CAPTION, GAP = 160, 22, 4  # pixels
+STRENGTH = 0.6  # of the colour where the evidence is greatest; the rest is the picture
+PAPER, INK, FAINT = (255, 255, 255), (40, 40, 40), (110, 110, 110)  # BGR
+JPEG_QUALITY = 92
+
+
+@dataclass(frozen=True)
+class Written:
+    """Where an explanation is."""
+
+    folder: Path
+    overview: Path
+    frames: int
+
+
+def write_explanation(explanation: Explanation, folder: Path) -> Written:
+    """Write the folder, whole or not at all.
+
+    ``overview.png`` to look at, ``frames/<index>_<seconds>s.jpg`` every frame with its overlay,
+    ``weights.png`` and ``weights.csv`` the weight of each frame, ``explanation.json`` the rest.
+    """
+    shown = [overlay(*pair) for pair in _pairs(explanation)]
+    with replacing_folder(folder) as temporary:
+        (temporary / "frames").mkdir()
+        pictures = explanation.pictures
+        for picture, index, seconds in zip(shown, pictures.indices, pictures.times, strict=True):
+            name = f"{index:06d}_{seconds:.3f}s.jpg"
+            _write(temporary / "frames" / name, picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+        save_png(weights_chart(explanation), temporary / CHART)
+        _write(temporary / OVERVIEW, _overview(explanation, shown, temporary / CHART))
+        with (temporary / TABLE).open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.writer(stream, lineterminator="\n")
+            writer.writerow(["frame", "seconds", "activation", "effect"])
+            for row in _rows(explanation):
+                writer.writerow([row[0], f"{row[1]:.3f}", f"{row[2]:.6f}", f"{row[3]:.6f}"])
+        write_json(
+            temporary / NUMBERS,
+            {
+                "file": explanation.file,
+                "label": explanation.label,
+                "probability": round(explanation.probability, 6),
+                "predicted": explanation.predicted,
+                "views": list(explanation.views),
+                "frames": [
+                    {
+                        "frame": frame,
+                        "seconds": round(seconds, 3),
+                        "activation": round(activation, 6),
+                        "effect": round(effect, 6),
+                        "map": np.round(place, 4).tolist(),
+                    }
+                    for (frame, seconds, activation, effect), place in zip(
+                        _rows(explanation), explanation.maps, strict=True
+                    )
+                ],
+            },
+        )
+    return Written(folder, folder / OVERVIEW, len(shown))
+
+
+def overlay(picture: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """A frame with its map laid over it in colours from blue to red.
+
+    Parameters
+    ----------
+    picture : (size, size, 3) uint8 RGB
+    places : (h, w) float32, 0 to 1; where it is 0 the picture stays as it is
+
+    Returns
+    -------
+    (size, size, 3) uint8 BGR
+    """
+    size = picture.shape[0]
+    smooth = np.clip(cv2.resize(places, (size, size), interpolation=cv2.INTER_CUBIC), 0, 1)
+    colours = cv2.applyColorMap(np.rint(255 * smooth).astype(np.uint8), cv2.COLORMAP_TURBO)
+    share = STRENGTH * np.sqrt(smooth)[..., np.newaxis]
+    mixed = share * colours + (1 - share) * picture[:, :, ::-1]
+    return np.rint(mixed).astype(np.uint8)
+
+
+def weights_chart(explanation: Explanation) -> "Figure":
+    """The weight of each frame in time: share of the activation, and effect of leaving it out."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    times = explanation.pictures.times
+    width = 0.8 * float(np.median(np.diff(times))) if len(times) > 1 else 0.1
+    with style():
+        figure = Figure(figsize=(8.2, 3.4), layout="constrained")
+        FigureCanvasAgg(figure)
+        above, below = figure.subplots(2, 1, sharex=True)
+        above.bar(times, 100 * explanation.activation, width, color=ORANGE)
+        above.set_title(f"Where the evidence for {explanation.label} is: share of the activation")
+        above.set_ylabel("%")
+        below.bar(times, explanation.effect, width, color=BLUE)
+        below.axhline(0, color=MUTED, linewidth=0.8)
+        below.set_title("What the label's log-odds lose without the frame")
+        below.set_xlabel("seconds")
+        for axes in (above, below):
+            axes.grid(axis="x", visible=False)
+    return figure
+
+
+def _overview(explanation: Explanation, shown: list[np.ndarray], chart: Path) -> np.ndarray:
+    """Frames above their overlays, a few rows of them, and the chart below."""
+    count = len(shown)
+    chosen = np.linspace(0, count - 1, min(count, MOST_SHOWN)).round().astype(int)
+    columns = min(COLUMNS, len(chosen))
+    width = COLUMNS * (THUMBNAIL + GAP) - GAP
+    title = f"{Path(explanation.file).name}: {explanation.label} {explanation.probability:.1%}"
+    if explanation.predicted != explanation.label:
+        title += f" (predicted: {explanation.predicted})"
+    parts = [_caption([(0, title)], width, INK, 0.6)]
+    for first in range(0, len(chosen), columns):
+        row = chosen[first : first + columns]
+        plain = [explanation.pictures.pictures[i][:, :, ::-1] for i in row]
+        captions = [
+            (k * (THUMBNAIL + GAP), f"{explanation.pictures.times[i]:.2f} s  "
+             f"{explanation.activation[i]:.0%}") for k, i in enumerate(row)
+        ]  # fmt: skip
+        parts += [
+            _strip(plain, width),
+            np.full((GAP, width, 3), PAPER, np.uint8),
+            _strip([shown[i] for i in row], width),
+            _caption(captions, width, FAINT, 0.42),
+        ]
+    drawn = cv2.imdecode(np.fromfile(chart, np.uint8), cv2.IMREAD_COLOR)
+    assert drawn is not None  # it was written a moment ago
+    height = round(drawn.shape[0] * width / drawn.shape[1])
+    return np.vstack([*parts, cv2.resize(drawn, (width, height), interpolation=cv2.INTER_AREA)])
+
+
+def _strip(pictures: list[np.ndarray], width: int) -> np.ndarray:
+    strip = np.full((THUMBNAIL, width, 3), PAPER, np.uint8)
+    for k, picture in enumerate(pictures):
+        left = k * (THUMBNAIL + GAP)
+        strip[:, left : left + THUMBNAIL] = cv2.resize(
+            picture, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA
+        )
+    return strip
+
+
+def _caption(
+    texts: list[tuple[int, str]], width: int, colour: tuple[int, ...], scale: float
+) -> np.ndarray:
+    line = np.full((CAPTION + GAP, width, 3), PAPER, np.uint8)
+    for left, text in texts:
+        cv2.putText(line, text, (left + 4, CAPTION - 6), cv2.FONT_HERSHEY_SIMPLEX, scale, colour,
+                    1, cv2.LINE_AA)  # fmt: skip
+    return line
+
+
+def _pairs(explanation: Explanation) -> "zip[tuple[np.ndarray, np.ndarray]]":
+    return zip(explanation.pictures.pictures, explanation.maps, strict=True)
+
+
+def _rows(explanation: Explanation) -> list[tuple[int, float, float, float]]:
+    pictures = explanation.pictures
+    return list(
+        zip(
+            pictures.indices.tolist(),
+            pictures.times.tolist(),
+            explanation.activation.tolist(),
+            explanation.effect.tolist(),
+            strict=True,
+        )
+    )
+
+
+def _write(path: Path, picture: np.ndarray, settings: list[int] | None = None) -> None:
+    encoded, data = cv2.imencode(path.suffix, picture, settings or [])
+    if not encoded:
+        raise OSError(f"OpenCV could not encode {path.name}")
+    path.write_bytes(data.tobytes())

@@ -1,0 +1,89 @@
+"""Which clips an export is compared on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.clips import IMAGES, INDEX, SPLITS, Clip, read_images, read_index, read_splits
+from pipeline.errors import ClipcacheError, DatasetError
+from pipeline.sources import Source, file_source, source_of
+from pipeline.video import VIDEO_EXTENSIONS
+
+MOST_CLIPS = 40  # about 150 windows
+
+
+@dataclass(frozen=True)
+class NamedClip:
+    """A clip to compare on: where its frames are, and which seconds of them; None for all."""
+
+    name: str
+    source: Source
+    start: float | None = None
+    end: float | None = None
+
+
+def named_clips(paths: Sequence[Path]) -> list[NamedClip]:
+    """The files, and the videos below the folders, sorted.
+
+    Raises
+    ------
+    DatasetError
+        When one is not there, or a folder holds no video.
+    """
+    clips = []
+    for path in paths:
+        if path.is_dir():
+            found = sorted(p for p in path.rglob("*") if p.suffix.lower() in VIDEO_EXTENSIONS)
+            if not found:
+                raise DatasetError(f"{path} holds no video to compare on.")
+        elif path.is_file():
+            found = [path]
+        else:
+            raise DatasetError(f"{path}: no such file or folder.")
+        clips += [NamedClip(str(file), file_source(file)) for file in found]
+    return clips
+
+
+def clips_of_test_split(
+    raw: str, fps: float, index: Path = INDEX, splits: Path = SPLITS
+) -> list[NamedClip]:
+    """The clips of the test split whose files are on this machine.
+
+    Parameters
+    ----------
+    raw : the setting dataset.raw
+    fps : images a second of image clips
+
+    Raises
+    ------
+    DatasetError
+        When there is none.
+    """
+    images = index.parent / IMAGES.name
+    try:
+        side = read_splits(splits)
+        test = [clip for clip in read_index(index) if side.get(clip.clip_id) == "test"]
+        files = read_images(images) if any(clip.kind == "images" for clip in test) else None
+        clips = [_named(clip, source_of(clip, raw, files, fps)) for clip in test]
+        clips = [clip for clip in clips if Path(clip.source.files[0]).is_file()]
+        why = f"{splits} puts no clip into it" if not test else f"its files are not below {raw}"
+    except ClipcacheError as error:
+        clips, why = [], str(error)
+    if not clips:
+        raise DatasetError(
+            "There is no test split of real clips here to compare the export with "
+            f"({why.rstrip('.')}): name some videos, or a folder of them, with --clips."
+        )
+    return clips
+
+
+def spread(clips: Sequence[NamedClip], most: int = MOST_CLIPS) -> list[NamedClip]:
+    """At most so many of the clips, evenly over the list."""
+    chosen = np.linspace(0, len(clips) - 1, min(len(clips), most)).round().astype(int)
+    return [clips[i] for i in chosen]
+
+
+def _named(clip: Clip, source: Source) -> NamedClip:
+    return NamedClip(clip.clip_id, source, clip.start, clip.end)

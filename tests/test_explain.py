@@ -1,0 +1,124 @@
+"""Explanations of a real model: do they point at the person, and are they what they say?"""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from pipeline.cli import app
+from pipeline.errors import ClipError, ModelError
+from pipeline.explain import Explanation, explain
+from pipeline.explain_output import overlay, write_explanation
+from pipeline.predict import Predictor
+
+
+@pytest.fixture(scope="module")
+def clip(weizmann_model: Path) -> Path:
+    return next(weizmann_model.parents[1].glob("raw/wave2/ira*.avi"))
+
+
+@pytest.fixture(scope="module")
+def explained(weizmann_model: Path, clip: Path) -> Explanation:
+    return explain(clip, folder=weizmann_model)
+
+
+def test_it_explains_what_predict_says(explained, weizmann_model: Path, clip: Path) -> None:
+    prediction = Predictor(weizmann_model).file(clip, windows=False)
+    assert explained.label == explained.predicted == prediction.label == "wave2"
+    assert explained.probability == pytest.approx(prediction.confidence, abs=1e-4)
+    assert len(explained.pictures) == prediction.frames
+    assert explained.maps.shape == (prediction.frames, 7, 7)
+    assert (explained.maps.min(), explained.maps.max()) == (0, 1)
+    assert explained.activation.sum() == pytest.approx(1)
+    assert explained.views == ("identity", "hflip")
+
+
+def test_it_points_at_the_person(explained) -> None:
+    """The person is what differs from the median of the frames."""
+    pictures = explained.pictures.pictures.astype(np.int16)
+    moving = np.abs(pictures - np.median(pictures, axis=0)).max(axis=3) > 40
+    around = cv2.dilate(
+        moving.any(axis=0).astype(np.uint8), np.ones((49, 49))
+    )  # a place and a half
+    places = cv2.resize(around.astype(np.float32), (7, 7), interpolation=cv2.INTER_AREA)
+    inside = float((explained.maps * places).sum() / explained.maps.sum())
+    assert inside > 2 * places.mean()
+
+
+def test_the_effect_is_that_of_leaving_a_frame_out(explained, weizmann_model: Path, clip) -> None:
+    predictor = Predictor(weizmann_model)
+    pictures = explained.pictures.pictures
+    frame = int(np.argmax(np.abs(explained.effect)))
+    embeddings = [predictor.embed(picture[:, :, ::-1]) for picture in pictures]
+    odds = []
+    for left_out in ([], [frame]):
+        views = {
+            view: np.delete(np.stack([row[view] for row in embeddings]), left_out, axis=0)
+            for view in ("identity", "hflip")
+        }
+        probabilities = predictor.judge(0, 1, predictor.logits(views)).probabilities
+        chance = probabilities[predictor.labels.index("wave2")]
+        odds.append(np.log(chance / (1 - chance)))
+    assert explained.effect[frame] == pytest.approx(odds[0] - odds[1], abs=1e-2)
+
+
+def test_the_folder_has_pictures_and_numbers(explained, tmp_path: Path) -> None:
+    written = write_explanation(explained, tmp_path / "why")
+    frames = sorted((written.folder / "frames").iterdir())
+    assert len(frames) == written.frames == len(explained.pictures)
+    assert frames[0].name == "000000_0.000s.jpg"
+    assert cv2.imread(str(frames[0])).shape == (224, 224, 3)
+    height, width = cv2.imread(str(written.overview)).shape[:2]
+    assert (width, height > 800) == (8 * 164 - 4, True)
+    with (written.folder / "weights.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert sum(float(row["activation"]) for row in rows) == pytest.approx(1, abs=1e-4)
+    numbers = json.loads((written.folder / "explanation.json").read_text())
+    assert numbers["label"] == "wave2"
+    assert [row["frame"] for row in numbers["frames"]] == [int(row["frame"]) for row in rows]
+    assert np.shape(numbers["frames"][0]["map"]) == (7, 7)
+    strongest = int(np.argmax(explained.activation))
+    plain = explained.pictures.pictures[strongest][:, :, ::-1]
+    changed = np.abs(cv2.imread(str(frames[strongest])).astype(int) - plain).max(axis=2)
+    assert (changed > 40).any()
+
+
+def test_where_nothing_speaks_for_the_label_the_picture_stays() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3)).astype(np.uint8)
+    places = np.zeros((7, 7), np.float32)
+    np.testing.assert_array_equal(overlay(picture, places), picture[:, :, ::-1])
+
+
+def test_the_command_explains_another_label(weizmann_model: Path, clip: Path, tmp_path) -> None:
+    arguments = ["explain", str(clip), "--label", "walk", "--model", str(weizmann_model)]
+    done = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "walk")])
+    assert done.exit_code == 0, done.output
+    assert done.stdout.startswith("walk ")
+    assert "predicted is wave2" in done.stdout
+    assert (tmp_path / "walk/overview.png").is_file()
+
+
+def test_a_clip_of_one_frame_can_be_explained(weizmann_model: Path, make_video, tmp_path) -> None:
+    one = explain(make_video("one.avi", frames=1), folder=weizmann_model)
+    assert one.maps.shape == (1, 7, 7)
+    assert one.effect.tolist() == [0.0]
+    assert np.isfinite(one.maps).all()
+    write_explanation(one, tmp_path / "one")
+
+
+def test_what_cannot_be_explained_is_one_sentence(weizmann_model: Path, clip, tmp_path) -> None:
+    with pytest.raises(ModelError, match="does not know the label fly: it knows bend, jack"):
+        explain(clip, "fly", weizmann_model)
+    (tmp_path / "broken.avi").write_bytes(b"RIFF")
+    with pytest.raises(ClipError, match=r"broken\.avi is not a video"):
+        explain(tmp_path / "broken.avi", folder=weizmann_model)
+    slim = tmp_path / "slim"
+    shutil.copytree(weizmann_model, slim)
+    (slim / "backbone.h5").unlink()
+    with pytest.raises(ModelError, match=r"backbone\.h5 is not there: copy the whole folder"):
+        explain(clip, folder=slim)
