@@ -82,6 +82,7 @@ def group_hints(params: DatasetParams, clips: Iterable[Found]) -> list[str]:
     if single:
         hints.append(
             f"All clips of {some(single)} are of one group each, so they cannot stand in both "
-            "train and test: dataset.group may be the wrong rule for these names."
+            "train and test: dataset.group may be the wrong rule for these names"
+            f"{', or dataset.near_duplicates too large' if params.layout == 'images' else ''}."
         )
     return hints

@@ -1,5 +1,6 @@
 """Layout `images`: still images, each a clip of one frame, or some consecutive ones a clip."""
 
+from collections import Counter
 from pathlib import Path
 
 from pipeline.dataset_params import DatasetParams
@@ -68,10 +69,11 @@ def _groups(
             [*keys, *(number[file] for file in clip)]
             for keys, clip in zip(members, clips, strict=True)
         ]
-        if copies := len(alike) - len(set(alike)):
+        sizes = Counter(alike)
+        if copies := len(alike) - len(sizes):
             notes.append(
-                f"{copies:,} of {len(alike):,} images look like an earlier one (hashes that differ "
-                f"in at most {params.near_duplicates} of 64 bits: dataset.near_duplicates); those "
-                "that look alike form one group."
+                f"{copies:,} of {len(alike):,} images look like another one (hashes that differ in "
+                f"at most {params.near_duplicates} of 64 bits: dataset.near_duplicates), at most "
+                f"{max(sizes.values()):,} of them alike; those that look alike form one group."
             )
     return [named[first] for first in joined(members)], notes

@@ -24,8 +24,7 @@ def check_groups(columns: Columns) -> None:
         single = [names[i] for i in np.flatnonzero(groups < 2)]
         raise DatasetError(
             f"All clips of {some(single)} are of one group each, so they cannot stand in both train"
-            " and test: add clips of another group, remove the label, or set dataset.group to a "
-            "finer rule."
+            f" and test: add clips of another group, remove the label, or {_finer(columns)}."
         )
 
 
@@ -43,8 +42,8 @@ def check_labels(columns: Columns, splits: np.ndarray) -> None:
     if len(lacking):
         raise DatasetError(
             f"There is no way to deal the groups out so that {some(_names(columns, lacking))} can "
-            "be trained and tested: add clips of other groups, remove the label, or set "
-            "dataset.group to a finer rule."
+            "be trained and tested: add clips of other groups, remove the label, or "
+            f"{_finer(columns)}."
         )
 
 
@@ -122,6 +121,13 @@ def _torn(codes: np.ndarray, splits: np.ndarray) -> np.ndarray:
     np.minimum.at(lowest, codes[placed], splits[placed])
     np.maximum.at(highest, codes[placed], splits[placed])
     return np.flatnonzero(highest > lowest)
+
+
+def _finer(columns: Columns) -> str:
+    """How to get more groups."""
+    if "images" in columns.table.codes("kind")[1]:
+        return "set dataset.group to a finer rule or dataset.near_duplicates to a smaller distance"
+    return "set dataset.group to a finer rule"
 
 
 def _names(columns: Columns, labels: np.ndarray) -> list[str]:
