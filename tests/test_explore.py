@@ -154,3 +154,15 @@ def test_labels_that_read_like_videos_are_noticed(tmp_path: Path):
     for i in range(5):
         write_video(tmp_path / f"raw/video{i}/part/clip.avi", frames=3, shade=i)
     assert any("read like the names of videos" in hint for hint in look(tmp_path, "none")[0].hints)
+
+
+def test_frames_and_still_images_taken_for_each_other_are_noticed(tmp_path: Path):
+    for label, video, number in ((a, v, i) for a in "ab" for v in "xyz" for i in range(8)):
+        seed = ord(label) + 9 * ord(video) + number
+        write_image(tmp_path / f"raw/{label}/{video}/{number}.png", seed)
+    hints = look(tmp_path, "none", layout="images", near_duplicates=None)[0].hints
+    assert any("set dataset.layout to frames" in hint for hint in hints)
+    for path in list((tmp_path / "raw").rglob("*.png")):
+        path.rename(path.parent.parent / f"{path.parent.name}{path.stem}photo_1.png")
+    hints = look(tmp_path, "none", layout="frames")[0].hints
+    assert any("set dataset.layout to images" in hint for hint in hints)

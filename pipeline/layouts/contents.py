@@ -51,11 +51,15 @@ def suggested_layouts(contents: Contents) -> list[str]:
     tables = ["csv"] if any("/" not in name for name in contents.tables) else []
     if len(contents.videos) >= len(contents.images):
         return ["folders", *tables] if contents.videos else tables
+    frames = has_frame_folders(contents) or _numbered(contents.images)
+    return [*(["frames", "images"] if frames else ["images", "frames"]), *tables]
+
+
+def has_frame_folders(contents: Contents) -> bool:
+    """Whether there are folders of many images below the labels, as of videos cut into frames."""
     folders = Counter(name.rpartition("/")[0] for name in contents.images)
     labels = {folder.partition("/")[0] for folder in folders}
-    deep = len(folders) > len(labels) and len(contents.images) >= FRAMES_IN_A_FOLDER * len(folders)
-    return [*(["frames", "images"] if deep or _numbered(contents.images) else ["images", "frames"]),
-            *tables]  # fmt: skip
+    return len(folders) > len(labels) and len(contents.images) >= FRAMES_IN_A_FOLDER * len(folders)
 
 
 def _numbered(names: list[str]) -> bool:

@@ -7,7 +7,13 @@ from collections.abc import Iterable, Sequence
 from pipeline.clips import SPLIT_NAMES
 from pipeline.dataset_params import DatasetParams
 from pipeline.errors import some
-from pipeline.layouts.contents import READS, Contents, named, suggested_layouts
+from pipeline.layouts.contents import (
+    READS,
+    Contents,
+    has_frame_folders,
+    named,
+    suggested_layouts,
+)
 from pipeline.layouts.found import Found
 from pipeline.layouts.groups import GROUP_PATTERNS
 from pipeline.layouts.labels import SPLIT_FOLDERS
@@ -34,6 +40,17 @@ def layout_hints(params: DatasetParams, contents: Contents, clips: Sequence[Foun
         hints.append(
             f"{params.raw} holds the table {some(tables)}: if it lists the clips, set "
             "dataset.layout to csv and dataset.table to its path."
+        )
+    whole = not any(clip.split for clip in clips)
+    if params.layout == "images" and whole and has_frame_folders(contents):
+        hints.append(
+            f"The images of {params.raw} lie in folders of many below the labels, which reads like "
+            "videos cut into frames: if so, set dataset.layout to frames."
+        )
+    if params.layout == "frames" and sum(len(clip.images) == 1 for clip in clips) > len(clips) / 2:
+        hints.append(
+            "Most of the videos have a single frame, which reads like still images: set "
+            "dataset.layout to images, or see dataset.frames_pattern."
         )
     hints += _folder_hints(params, clips)
     return hints

@@ -47,13 +47,13 @@ def check_labels(columns: Columns, splits: np.ndarray) -> None:
         )
 
 
-def check_leaks(columns: Columns, splits: np.ndarray, *, advice: str) -> None:
+def check_leaks(columns: Columns, splits: np.ndarray, mending: str) -> None:
     """Refuse a split that puts one video's bytes on two sides.
 
     Parameters
     ----------
     splits : (C,) positions in `SPLIT_NAMES`, or `NO_SPLIT`
-    advice : how to mend it
+    mending : what to do, other than removing one of them
 
     Raises
     ------
@@ -74,7 +74,9 @@ def check_leaks(columns: Columns, splits: np.ndarray, *, advice: str) -> None:
         "are segments of one video" if one.path and one.path == two.path else "are the same video"
     )
     more = f" (and {len(torn) - 1:,} more videos like that)" if len(torn) > 1 else ""
-    raise DatasetError(f"{named} {same}, but stand in different splits{more}: {advice}")
+    raise DatasetError(
+        f"{named} {same}, but stand in different splits{more}: remove one of them, or {mending}."
+    )
 
 
 def torn_groups(columns: Columns, splits: np.ndarray) -> list[str]:

@@ -24,11 +24,13 @@ class Dealt:
     splits : (C,) int8, positions in SPLIT_NAMES, or NO_SPLIT
     notes : sentences on what did not fit
     advice : what to change where the split turns out to be of no use
+    mending : what to do, other than removing one, where it tears the copies of a video apart
     """
 
     splits: np.ndarray
     notes: list[str] = field(default_factory=list)
-    advice: str = ""
+    advice: str = "choose another split.method."
+    mending: str = "choose a dataset.group that puts both into one group"
 
 
 def by_group(columns: Columns, params: SplitParams) -> Dealt:
@@ -37,10 +39,7 @@ def by_group(columns: Columns, params: SplitParams) -> Dealt:
     ratios = {"train": params.train, "val": params.val, "test": params.test}
     splits = deal_groups(columns.groups, columns.labels, ratios, params.seed)[columns.groups]
     check_labels(columns, splits)
-    return Dealt(
-        splits,
-        advice="remove one of them, or choose a dataset.group that puts both into one group.",
-    )
+    return Dealt(splits)
 
 
 def leave_one_group_out(columns: Columns, params: SplitParams) -> Dealt:
@@ -104,7 +103,12 @@ def official(columns: Columns, params: SplitParams) -> Dealt:
     if unused:
         notes.append(f"{unused:,} clips are on the lists as unused, and stand in no split.")
     carve_validation(columns, splits, params)
-    return Dealt(splits, notes, "see the lists in split.lists, or choose another split.method.")
+    return Dealt(
+        splits,
+        notes,
+        advice="see the lists in split.lists, or choose another split.method.",
+        mending="take it out of the lists in split.lists",
+    )
 
 
 def recorded(columns: Columns, params: SplitParams) -> Dealt:
@@ -129,7 +133,12 @@ def recorded(columns: Columns, params: SplitParams) -> Dealt:
         notes.append(f"{len(clip_ids):,} clips have no split, and stand in none: {some(clip_ids)}.")
     if not (splits == VAL).any():
         carve_validation(columns, splits, params)
-    return Dealt(splits, notes, f"see {place}, or choose another split.method.")
+    return Dealt(
+        splits,
+        notes,
+        advice=f"see {place}, or choose another split.method.",
+        mending=f"put both into one split ({place})",
+    )
 
 
 def carve_validation(columns: Columns, splits: np.ndarray, params: SplitParams) -> None:

@@ -39,7 +39,7 @@ def split_clips(
 
     table = ClipTable.of(clips)
     columns, dealt = deal(table, params)
-    check_leaks(columns, dealt.splits, advice=dealt.advice)
+    check_leaks(columns, dealt.splits, dealt.mending)
     check_sides(columns, dealt.splits, params.method, dealt.advice)
     for note in dealt.notes:
         say(note)
