@@ -9,10 +9,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-USUAL = ("engines", "stage", "end_to_end", "growth", "predict", "datasets")
+USUAL = ("engines", "stage", "end_to_end", "growth", "predict", "datasets", "cuts",
+         "near_duplicates")  # fmt: skip
 NAMES = (*USUAL, "million")  # a million clips take long, and 12 GB of disk: only where named
 # Comparisons that need no weights; growth can do without when it is quick.
-MADE_UP = {"million", "datasets"}
+MADE_UP = {"million", "datasets", "cuts", "near_duplicates"}
 RESULTS = Path(__file__).with_name("results.json")
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared" / "data"  # real data sets beside the checkout, where there are any
 BACKBONE = Path("models/backbone")
 
 

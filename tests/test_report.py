@@ -20,6 +20,7 @@ from pipeline.report.evaluation import Run, verdict, write_report
 from pipeline.report.images import GAP, sheet_uri, strip_uri
 from pipeline.report.page import bar, between, duration, number, points, with_code
 from pipeline.sequences import Windowing
+from pipeline.sources import Source
 
 SAMPLING = {"fps": 8.0, "max_frames": 512}
 
@@ -90,7 +91,7 @@ def write_video(path: Path) -> None:
 
 def test_a_strip_shows_the_frames_asked_for(tmp_path: Path):
     write_video(tmp_path / "clip.mp4")
-    uri = strip_uri(tmp_path / "clip.mp4", [0, 4, 8], "stretch")
+    uri = strip_uri(Source(str(tmp_path / "clip.mp4")), [0, 4, 8], "stretch")
     kind, data = uri.split(",", 1)
     image = cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR)
     assert kind == "data:image/jpeg;base64"
@@ -99,10 +100,19 @@ def test_a_strip_shows_the_frames_asked_for(tmp_path: Path):
     assert shades == pytest.approx([0, 80, 160], abs=8)
 
 
+def test_a_strip_of_image_files_shows_those_asked_for(tmp_path: Path):
+    paths = [str(tmp_path / f"{i}.png") for i in range(4)]
+    for i, path in enumerate(paths):
+        cv2.imwrite(path, np.full((48, 64, 3), 60 * i, np.uint8))
+    data = strip_uri(Source(images=tuple(paths)), [1, 3], "stretch").split(",", 1)[1]
+    image = cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR)
+    assert [image[:, column].mean() for column in (50, 165)] == pytest.approx([60, 180], abs=8)
+
+
 def test_a_strip_of_a_missing_or_damaged_video_is_left_out(tmp_path: Path):
     (tmp_path / "damaged.mp4").write_bytes(b"not a video")
-    assert strip_uri(tmp_path / "damaged.mp4", [0], "stretch") is None
-    assert strip_uri(tmp_path / "missing.mp4", [0], "stretch") is None
+    assert strip_uri(Source(str(tmp_path / "damaged.mp4")), [0], "stretch") is None
+    assert strip_uri(Source(str(tmp_path / "missing.mp4")), [0], "stretch") is None
 
 
 def write_sheet(path: Path) -> None:
@@ -153,6 +163,7 @@ def write_run(folder: Path, labels: list[str], group: str, path: Path) -> str:
     write_report(
         Run(
             params=params,
+            images={},
             clips=clips,
             splits={clip.clip_id: sides[clip.group] for clip in clips},
             features=features,

@@ -26,6 +26,7 @@ from pipeline.plots import (
 from pipeline.report.dataset import dataset_section
 from pipeline.report.images import sheet_uri, strip_uri
 from pipeline.report.page import between_points, count, percent, points, write_page
+from pipeline.sources import source_of
 
 if TYPE_CHECKING:
     from pipeline.params import Params
@@ -49,6 +50,7 @@ class Run:
     Attributes
     ----------
     clips, splits, features, card : inputs of the evaluation
+    images : clip_id -> files of the clips of images
     skipped : test clips without features
     curves, best_epoch : of the training, see pipeline.plots.read_curves
     sheets : folder of the contact sheets; may be missing
@@ -56,6 +58,7 @@ class Run:
 
     params: "Params"
     clips: Sequence[Clip]
+    images: Mapping[str, Sequence[str]]
     splits: Mapping[str, str]
     features: FeatureSet
     card: ModelCard
@@ -74,7 +77,7 @@ class Mistake:
     Attributes
     ----------
     guesses : the likeliest classes with their probabilities
-    strip : data URI, or None where the video could not be read
+    strip : data URI, or None where the clip could not be read
     """
 
     clip_id: str
@@ -212,12 +215,15 @@ def _mistakes(run: Run) -> list[Mistake]:
     wrong = np.flatnonzero(~outcome.correct)
     wrong = wrong[np.argsort(-outcome.confidence[wrong], kind="stable")][:MISTAKES]
     ranked = top_k(outcome.probabilities, 3)
+    shown = {str(outcome.clip_ids[clip]) for clip in wrong}
+    clips = {clip.clip_id: clip for clip in run.clips if clip.clip_id in shown}
+    dataset = run.params.dataset
     mistakes = []
     for clip in wrong:
         clip_id = str(outcome.clip_ids[clip])
         sampled = run.features.frames(run.features.position(clip_id))
         places = np.linspace(0, len(sampled) - 1, min(MISTAKE_FRAMES, len(sampled))).astype(int)
-        path = run.params.dataset.folder / clip_id
+        source = source_of(clips[clip_id], dataset.place, run.images, dataset.frames_fps)
         mistakes.append(
             Mistake(
                 clip_id,
@@ -226,7 +232,7 @@ def _mistakes(run: Run) -> list[Mistake]:
                 float(outcome.confidence[clip]),
                 [(labels[i], float(outcome.probabilities[clip, i])) for i in ranked[clip]],
                 labels[outcome.baseline[clip]],
-                strip_uri(path, sampled[places].tolist(), run.params.features.resize),
+                strip_uri(source, sampled[places].tolist(), run.params.features.resize),
             )
         )
     return mistakes

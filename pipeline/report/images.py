@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 
 from pipeline.errors import ClipError
-from pipeline.video import VideoReader, resize
+from pipeline.sources import Source, open_source
+from pipeline.video import resize
 
 THUMBNAIL = 112  # pixels, side of a frame in a strip
 GAP = 3  # pixels between frames
@@ -40,24 +41,25 @@ def sheet_uri(path: Path, limit: int) -> str | None:
     return _uri(data)
 
 
-def strip_uri(path: Path, frames: Sequence[int], rule: str) -> str | None:
-    """Some frames of a video side by side, as the CNN sees them but smaller.
+def strip_uri(source: Source, frames: Sequence[int], rule: str) -> str | None:
+    """Some frames of a clip side by side, as the CNN sees them but smaller.
 
     Parameters
     ----------
+    source : files on this machine
     frames : indices, increasing
     rule : how a frame becomes a square, see pipeline.video.resize
 
     Returns
     -------
-    None where the video is not there or cannot be read
+    None where a file is not there or cannot be read
     """
     wanted = set(frames)
     pictures: list[np.ndarray] = []
     gap = np.full((THUMBNAIL, GAP, 3), 128, np.uint8)
     shown = 0
     try:
-        for _, image in VideoReader(path).frames(lambda index, _: index in wanted):
+        for _, image in open_source(source).frames(lambda index, _: index in wanted):
             pictures += [gap] * bool(pictures) + [resize(image, THUMBNAIL, rule)[:, :, ::-1]]
             shown += 1
             if shown == len(wanted):

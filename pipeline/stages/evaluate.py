@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.baseline import baseline_predictions, frame_means
-from pipeline.clips import INDEX, REJECTED, SPLITS, Clip, read_index, read_rejected, read_splits
+from pipeline.clips import (
+    IMAGES,
+    INDEX,
+    REJECTED,
+    SPLITS,
+    Clip,
+    read_images,
+    read_index,
+    read_rejected,
+    read_splits,
+)
 from pipeline.dataset import FEATURES, FeatureSet
 from pipeline.errors import DatasetError, ModelError, some
 from pipeline.files import replacing, replacing_folder, write_json, write_text
@@ -66,6 +76,8 @@ def evaluate(
         When the model does not fit the features or the labels.
     """
     clips, split_of = read_index(index), read_splits(splits)
+    of_images = "images" in clips.codes("kind")[1]
+    images = read_images(index.with_name(IMAGES.name)) if of_images else {}
     feature_set = FeatureSet.open(features)
     sides: dict[str, list[Clip]] = defaultdict(list)
     for clip in clips:
@@ -94,6 +106,7 @@ def evaluate(
         Run(
             params=params,
             clips=clips,
+            images=images,
             splits=split_of,
             features=feature_set,
             card=head.card,
