@@ -20,7 +20,7 @@ from bench.watch import Watched, watch
 from bench.workspace import BACKBONE, clipcache, made_up_backbone, write_params
 from pipeline.backbone import LITERT_FILE, WEIGHTS_FILE
 
-COUNTS, QUICK_COUNTS = (10_000, 100_000, 1_000_000), (500, 1_000)
+COUNTS, QUICK_COUNTS = (10_000, 100_000, 1_000_000), (250, 500)
 LABELS = 50
 PEOPLE = 2000  # groups
 ENGINE = "synthetic"

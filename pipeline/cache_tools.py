@@ -13,6 +13,7 @@ from rich.table import Table
 
 from pipeline.cache import embeddings_folder, extractor_folder, remove_leftovers
 from pipeline.dataset import FeatureSet
+from pipeline.digest_index import BYTES, DigestIndex, digests_as_bytes
 from pipeline.errors import CacheError, FeaturesError
 from pipeline.extractor import fingerprint
 from pipeline.shards import (
@@ -70,14 +71,17 @@ def describe() -> None:
     total = 0
     for holding in holdings():
         shards = holding.shards()
-        indexes = []
+        digests, frames = [np.empty((0, BYTES), np.uint8)], 0
         for path in shards:
             try:
-                indexes.append(read_index(path))
+                index = read_index(path)
             except FileNotFoundError:
                 continue  # another process collects at the same time
             except CacheError as error:
                 print(f"{error}; `clipcache cache verify` sets it aside.")
+                continue
+            digests.append(digests_as_bytes([index.digest.tobytes().decode()]))
+            frames += len(index.frame)
         size = sum(path.stat().st_size for path in shards)
         total += size
         known = holding.extractor
@@ -89,8 +93,8 @@ def describe() -> None:
             str(known.get("precision", "?")),
             holding.view,
             f"{len(shards):,}",
-            f"{len({digest for index in indexes for digest in index.digest.tolist()}):,}",
-            f"{sum(len(index.frame) for index in indexes):,}",
+            f"{len(np.unique(np.concatenate(digests), axis=0)):,}",
+            f"{frames:,}",
             f"{size / MEBIBYTE:,.1f}",
         )
     console = Console()
@@ -148,7 +152,7 @@ def collect(folders: Sequence[Path], *, really: bool) -> None:
     used = _used(folders)
     entries = frames = freed = 0
     for holding in holdings():
-        wanted = used.get((holding.folder.parent.name, holding.view), {})
+        users = used.get((holding.folder.parent.name, holding.view), [])
         for path in holding.shards():
             try:
                 index = read_index(path)
@@ -158,7 +162,7 @@ def collect(folders: Sequence[Path], *, really: bool) -> None:
                 print(f"{error}; it is left alone, `clipcache cache verify` sets it aside.")
                 continue
             keep = [
-                _needs(wanted.get(digest.decode()), index.frame[start:stop])
+                any(user.needs(digest.decode(), index.frame[start:stop]) for user in users)
                 for digest, start, stop in zip(
                     index.digest.tolist(), index.offsets, index.offsets[1:], strict=False
                 )
@@ -184,25 +188,33 @@ def collect(folders: Sequence[Path], *, really: bool) -> None:
         print("Nothing was changed; --yes does it. Other projects' features folders must be named.")
 
 
-def _used(folders: Sequence[Path]) -> dict[tuple[str, str], dict[str, np.ndarray]]:
-    """(folder of the extractor, view) -> digest -> frames in use."""
-    used: dict[tuple[str, str], dict[str, np.ndarray]] = defaultdict(dict)
+class _User:
+    """A features folder, looked up by digest."""
+
+    def __init__(self, features: FeatureSet) -> None:
+        self._features = features
+        self._clips = DigestIndex()
+        self._clips.add([(0, digests_as_bytes(features.digests.tolist()))])
+
+    def needs(self, digest: str, frames: np.ndarray) -> bool:
+        """Whether one of the clips with this digest has one of these frames."""
+        return any(
+            np.isin(frames, self._features.frames(i)).any() for _, i in self._clips.places(digest)
+        )
+
+
+def _used(folders: Sequence[Path]) -> dict[tuple[str, str], list[_User]]:
+    """(folder of the extractor, view) -> the features made of it."""
+    used: dict[tuple[str, str], list[_User]] = defaultdict(list)
     for folder in folders:
         try:
             features = FeatureSet.open(folder)
         except FeaturesError as error:
             raise FeaturesError(f"{error} Nothing was dropped.") from None
-        extractor = extractor_folder(fingerprint(features.extractor))
-        for i, digest in enumerate(features.digests):
-            for view in features.views:
-                clips = used[extractor, view]
-                before = clips.get(digest, np.empty(0, np.int32))
-                clips[digest] = np.union1d(before, features.frames(i))
+        user = _User(features)
+        for view in features.views:
+            used[extractor_folder(fingerprint(features.extractor)), view].append(user)
     return used
-
-
-def _needs(wanted: np.ndarray | None, frames: np.ndarray) -> bool:
-    return wanted is not None and bool(np.isin(frames, wanted).any())
 
 
 def _rewrite(path: Path, keep: Sequence[bool]) -> bool:

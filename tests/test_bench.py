@@ -36,6 +36,27 @@ def test_quick_growth_writes_results_without_traces_of_the_machine(tmp_path: Pat
     assert "/tmp" not in text
 
 
+def test_quick_million_runs_every_stage_and_keeps_other_results(tmp_path: Path) -> None:
+    out = tmp_path / "results.json"
+    elsewhere = {"machine": {"cores": 1}, "quick": True, "results": {"stage": {"tables": []}}}
+    out.write_text(json.dumps(elsewhere))
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", "million", "--quick", "--out", str(out)],
+        cwd=ROOT, check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    text = out.read_text()
+    assert "/tmp" not in text
+    results = json.loads(text)["results"]
+    assert results["stage"] == {"machine": {"cores": 1}, "tables": []}
+    (table,) = results["million"]["tables"]
+    assert [row["clips"] for row in table["rows"]] == [250] * 5 + [500] * 5
+    assert {row["stage"].split(",")[0] for row in table["rows"]} == {
+        "index", "split", "features", "train"
+    }  # fmt: skip
+    assert all(row["seconds"] > 0 and row["main MiB"] > 20 for row in table["rows"])
+
+
 def test_an_unknown_name_is_refused_in_a_sentence() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "bench", "engine"],
