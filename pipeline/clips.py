@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from pipeline.csv_tables import damaged, read_columns, write_rows
+from pipeline.csv_tables import as_arrow, as_numpy, damaged, read_columns, write_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]
@@ -150,26 +150,25 @@ class ClipTable(Sequence[Clip]):
         column = column.unify_dictionaries().combine_chunks()
         if isinstance(column, pa.ChunkedArray):  # without a chunk there is none to combine
             return np.empty(0, np.int32), []
-        codes = column.indices.to_numpy().astype(np.int32)
+        codes = as_numpy(column.indices)
         used = np.unique(codes)  # a part of a table keeps the names of the whole
-        names = column.dictionary.take(pa.array(used))
-        order = pc.sort_indices(names).to_numpy()
+        names = column.dictionary.take(as_arrow(used))
+        order = as_numpy(pc.sort_indices(names))
         number = np.zeros(len(column.dictionary), np.int32)
         number[used[order]] = np.arange(len(used), dtype=np.int32)
-        return number[codes], names.take(pa.array(order)).to_pylist()
+        return number[codes], names.take(as_arrow(order)).to_pylist()
 
     def take(self, rows: np.ndarray) -> "ClipTable":
         """The clips at these positions, in their order; or where a mask of bools is true."""
-        import pyarrow as pa
-
-        if rows.dtype == bool:
-            return ClipTable(self._columns.filter(pa.array(rows)))
-        return ClipTable(self._columns.take(pa.array(rows)))
+        rows = np.flatnonzero(rows) if rows.dtype == bool else rows
+        return ClipTable(self._columns.take(as_arrow(rows)))
 
     def together(self, name: str) -> "ClipTable":
         """The clips with those of equal value side by side, values in the order they first came."""
-        codes = self.column(name).combine_chunks().dictionary_encode().indices.to_numpy()
-        return self.take(np.argsort(codes, kind="stable"))
+        if not len(self):
+            return self
+        codes = self.column(name).combine_chunks().dictionary_encode().indices
+        return self.take(np.argsort(as_numpy(codes), kind="stable"))
 
     def sorted(self) -> "ClipTable":
         """The clips sorted by clip_id, as they stand in index.csv."""
@@ -188,7 +187,7 @@ class ImageTable(Mapping[str, tuple[str, ...]]):
             import pyarrow.compute as pc  # type: ignore[import-untyped]
 
             encoded = pc.run_end_encode(runs)
-            self._clip_ids, self._ends = encoded.values, encoded.run_ends.to_numpy()
+            self._clip_ids, self._ends = encoded.values, as_numpy(encoded.run_ends)
 
     def __getitem__(self, clip_id: str) -> tuple[str, ...]:
         low, high = 0, len(self)

@@ -1,5 +1,8 @@
 """index.csv, images.csv, splits.csv and rejected.csv."""
 
+import os
+import subprocess
+import sys
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -116,6 +119,21 @@ def test_an_index_costs_less_memory_than_its_file_and_twice_the_rows(tmp_path: P
         assert held[-1] < 1.3 * path.stat().st_size + 2**20
         del table
     assert held[1] < 2.2 * held[0]
+
+
+def test_reading_tables_does_not_import_pandas_which_takes_half_a_second(tmp_path: Path) -> None:
+    write_index(clips_of_all_kinds(), tmp_path / "index.csv")
+    write_images({"walk/seq": ["1.jpg"]}, tmp_path / "images.csv")
+    script = """
+import sys
+from pathlib import Path
+from pipeline.clips import read_images, read_index
+clips, images = read_index(Path("index.csv")), read_images(Path("images.csv"))
+clips.codes("group"), list(clips.together("digest").sorted()), images["walk/seq"]
+sys.exit("pandas" in sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=tmp_path,
+                   env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])})  # fmt: skip
 
 
 def test_images_are_found_by_clip_in_their_order(tmp_path: Path) -> None:
