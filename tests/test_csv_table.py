@@ -136,13 +136,32 @@ WRONG = {
     "nothing": ("", "its first line has nothing"),
     "only a header": ("path,label\n", "lists no clip"),
     "one class": ("path,label\na.mp4,wave\nb.mp4,wave\n", "one class only, wave"),
-    "no label in a row": ("path,label\na.mp4,wave\nb.mp4,\n", "the lines 3 have no label"),
-    "no number": (f"{HEADER}a.mp4,wave,0:10,20\nb.mp4,walk,,\n", "lines 2 have a start that is no"),
-    "a negative time": (f"{HEADER}a.mp4,wave,,\nb.mp4,walk,-1,2\n", "lines 3 have a start"),
-    "end before start": (f"{HEADER}a.mp4,wave,5,5\nb.mp4,walk,3,1\n", "lines 2, 3 end before they"),
-    "an unknown split": ("path,label,split\na.mp4,wave,A\nb.mp4,walk,\n", "lines 2 have a split"),
-    "no digest": ("path,label,digest\na.mp4,wave,12\nb.mp4,walk,\n", "lines 2 have a digest"),
+    "no label in a row": ("path,label\na.mp4,wave\nb.mp4,\n", "no label on line 3:"),
+    "no number": (f"{HEADER}a.mp4,wave,0:10,20\nb.mp4,walk,,\n", "a start that is no .* on line 2"),
+    "a negative time": (
+        f"{HEADER}a.mp4,wave,,\nb.mp4,walk,-1,2\n",
+        "a start that is no .* on line 3",
+    ),
+    "end before start": (
+        f"{HEADER}a.mp4,wave,5,5\nb.mp4,walk,3,1\n",
+        "an end that is not after the start on line 2, 3",
+    ),
+    "an unknown split": (
+        "path,label,split\na.mp4,wave,A\nb.mp4,walk,\n",
+        "a split that is none of .* on line 2",
+    ),
+    "no digest": ("path,label,digest\na.mp4,wave,12\nb.mp4,walk,\n", "a digest that .* on line 2"),
     "a clip twice": ("path,label\na.mp4,wave\nb.mp4,walk\na.mp4,walk\n", "a.mp4 .*lines 2, 4"),
+    "a slash in a label": ("path,label\na.mp4,on/off\nb.mp4,walk\n", "a slash .* on line 2"),
+    "a line end in a label": (
+        'path,label\na.mp4,"a\nb"\nb.mp4,walk\n',
+        "a label with con.* on line 2",
+    ),
+    "a line end in a path": (
+        'path,label\n"s3://a\nb",a\nb.mp4,walk\n',
+        "a path with con.* on line 2",
+    ),
+    "a folder": ("path,label\ndeep,wave\nb.mp4,walk\n", "deep is a folder"),
     "a short row": ("path,label\na.mp4,wave\nb.mp4\n", "cannot be read as a table"),
     "no UTF-8": ("path,label\na.mp4,k\xf6pfen\n".encode("latin-1"), "UTF-8"),
     "files outside": ("path,label\n../x.mp4,wave\nb.mp4,walk\n", "../x.mp4, which lies outside"),
@@ -151,7 +170,7 @@ WRONG = {
         "path,label,group,start,end\na.mp4,wave,g1,0,1\na.mp4,walk,g2,1,2\n",
         "segments of a.mp4 in more than one group",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("what", WRONG)

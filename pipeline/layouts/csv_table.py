@@ -19,7 +19,7 @@ from pipeline.images import IMAGE_EXTENSIONS
 from pipeline.layouts.found import Findings, Found
 from pipeline.layouts.groups import groups_of
 from pipeline.layouts.labels import SPLIT_FOLDERS, check_classes
-from pipeline.layouts.names import extension, inside, is_text
+from pipeline.layouts.names import extension, inside
 from pipeline.layouts.table_file import check_rows, lines, read_table, seconds_of
 from pipeline.storage import is_url
 from pipeline.video import VIDEO_EXTENSIONS
@@ -81,7 +81,7 @@ def find(params: DatasetParams) -> Findings:
     start, end = seconds_of(table, "start", where), seconds_of(table, "end", where)
     check_rows(
         pc.and_(pc.is_valid(end), pc.less_equal(end, pc.fill_null(start, 0.0))), where,
-        "end before they start: start and end are seconds from the start of the video",
+        "an end that is not after the start",
     )  # fmt: skip
     start = pc.if_else(pc.and_(pc.is_null(start), pc.is_valid(end)), 0.0, start)
     splits = _splits(table["split"], where)
@@ -93,6 +93,11 @@ def find(params: DatasetParams) -> Findings:
     files = [place.find(path) for path in written]
     sizes = np.array([-1 if file is None else file[1] for file in files])
     paths = [path if file is None else file[0] for path, file in zip(written, files, strict=True)]
+    if place.folders:
+        raise DatasetError(
+            f"{where}: {some(place.folders)} is a folder, and not a video or an image: "
+            "for videos cut into frames set dataset.layout to frames."
+        )
     if place.outside:
         raise DatasetError(
             f"{where} names {some(place.outside)}, which lies outside {params.raw}: name files "
@@ -145,6 +150,7 @@ class _Place:
         self.raw = params.raw
         self.root = os.path.realpath(params.folder)
         self.outside: list[str] = []
+        self.folders: list[str] = []
         self._folders: dict[str, bool] = {}
 
     def find(self, path: str) -> tuple[str, int] | None:
@@ -165,10 +171,14 @@ class _Place:
             if name.startswith(("/", "../")):
                 self.outside.append(path)
             return None
-        if not is_text(name) or not self._is_inside(full, stat.S_ISLNK(status.st_mode)):
+        if not self._is_inside(full, stat.S_ISLNK(status.st_mode)):
             self.outside.append(path)
             return None
-        return name, Path(full).stat().st_size if stat.S_ISLNK(status.st_mode) else status.st_size
+        if stat.S_ISLNK(status.st_mode):
+            status = Path(full).stat()
+        if stat.S_ISDIR(status.st_mode):
+            self.folders.append(path)
+        return name, status.st_size
 
     def _is_inside(self, full: str, is_link: bool) -> bool:
         if is_link:
@@ -190,7 +200,7 @@ def _splits(column: "pa.ChunkedArray", where: str) -> "pa.Array":
     strange = pa.array([bool(name) and name not in SPLIT_FOLDERS for name in names], pa.bool_())
     check_rows(
         strange.take(encoded.indices), where,
-        f"have a split that is none of {', '.join(SPLIT_FOLDERS)}",
+        f"a split that is none of {', '.join(SPLIT_FOLDERS)}",
     )  # fmt: skip
     return pc.take(known, encoded.indices)
 

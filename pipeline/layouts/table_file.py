@@ -15,6 +15,7 @@ COLUMNS = ("path", "label", "group", "split", "start", "end", "digest")
 NEEDED = COLUMNS[:2]
 SEPARATORS = ",;\t"
 BLOCK_BYTES = 8 << 20  # of the file parsed at a time; the longest row that is read
+LABEL_BYTES = 200  # reports name files after labels, and file systems allow 255 bytes
 FIRST_LINE = 2  # of the rows, below the header
 
 
@@ -80,11 +81,21 @@ def read_table(path: Path) -> "pa.Table":
         for name in COLUMNS
     })  # fmt: skip
     for name in NEEDED:
-        check_rows(pc.equal(table[name], ""), str(path), f"have no {name}")
+        check_rows(pc.equal(table[name], ""), str(path), f"no {name}")
+    for name in ("path", "label", "group"):
+        check_rows(
+            pc.match_substring_regex(table[name], r"[\x00-\x1f\x7f]"), str(path),
+            f"a {name} with control characters such as line ends",
+        )  # fmt: skip
+    check_rows(
+        pc.or_(pc.match_substring(table["label"], "/"),
+               pc.greater(pc.binary_length(table["label"]), LABEL_BYTES)), str(path),
+        f"a label with a slash or of more than {LABEL_BYTES} bytes, no name for a file,",
+    )  # fmt: skip
     digest = pc.utf8_lower(table["digest"])
     check_rows(
         pc.invert(pc.match_substring_regex(digest, "^([0-9a-f]{64})?$")), str(path),
-        "have a digest that is not 64 hexadecimal digits (SHA-256 of the file)",
+        "a digest that is not 64 hexadecimal digits (SHA-256 of the file)",
     )  # fmt: skip
     return table.set_column(table.column_names.index("digest"), "digest", digest)
 
@@ -103,7 +114,7 @@ def seconds_of(table: "pa.Table", name: str, where: str) -> "pa.ChunkedArray":
     text = pc.if_else(pc.equal(table[name], ""), None, table[name])
     check_rows(
         pc.fill_null(pc.invert(pc.match_substring_regex(text, r"^\d+(\.\d*)?$|^\.\d+$")), False),
-        where, f"have a {name} that is no number of seconds, such as 12.5",
+        where, f"a {name} that is no number of seconds (such as 12.5)",
     )  # fmt: skip
     return pc.cast(text, pa.float64())
 
@@ -118,7 +129,10 @@ def check_rows(wrong: "pa.ChunkedArray", where: str, what: str) -> None:
     """
     rows = np.flatnonzero(wrong.to_numpy(zero_copy_only=False) if len(wrong) else [])
     if len(rows):
-        raise DatasetError(f"{where}: the lines {some((rows + FIRST_LINE).tolist())} {what}.")
+        raise DatasetError(
+            f"{where} has {what} on line {some((rows + FIRST_LINE).tolist())}: mend it, or set "
+            "dataset.table to another table."
+        )
 
 
 def lines(table: "pa.Table") -> "pa.Array":
