@@ -21,7 +21,7 @@ Precision = Literal["float32", "float16", "int8"]
 Run = Callable[[np.ndarray, int], np.ndarray]  # frames, valid -> (K,) probabilities
 Description = dict[str, Any]  # what `pipeline.exporting.description` gives
 
-DESCRIPTION = "clipcache.json"  # its name inside a SavedModel and a LiteRT file
+INSIDE = "clipcache.json"  # its name inside a SavedModel and a LiteRT file
 KEY = "clipcache"  # its key in the metadata of an ONNX file
 ONNX_OPSET = 17  # of 2022; known to ONNX Runtime from 1.12 on
 
@@ -74,7 +74,7 @@ def _write_saved_model(
         archive.write_out(str(path), verbose=False)
     extra = path / "assets.extra"  # the place that TensorFlow leaves to others
     extra.mkdir()
-    (extra / DESCRIPTION).write_text(_json(description), "utf-8")
+    (extra / INSIDE).write_text(_json(description), "utf-8")
 
 
 def _load_saved_model(path: Path) -> Run:
@@ -111,7 +111,7 @@ def _write_litert(
         with quiet_native_output():
             path.write_bytes(converter.convert())
     with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr(zipfile.ZipInfo(DESCRIPTION, EPOCH), _json(description))
+        archive.writestr(zipfile.ZipInfo(INSIDE, EPOCH), _json(description))
 
 
 def _load_litert(path: Path) -> Run:
