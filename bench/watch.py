@@ -68,7 +68,7 @@ def watch(
             _follow(process, result, started, memory, seconds)
         finally:  # also when somebody presses Ctrl-C here
             if process.poll() is None:
-                _kill([process.pid, *_descendants(process.pid)])
+                _kill([process.pid, *descendants(process.pid)])
                 process.wait()
         result.seconds = time.perf_counter() - started
         if result.ended == "done" and process.returncode:
@@ -87,7 +87,7 @@ def _follow(
     """Note the peaks until the command ends or goes over a limit."""
     while process.poll() is None:
         result.main_peak = max(result.main_peak, _peak(process.pid))
-        below = _descendants(process.pid)
+        below = descendants(process.pid)
         result.child_peak = max([result.child_peak, *map(_peak, below)])
         if memory is not None and max(result.main_peak, result.child_peak) > memory:
             result.ended = "memory"
@@ -109,7 +109,8 @@ def _peak(pid: int) -> int:
     return 0
 
 
-def _descendants(pid: int) -> list[int]:
+def descendants(pid: int) -> list[int]:
+    """Process ids of all processes below one."""
     found: list[int] = []
     waiting = [pid]
     while waiting:
