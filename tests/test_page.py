@@ -1,5 +1,7 @@
 """The page at /ui in a real browser: a real clip, the right answer, no word to anybody else."""
 
+import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,11 +72,13 @@ def test_a_real_clip_is_recognised(
         assert tab.problems == []
 
 
-def test_page_and_api_agree(browser: Any, server: Server, clip: Path) -> None:
+def test_page_and_api_agree(browser: Any, server: Server, clip: Path, tmp_path: Path) -> None:
     with clip.open("rb") as stream:
         answer = httpx.post(f"{server.url}/predict", files={"file": stream}, timeout=120).json()
+    nameless = tmp_path / "holiday.txt"  # the content decides, not the name
+    shutil.copy(clip, nameless)
     with open_page(browser, server, WIDE, "light") as tab:
-        give(tab, clip)
+        give(tab, nameless)
         tab.page.wait_for_selector(".result figure", timeout=PATIENCE)
         names = tab.page.locator(".result .name")
         titles = [names.nth(i).get_attribute("title") for i in range(names.count())]
@@ -114,3 +118,33 @@ def test_ending_the_server_with_the_page_open_leaves_nothing(
             assert list(server.scratch.rglob("*.avi"))
             assert server.stop() == 0
         assert list(server.scratch.iterdir()) == []
+
+
+def test_the_page_reads_only_what_was_sent_and_takes_only_so_much(
+    server: Server, weizmann_model: Path
+) -> None:
+    """Last, because the room stays full for ten minutes."""
+    secret = weizmann_model.parents[1] / "raw/walk/ira_walk.avi"
+    api = f"{server.url}/ui/gradio_api"
+    for path in (str(secret), "/etc/passwd", "http://example.org/clip.mp4"):
+        asked = {
+            "data": [{"path": path, "meta": {"_type": "gradio.FileData"}}],
+            "fn_index": 0, "session_hash": "somebody",
+        }  # fmt: skip
+        assert httpx.post(f"{api}/queue/join", json=asked).status_code == 200
+        with httpx.stream("GET", f"{api}/queue/data?session_hash=somebody", timeout=60) as stream:
+            last = next(line for line in stream.iter_lines() if "process_completed" in line)
+        message = json.loads(last.removeprefix("data: "))
+        assert message["success"] is False
+        assert "data" not in message["output"]
+        assert "Send the file" in last or "not uploaded by a user" in last
+    assert httpx.get(f"{api}/file={secret}").status_code == 403
+
+    def upload(size: int) -> int:
+        files = {"files": ("clip.mp4", os.urandom(size))}
+        return httpx.post(f"{api}/upload", files=files, timeout=60).status_code
+
+    assert upload(3_000_000) == 413
+    statuses = [upload(1_990_000) for _ in range(34)]
+    assert statuses[0] == 200
+    assert statuses[-1] == 503

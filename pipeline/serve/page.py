@@ -5,12 +5,15 @@ from anywhere but this server.
 """
 
 import asyncio
+import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
+from starlette.responses import JSONResponse
 from starlette.routing import Mount
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pipeline.serve import refusals
 from pipeline.serve.answers import Task
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from pipeline.serve.app import Served
 
 MOST_EXAMPLES = 12
+MOST_FILES = 32  # of the largest size, that visitors' files may fill together
 KEPT_SECONDS = 600  # a file that was sent stays for the browser to show, then it is deleted
 SWEEP_SECONDS = 60  # between two looks for such files
 FONT = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif")
@@ -63,6 +67,45 @@ def add_page(app: FastAPI, served: "Served", path: str) -> None:
         route.app for route in app.routes if isinstance(route, Mount) and route.path == path
     )
     app.state.close_page = mounted.stop_event.set
+    app.add_middleware(
+        UploadRoom, path=f"{path}/gradio_api/upload", folder=folder,
+        largest=served.settings.limits.bytes,
+    )  # fmt: skip
+
+
+class UploadRoom:
+    """ASGI middleware: uploads to the page are refused while others fill the room for them.
+
+    Parameters
+    ----------
+    path : to which files are sent
+    folder : in which they land
+    largest : bytes of one file
+    """
+
+    def __init__(self, app: ASGIApp, path: str, folder: Path, largest: int) -> None:
+        self._app = app
+        self._path = path
+        self._folder = folder
+        self._largest = largest
+        self._arriving = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] != "http" or scope["path"] != self._path:
+            await self._app(scope, receive, send)
+            return
+        there = await asyncio.to_thread(_size, self._folder)
+        if there + self._arriving * self._largest > MOST_FILES * self._largest:
+            refusal = refusals.busy(SWEEP_SECONDS)
+            response = JSONResponse({"detail": str(refusal)}, refusal.status, refusal.headers)
+            await response(scope, receive, send)
+            return
+        self._arriving += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._arriving -= 1
 
 
 def build_page(served: "Served") -> "gradio.Blocks":
@@ -83,9 +126,8 @@ def build_page(served: "Served") -> "gradio.Blocks":
         with gradio.Row():
             with gradio.Column(min_width=300):
                 with gradio.Tab("File"):
-                    file = gradio.File(
-                        label="Image or video", file_types=["image", "video"], height=180
-                    )
+                    # No file_types: they would judge a file by its name.
+                    file = gradio.File(label="Image or video", height=180)
                 with gradio.Tab("Webcam"):
                     webcam = gradio.Video(
                         label="Record a few seconds", sources=["webcam"], height=280
@@ -113,7 +155,26 @@ def build_page(served: "Served") -> "gradio.Blocks":
         webcam.change(inputs=webcam, **asked)
         if examples := example_files(served.settings.examples):
             gradio.Examples([[str(path)] for path in examples], file, label="Examples")
+    # Gradio compares paths in requests with its upload folder only once it was launched, which a
+    # mounted page never is: anybody could name a file of this machine.
+    page.has_launched = True
+    for component in (file, webcam):
+        _refuse_addresses(component)
     return page
+
+
+def _refuse_addresses(component: Any) -> None:
+    """A visitor who sends an address instead of a file must not make this server fetch it."""
+    import gradio
+
+    move = component.async_move_resource_to_block_cache
+
+    async def move_own(path: Any) -> Any:
+        if str(path).lower().startswith(("http:", "https:")):
+            raise gradio.Error("Send the file itself, not its address.", print_exception=False)
+        return await move(path)
+
+    component.async_move_resource_to_block_cache = move_own
 
 
 def example_files(folder: Path | None) -> list[Path]:
@@ -138,6 +199,15 @@ async def _recognise(served: "Served", path: Path) -> tuple[dict[str, float], st
     prediction = recognised.prediction
     html = await asyncio.to_thread(result_html, recognised, served.labels)
     return dict(prediction.top(len(prediction.labels))), html
+
+
+def _size(folder: Path) -> int:
+    """Bytes of all files below a folder."""
+    total = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):  # it was swept away just now
+            total += path.stat().st_size
+    return total
 
 
 def _kind(path: Path) -> Kind | None:
