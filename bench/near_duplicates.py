@@ -1,7 +1,6 @@
 """Near-duplicate images: which copies are found, what else looks alike, and how long it takes."""
 
-import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from time import perf_counter, process_time
 
@@ -82,25 +81,26 @@ def _pictures(name: str, quick: bool) -> list[tuple[str, np.ndarray]]:
     return [(who, image) for who, image in found if image_hashes(image) is not None]
 
 
-def _alike(one: np.ndarray, other: np.ndarray, distance: int) -> bool:
-    """Whether two pictures are a pair, by their hashes."""
-    return any(
-        np.bitwise_count(one[0, 0] ^ seen[0]) <= distance
-        and np.bitwise_count(one[0, 1] ^ seen[1]) <= distance + SECOND_SLACK
-        for seen in other
-    )
+def _alike(ones: np.ndarray, others: np.ndarray, distance: int) -> np.ndarray:
+    """Which of N pairs of pictures are alike: (N,) bool of twice (N, 2, 2) hashes."""
+    apart = np.bitwise_count(ones[:, np.newaxis, 0] ^ others)  # (N, straight or mirrored, hash)
+    return ((apart[..., 0] <= distance) & (apart[..., 1] <= distance + SECOND_SLACK)).any(axis=1)
+
+
+def _shares(ones: np.ndarray, others: np.ndarray) -> list[float]:
+    return [100 * float(_alike(ones, others, distance).mean()) for distance in DISTANCES]
+
+
+def _hashes(images: Iterable[np.ndarray]) -> np.ndarray:
+    made = (image_hashes(image) for image in images)
+    return np.stack([np.zeros((2, 2), np.uint64) if one is None else one for one in made])
 
 
 def _copies(images: list[np.ndarray]) -> Table:
-    hashes = [image_hashes(image) for image in images]
-    rows: Rows = []
-    for name, made in COPIES.items():
-        pairs = [(one, image_hashes(made(image)))
-                 for one, image in zip(hashes, images, strict=True)]  # fmt: skip
-        whole = [(one, other) for one, other in pairs if one is not None and other is not None]
-        shares = [100 * np.mean([_alike(*pair, distance) for pair in whole])
-                  for distance in DISTANCES]  # fmt: skip
-        rows.append([name, *map(float, shares)])
+    originals = _hashes(images)
+    rows: Rows = [
+        [name, *_shares(originals, _hashes(map(made, images)))] for name, made in COPIES.items()
+    ]
     return Table(
         "Copies that are found, % of the pictures, by near_duplicates (bits)",
         ["copy", *map(str, DISTANCES)],
@@ -112,12 +112,10 @@ def _copies(images: list[np.ndarray]) -> Table:
 def _strangers(taken: dict[str, list[tuple[str, np.ndarray]]]) -> Table:
     rows: Rows = []
     for name, found in taken.items():
-        hashes = [(who, image_hashes(image)) for who, image in found]
-        pairs = [(one, other) for (a, one), (b, other) in itertools.combinations(hashes, 2)
-                 if a != b and one is not None and other is not None]  # fmt: skip
-        shares = [100 * np.mean([_alike(*pair, distance) for pair in pairs])
-                  for distance in DISTANCES]  # fmt: skip
-        rows.append([name, len(pairs), *map(float, shares)])
+        who = np.array([who for who, _ in found])
+        hashes = _hashes(image for _, image in found)
+        one, other = np.nonzero(np.triu(who[:, np.newaxis] != who))
+        rows.append([name, len(one), *_shares(hashes[one], hashes[other])])
     return Table(
         "Pictures of different videos that look alike, % of the pairs, by near_duplicates (bits)",
         ["set", "pairs", *map(str, DISTANCES)],
