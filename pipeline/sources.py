@@ -141,7 +141,7 @@ def _check(found: str, digest: str) -> None:
 
 
 def _as_url(file: str) -> str:
-    return file if is_url(file) else Path(file).as_uri()
+    return file if is_url(file) else f"file://{file}"  # fsspec takes it as it is, without %20
 
 
 def _below(raw: str | Path, file: str) -> str:

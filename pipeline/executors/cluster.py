@@ -4,6 +4,8 @@ import contextlib
 import logging
 import math
 import os
+import re
+import socket
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ from pipeline.errors import ClipcacheError
 from pipeline.executors.processes import available_cores
 
 OBJECT_STORE_BYTES = 256 << 20  # of a local Ray; holds the backbone and a few clips on their way
+CONNECT_SECONDS = 10.0  # for a cluster to answer at all
 INSTALL = "features.executor is ray, which is not installed: `pip install 'clipcache[scale]'`."
 ENVIRONMENT = {  # what Ray reads when it is imported; set by us only where the user did not
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is reported to anybody
@@ -69,6 +72,8 @@ def connected(
         yield ray
         return
     local = cluster.address is None
+    if cluster.address is not None:
+        _check_reachable(cluster.address)
     settings: dict[str, Any] = {"address": "local" if local else cluster.address}
     if local:
         settings["num_cpus"] = math.ceil((workers or available_cores()) * cluster.cpus)
@@ -90,6 +95,20 @@ def connected(
         yield ray
     finally:
         ray.shutdown()
+
+
+def _check_reachable(address: str) -> None:
+    """Say at once that nobody listens at ``host:port``: Ray takes minutes to find out."""
+    named = re.fullmatch(r"(?:ray://)?\[?([^/\]]+)\]?:(\d+)", address)
+    if named is None:
+        return
+    try:
+        socket.create_connection((named[1], int(named[2])), timeout=CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ClipcacheError(
+            f"Ray cannot be joined at {address} (features.ray_address): {reason}."
+        ) from None
 
 
 def import_ray() -> Any:
