@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import tables
+from bench import cuts, tables
 from bench.clips import pictures
 from bench.contenders import Contender, Run, side_by_side
 from bench.engines import multiply_adds
@@ -107,3 +107,13 @@ def test_generated_clips_move() -> None:
 def test_wanted_numbers_know_their_direction() -> None:
     assert tables.Wanted("faster", 5.0, 4.0).holds
     assert not tables.Wanted("smaller", 5.0, 4.0, at_least=False).holds
+
+
+def test_scattered_frames_are_counted_against_the_truth(make_video, tmp_path: Path) -> None:
+    videos = [make_video(f"{seed}.avi", frames=15, seed=seed) for seed in (1, 2, 3)]
+    dump = cuts._Dump(tmp_path / "dump", videos)
+    count = dump.look(1) + dump.made_small().look(3)
+    assert (count.folders, count.steps, count.hits + count.missed) == (2, 44 + 14, 4)
+    assert count.share == 100 * count.hits / 4
+    assert len(count.true_scores) == 4
+    assert cuts._Dump(tmp_path / "dump", videos).look(1).hits == 2
