@@ -57,6 +57,20 @@ def test_quick_million_runs_every_stage_and_keeps_other_results(tmp_path: Path) 
     assert all(row["seconds"] > 0 and row["main MiB"] > 20 for row in table["rows"])
 
 
+def test_quick_index_and_split_of_large_sets_are_measured(tmp_path: Path) -> None:
+    out = tmp_path / "results.json"
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", "datasets", "--quick", "--out", str(out)],
+        cwd=ROOT, check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (table,) = json.loads(out.read_text())["results"]["datasets"]["tables"]
+    assert [row["split.method"] for row in table["rows"]] == [
+        "group", "official", "group", "column",
+    ]  # fmt: skip
+    assert all(row["processor s"] > 0 and row["largest MiB"] > 10 for row in table["rows"])
+
+
 def test_an_unknown_name_is_refused_in_a_sentence() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "bench", "engine"],

@@ -128,6 +128,7 @@ def test_still_images_have_no_rate_and_copies_are_told(tmp_path: Path):
     text = (out / "dataset_summary.txt").read_text()
     assert "5 clips of 2 classes in 4 groups" in text
     assert "frame rates: unknown" in text
+    assert "Each clip is its own group; images that look alike belong together" in text
     assert survey.copies == [["a/1.jpg", "b/3.jpg"]]
     assert "1 of 5 images look like another one" in text
 

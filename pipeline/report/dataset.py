@@ -17,6 +17,11 @@ GROUP_RULES = {
     "none": "Each clip is its own group",
 }
 OWN_RULE = "Clips in whose path this regular expression finds the same text form a group"
+# What else decides in some layouts.
+BESIDE_THE_RULE = {
+    "csv": " where dataset.table names no group; segments of one video always belong together",
+    "images": "; images that look alike belong together, unless dataset.near_duplicates is null",
+}
 PLAIN_NAMES = ("raw", "data", "videos")  # folders whose name says nothing about the data
 FEW_TEST_GROUPS = 5  # below, an interval over groups is only a rough guide
 
@@ -58,19 +63,20 @@ def dataset_section(
         frames_are=frames_are,
         seconds_are=seconds_are,
         rule=rule,
-        rule_in_words=GROUP_RULES.get(rule, OWN_RULE),
-        warnings=_warnings(rule, summary),
+        rule_in_words=GROUP_RULES.get(rule, OWN_RULE) + BESIDE_THE_RULE.get(params.layout, ""),
+        warnings=_warnings(params, summary),
         notes=_notes(summary),
     )
 
 
-def _warnings(rule: str, summary: DatasetSummary) -> list[str]:
+def _warnings(params: "DatasetParams", summary: DatasetSummary) -> list[str]:
     warnings = []
-    if rule == "none":
+    if params.group == "none":
+        where = ", where the table names no group" if params.layout == "csv" else ""
         warnings.append(
-            "dataset.group is none: clips of the same person or source video may stand in train "
-            "and test at once, and the accuracy is then higher than it would be on new people or "
-            "videos. Name a grouping rule where the file names allow one."
+            f"dataset.group is none{where}: clips of the same person or source video may stand in "
+            "train and test at once, and the accuracy is then higher than it would be on new people "
+            "or videos. Name a grouping rule where the file names allow one."
         )
     if summary.torn_groups:
         warnings.append(
