@@ -75,8 +75,8 @@ def _warnings(params: "DatasetParams", summary: DatasetSummary) -> list[str]:
         where = ", where the table names no group" if params.layout == "csv" else ""
         warnings.append(
             f"dataset.group is none{where}: clips of the same person or source video may stand in "
-            "train and test at once, and the accuracy is then higher than it would be on new people "
-            "or videos. Name a grouping rule where the file names allow one."
+            "train and test at once, and the accuracy is then higher than it would be on new "
+            "people or videos. Name a grouping rule where the file names allow one."
         )
     if summary.torn_groups:
         warnings.append(
