@@ -162,6 +162,8 @@ class Predictor:
         """
         if not len(images):
             raise ClipError("there is no picture in it")
+        if not fps > 0:
+            raise ClipError(f"pictures come at {fps} a second, but it must be more than 0")
         paths = [Path(image) for image in images if not isinstance(image, np.ndarray)]
         arrays = [image for image in images if isinstance(image, np.ndarray)]
         if paths and arrays:
@@ -300,7 +302,7 @@ class _ArrayReader:
         for index, picture in enumerate(self.pictures):
             self.timeline.append(index / self.fps)
             if wanted(index, self.timeline[-1]):
-                yield index, _checked(picture)[..., ::-1]
+                yield index, np.ascontiguousarray(_checked(picture)[..., ::-1])
 
 
 def _checked(picture: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Decode, sample, resize. The only module that opens a video.
+"""Decode, sample, resize. With pipeline.capture, for live sources, the only module to open a video.
 
 OpenCV's frame counts and seeks are unreliable, so a video is read once in sequence: frames that
 are not wanted are grabbed and skipped, frames are counted here, and times come from the stream.

@@ -179,6 +179,8 @@ def test_bad_pictures_and_models_are_one_sentence(predictor, weizmann_model, tmp
         predictor.images([])
     with pytest.raises(ClipError, match=r"\(height, width, 3\) uint8"):
         predictor.array(np.zeros((3, 8, 8, 3), np.float32), 25)
+    with pytest.raises(ClipError, match="more than 0"):
+        predictor.array(np.zeros((3, 8, 8, 3), np.uint8), 0)
     (tmp_path / "no.png").write_bytes(b"no picture")
     with pytest.raises(ClipError, match="not a picture"):
         predictor.images([tmp_path / "no.png"])
