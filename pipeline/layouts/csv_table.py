@@ -86,23 +86,7 @@ def find(params: DatasetParams) -> Findings:
     start = pc.if_else(pc.and_(pc.is_null(start), pc.is_valid(end)), 0.0, start)
     splits = _splits(table["split"], where)
 
-    encoded = table["path"].combine_chunks().dictionary_encode()
-    written = encoded.dictionary.to_pylist()
-    code = encoded.indices.to_numpy()
-    place = _Place(params)
-    files = [place.find(path) for path in written]
-    sizes = np.array([-1 if file is None else file[1] for file in files])
-    paths = [path if file is None else file[0] for path, file in zip(written, files, strict=True)]
-    if place.folders:
-        raise DatasetError(
-            f"{where}: {some(place.folders)} is a folder, and not a video or an image: "
-            "for videos cut into frames set dataset.layout to frames."
-        )
-    if place.outside:
-        raise DatasetError(
-            f"{where} names {some(place.outside)}, which lies outside {params.raw}: name files "
-            "below dataset.raw by their path from there, or set dataset.raw to a folder above."
-        )
+    code, paths, sizes = _files(table, params)
     kept = sizes[code] >= 0
     notes = []
     if not kept.all():
@@ -133,6 +117,34 @@ def find(params: DatasetParams) -> Findings:
     _check_twice(columns, where)
     columns = columns.sort_by([("path", "ascending"), ("start", "ascending")])
     return Findings(Rows(columns.drop_columns("line")), notes)
+
+
+def _files(table: "pa.Table", params: DatasetParams) -> tuple[np.ndarray, list[str], np.ndarray]:
+    """The files that the rows name.
+
+    Returns
+    -------
+    code : (C,) int32, the file of each row
+    paths : of the files, below the raw folder, or their URLs
+    sizes : (F,) int64, bytes; 0 of a URL, -1 of a file that is not there
+    """
+    encoded = table["path"].combine_chunks().dictionary_encode()
+    written = encoded.dictionary.to_pylist()
+    place = _Place(params)
+    files = [place.find(path) for path in written]
+    if place.folders:
+        raise DatasetError(
+            f"{params.table}: {some(place.folders)} is a folder, and not a video or an image: "
+            "for videos cut into frames set dataset.layout to frames."
+        )
+    if place.outside:
+        raise DatasetError(
+            f"{params.table} names {some(place.outside)}, which lies outside {params.raw}: name "
+            "files below it by their path from there, or set dataset.raw to a folder above."
+        )
+    paths = [path if file is None else file[0] for path, file in zip(written, files, strict=True)]
+    sizes = np.array([-1 if file is None else file[1] for file in files])
+    return encoded.indices.to_numpy(), paths, sizes
 
 
 class _Place:
