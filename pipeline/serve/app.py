@@ -138,7 +138,9 @@ def _add_routes(app: FastAPI, served: Served) -> None:
     @app.get("/", summary="What this is")
     def start() -> Start:
         links = {"predict": "/predict", "classes": "/classes", "health": "/health",
-                 "metrics": "/metrics", "docs": "/docs"}  # fmt: skip
+                 "metrics": "/metrics"}  # fmt: skip
+        if _docs_assets():
+            links["docs"] = "/docs"
         if served.settings.ui:
             links["ui"] = PAGE
         return Start(name="clipcache", version=__version__, links=links)
@@ -206,10 +208,9 @@ async def _while_connected(
 
 def _add_docs(app: FastAPI) -> None:
     """Swagger UI from this server; FastAPI's own page fetches it from the internet."""
-    package = find_spec("fastapi_offline")
-    if package is None or package.origin is None:
+    assets = _docs_assets()
+    if assets is None:
         return
-    assets = Path(package.origin).parent / "static"
     app.mount(DOCS_ASSETS, StaticFiles(directory=assets), name="docs-assets")
 
     @app.get("/docs", include_in_schema=False)
@@ -222,6 +223,12 @@ def _add_docs(app: FastAPI) -> None:
             swagger_favicon_url=f"{DOCS_ASSETS}/favicon.png",
             swagger_ui_parameters={"validatorUrl": None},  # else it asks a public validator
         )
+
+
+def _docs_assets() -> Path | None:
+    """The folder of Swagger UI's files, of which only the package fastapi-offline has a copy."""
+    package = find_spec("fastapi_offline")
+    return Path(package.origin).parent / "static" if package and package.origin else None
 
 
 async def _refused(request: Request, refusal: Exception) -> Response:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 import importlib.util
+import logging
 import os
 import signal
 import socket
@@ -29,6 +30,8 @@ def serve(settings: Settings) -> None:
         When a package or the model is missing, or the address cannot be bound.
     """
     check_installed(settings.ui)
+    # A malformed request is answered with a sentence; it need not stand in the log as well.
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
     card = read_card(settings.model)
     listening = _bind(settings.host, settings.port)
     signal.signal(signal.SIGTERM, _leave)
