@@ -138,17 +138,18 @@ def _run(
     crew: "_Crew[Task]", remaining: Iterator[Task], timeout: float, idle: Callable[[], None]
 ) -> Generator[tuple[Task, Any], None, None]:
     waiting: deque[_Assignment[Task]] = deque()  # never more than there are idle actors
+    exhausted = False
     while True:
         size = crew.size()
-        while len(waiting) < size - crew.busy:
+        while not exhausted and len(waiting) < size - crew.busy:
             try:
                 waiting.append(_Assignment(next(remaining)))
             except StopIteration:
-                break
+                exhausted = True
+        if exhausted and not waiting and not crew.busy:
+            return
         crew.adjust(min(size, crew.busy + len(waiting)))
         crew.hand_out(waiting, timeout)
-        if not crew.busy and not waiting and crew.size():
-            return
         for member, said in crew.listen():
             assignment = member.assignment
             if assignment is None:
