@@ -70,7 +70,7 @@ def run(
         }
         write_json(PARAMS, settings)
         for stage in (stages.index, stages.split, stages.features, stages.train, stages.evaluate):
-            stage(PARAMS)
+            stage(params=PARAMS)
         captured = capfd.readouterr()
         return Outcome(tmp_path, captured.out + captured.err)
 
