@@ -87,7 +87,9 @@ def _follow(
     """Note the peaks until the command ends or goes over a limit."""
     while process.poll() is None:
         result.main_peak = max(result.main_peak, _peak(process.pid))
-        below = descendants(process.pid)
+        command = _command(process.pid)
+        # A new process shares its maker's memory, and command line, until it starts its program.
+        below = [pid for pid in descendants(process.pid) if _command(pid) not in (command, b"")]
         result.child_peak = max([result.child_peak, *map(_peak, below)])
         if memory is not None and max(result.main_peak, result.child_peak) > memory:
             result.ended = "memory"
@@ -107,6 +109,14 @@ def _peak(pid: int) -> int:
     except (OSError, ValueError):
         pass
     return 0
+
+
+def _command(pid: int) -> bytes:
+    """The command line of a process; empty when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def descendants(pid: int) -> list[int]:
