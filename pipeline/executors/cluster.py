@@ -84,7 +84,8 @@ def connected(
             context = ray.init(**settings, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
         place = "on this machine" if local else f"at {cluster.address} (features.ray_address)"
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(". ")
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        reason = (lines[-1] if lines[0].endswith(":") else lines[0]).strip(" .:")
         raise ClipcacheError(
             f"Ray cannot be {'started' if local else 'joined'} {place}: {reason}."
         ) from None
