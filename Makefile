@@ -1,4 +1,5 @@
 # make demo   sample videos -> features -> trained head -> report
+# make extras what the server, Ray, ONNX and OpenVINO need, beside what the tests need
 # make test   the tests
 # make check  linter, formatter, types
 # make bench  the benchmarks
@@ -7,13 +8,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test check bench lock clean
+.PHONY: demo extras test check bench lock clean
 
 demo: $(VENV)/installed
 	@test -d data/raw || clipcache sample data/raw
 	@dvc repro
 	@dvc metrics show
 	@echo "Report: $(CURDIR)/reports/report.html"
+
+extras: $(VENV)/installed-dev
 
 test: $(VENV)/installed-dev
 	pytest --numprocesses auto --dist loadfile $(ARGS)
@@ -39,14 +42,15 @@ $(VENV)/installed-dev: requirements/dev.txt $(VENV)/installed
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-# Choose newer versions: edit pyproject.toml, then `make lock`.
+# Choose newer versions: edit pyproject.toml, then `make lock`. All extras first, as they restrict
+# what the base may be.
 lock: $(VENV)/installed-dev
 	pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url \
-		--no-emit-trusted-host --no-emit-find-links --no-header --extra build \
-		--output-file requirements/base.txt pyproject.toml
-	pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url \
 		--no-emit-trusted-host --no-emit-find-links --no-header --all-extras \
-		--constraint requirements/base.txt --output-file requirements/dev.txt pyproject.toml
+		--output-file requirements/dev.txt pyproject.toml
+	pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url \
+		--no-emit-trusted-host --no-emit-find-links --no-header --extra build \
+		--constraint requirements/dev.txt --output-file requirements/base.txt pyproject.toml
 
 clean:
 	rm -rf $(VENV) features models reports data/index.csv data/splits.csv
