@@ -114,11 +114,6 @@ class SplitParams(BaseModel):
                 "train, val and test must sum to 1, with train and test above 0, "
                 f"but are {self.train}, {self.val} and {self.test}"
             )
-        if self.method == "leave_one_group_out" and not self.held_out:
-            raise ValueError(
-                "method leave_one_group_out needs held_out, the group to test on; the column group "
-                "of data/index.csv has them"
-            )
         return self
 
 

@@ -63,4 +63,4 @@ def some(items: Sequence[object], most: int = 3) -> str:
     """The first few of `items` for a sentence: ``'a, b, c and 7 more'``."""
     shown = ", ".join(str(item) for item in items[:most])
     rest = len(items) - most
-    return f"{shown} and {rest} more" if rest > 0 else shown
+    return f"{shown} and {rest:,} more" if rest > 0 else shown

@@ -8,6 +8,7 @@ equal bytes. Colours are Okabe and Ito's, which stay apart for the colour-blind
 import csv
 import io
 import re
+import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -308,7 +309,9 @@ def style() -> Iterator[None]:
         "ytick.labelcolor": INK,
         "ytick.labelsize": 8.5,
     }
-    with rc_context(settings):
+    with rc_context(settings), warnings.catch_warnings():
+        # A class may be named in a script that no font here has; its name is then drawn as boxes.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
         yield
 
 

@@ -4,7 +4,7 @@ Nothing is embedded and hardly anything decoded, so that mistakes in the layout 
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +13,11 @@ import numpy as np
 
 from pipeline.clips import Rejected
 from pipeline.dataset_params import DatasetParams
-from pipeline.errors import ClipError
+from pipeline.errors import ClipError, some
 from pipeline.executors.processes import CrashedError, TooSlowError, run_in_processes
 from pipeline.layouts import Found, find_clips
 from pipeline.layouts.contents import look_into
-from pipeline.layouts.hints import group_hints, layout_hints
+from pipeline.layouts.hints import copy_hints, group_hints, layout_hints
 from pipeline.progress import Progress
 from pipeline.sources import Source, open_source, source_digest
 from pipeline.storage import is_url
@@ -25,6 +25,7 @@ from pipeline.video import VideoReader
 
 HEADER_TIMEOUT = 30.0  # seconds for one file
 HASH_THREADS = 4
+HEADER_ERROR = 1.0  # seconds that a header may be off before it is worth a word
 MOST_FILES = 20_000  # of which the header is read; of more, so many are picked evenly
 
 
@@ -141,10 +142,38 @@ def survey_clips(params: DatasetParams, workers: int) -> Survey:
                 unreadable.append(Rejected(name, "explore", result))
             progress.advance()
     unreadable.sort(key=lambda row: row.clip_id)
-    hints = group_hints(params, findings.clips)
+    copies = find_copies(files)
+    hints = [*group_hints(params, findings.clips), *copy_hints(copies, findings.clips)]
+    hints += late_segments(findings.clips, headers, params.table)
     if raw.is_dir():  # a table may start from a URL
         hints = [*layout_hints(params, look_into(raw), findings.clips), *hints]
-    return Survey(findings.clips, headers, unreadable, find_copies(files), notes, hints)
+    return Survey(findings.clips, headers, unreadable, copies, notes, hints)
+
+
+def late_segments(clips: Iterable[Found], headers: Mapping[str, Header], table: str) -> list[str]:
+    """A sentence on segments that begin or end after their video does, by its header."""
+    late, long = [], []
+    for clip in clips:
+        header = headers.get(file_of(clip)) if clip.start is not None else None
+        seconds = header.seconds if header else None
+        if seconds is None:
+            continue
+        if (clip.start or 0) >= seconds:
+            late.append(f"{clip.clip_id} ({seconds:.1f} s)")
+        elif clip.end is not None and clip.end > seconds + HEADER_ERROR:
+            long.append(f"{clip.clip_id} ({seconds:.1f} s)")
+    hints = []
+    if late:
+        hints.append(
+            f"{table} has segments that begin after the end of their video and cannot be used: "
+            f"{some(late)}; mend start and end, which are seconds."
+        )
+    if long:
+        hints.append(
+            f"{table} has segments that go on after the end of their video, and are cut there: "
+            f"{some(long)}; see end, which is in seconds."
+        )
+    return hints
 
 
 def file_of(clip: Found) -> str:

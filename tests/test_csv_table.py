@@ -152,6 +152,14 @@ WRONG = {
     ),
     "no digest": ("path,label,digest\na.mp4,wave,12\nb.mp4,walk,\n", "a digest that .* on line 2"),
     "a clip twice": ("path,label\na.mp4,wave\nb.mp4,walk\na.mp4,walk\n", "a.mp4 .*lines 2, 4"),
+    "empty lines and line ends before it": (
+        'path,label,note\n\na.mp4,wave,"two\nlines"\n\n\nb.mp4,,\n',
+        "no label on line 7:",
+    ),
+    "a clip twice, after an empty line": (
+        "path;label\r\na.mp4;wave\r\n\r\nb.mp4;walk\r\na.mp4;walk\r\n",
+        "a.mp4 .*lines 2, 5",
+    ),
     "a slash in a label": ("path,label\na.mp4,on/off\nb.mp4,walk\n", "a slash .* on line 2"),
     "a line end in a label": (
         'path,label\na.mp4,"a\nb"\nb.mp4,walk\n',

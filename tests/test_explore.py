@@ -55,9 +55,10 @@ def test_what_is_there_is_told_in_three_ways(
 
 
 def test_ucf_names_under_another_grouping_are_noticed(tmp_path: Path):
-    for label in ("Archery", "Biking"):
+    for shade, label in enumerate(("Archery", "Biking")):
         for group in (1, 2):
-            write_video(tmp_path / "raw" / label / f"v_{label}_g{group:02d}_c01.avi", frames=3)
+            video = tmp_path / "raw" / label / f"v_{label}_g{group:02d}_c01.avi"
+            write_video(video, frames=3, shade=50 * shade + 20 * group)
     hints = look(tmp_path)[0].hints
     assert any("set dataset.group to ucf" in hint for hint in hints)
     assert any("Archery, Biking are of one group each" in hint for hint in hints)
@@ -104,6 +105,29 @@ def test_segments_of_a_table_are_measured_by_their_times(tmp_path: Path):
     assert "1 of 5 rows are left out" in text
     assert [row.clip_id for row in survey.unreadable] == ["bert_wave.avi"]
     assert "resolutions: 64 x 48 (2)" in text
+
+
+def test_segments_after_the_end_of_their_video_are_noticed(tmp_path: Path):
+    for person in ("anna", "bert"):
+        write_video(tmp_path / f"raw/{person}_walk.avi", frames=30, shade=len(person))
+    (tmp_path / "clips.csv").write_text(
+        "path,label,start,end\nanna_walk.avi,walk,0,3.5\nanna_walk.avi,wave,1,60\n"
+        "bert_walk.avi,walk,8,9\nbert_walk.avi,wave,1,\n"
+    )
+    hints = look(tmp_path, layout="csv", table=str(tmp_path / "clips.csv"))[0].hints
+    assert any("cannot be used: bert_walk.avi#8.00-9.00 (3.0 s);" in hint for hint in hints)
+    assert any("are cut there: anna_walk.avi#1.00-60.00 (3.0 s);" in hint for hint in hints)
+
+
+def test_copies_with_two_labels_or_groups_are_noticed(tmp_path: Path):
+    for i, name in enumerate(("walk/anna_1", "walk/bert_1", "run/anna_2", "run/bert_2")):
+        write_video(tmp_path / f"raw/{name}.avi", shade=40 * i)
+    shutil.copy(tmp_path / "raw/walk/anna_1.avi", tmp_path / "raw/run/anna_3.avi")
+    (hint,) = look(tmp_path)[0].hints
+    assert "more than one label: run/anna_3.avi = walk/anna_1.avi" in hint
+    shutil.copy(tmp_path / "raw/walk/anna_1.avi", tmp_path / "raw/walk/carl_1.avi")
+    assert any("in more than one group: run/anna_3.avi = walk/anna_1.avi = walk/carl_1.avi" in hint
+               for hint in look(tmp_path)[0].hints)  # fmt: skip
 
 
 def test_frames_are_counted_as_the_videos_they_were(tmp_path: Path):

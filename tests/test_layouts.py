@@ -85,6 +85,9 @@ GROUPS = {
     "ucf": ("Golf/v_Golf_g07_c02.avi", "Golf/g07"),
     "hmdb": ("brush_hair/April_09_brush_hair_u_nm_np1_ba_goo_0.avi", "April_09"),
     "person_first": ("walk/daria_walk.avi", "daria"),
+    "person_first ": ("walk/daria walk 2.AVI", "daria"),
+    "person_first  ": ("walk/anna maria_walk-2.avi", "anna maria"),
+    "person_first   ": ("walk/daria-walk-2.avi", "daria"),
     r"session(\d+)/": ("walk/session12/a.avi", "12"),
     "none": ("walk/a.avi", "walk/a.avi"),
 }
@@ -94,7 +97,7 @@ GROUPS = {
 def test_the_group_comes_from_the_path(tmp_path: Path, rule: str) -> None:
     name, group = GROUPS[rule]
     lay(tmp_path, name, name.replace(name.split("/", maxsplit=1)[0], "other", 1))
-    found = {clip.clip_id: clip.group for clip in find(tmp_path, rule)}
+    found = {clip.clip_id: clip.group for clip in find(tmp_path, rule.strip())}
     assert found[name] == group
 
 
@@ -119,8 +122,22 @@ def test_every_folder_that_cannot_be_used_is_refused_with_a_way_out(tmp_path: Pa
     assert "holds no video" in refusal(raw)
     lay(raw, "a/1.mp4")
     assert "one class only, a" in refusal(raw)
+    lay(raw, "a/x/1.mp4", "a/y/1.mp4")
+    assert f"folders x, y: if those are the labels, set dataset.raw to {raw}/a." in refusal(raw)
     lay(raw, "b/2.mp4", "loose.mp4")
     assert "loose.mp4 lie directly in" in refusal(raw)
+
+
+def test_archives_and_links_that_lead_out_are_named(tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    lay(raw, "UCF101.RAR", "hmdb/walk.zip")
+    message = refusal(raw)
+    assert (
+        "no video, but archives, which are not looked into (UCF101.RAR, hmdb/walk.zip)" in message
+    )
+    lay(tmp_path / "disk", "walk/1.mp4")
+    (raw / "walk").symlink_to(tmp_path / "disk/walk")
+    assert "links that lead out of it, which are not followed (walk)" in refusal(raw)
 
 
 def test_a_group_that_cannot_be_told_names_the_clips_and_the_setting(tmp_path: Path) -> None:

@@ -98,8 +98,10 @@ def test_a_group_within_its_label_is_left_out_of_all_labels(tmp_path: Path) -> N
 
 
 def test_an_unknown_group_is_answered_with_those_that_there_are(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=r"no group: there are anna, ben, cleo, dora, emil, fay"):
+    with pytest.raises(DatasetError, match=r"no group: set it to one of anna, ben, cleo, dora"):
         deal(clips_of(), tmp_path, method="leave_one_group_out", held_out="gustav")
+    with pytest.raises(DatasetError, match=r"split.held_out: set it to one of anna, ben, cleo"):
+        deal(clips_of(), tmp_path, method="leave_one_group_out", held_out=None)
 
 
 def test_a_label_that_only_the_held_out_group_has_is_refused(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ def index(params: ParamsFile = DEFAULT_PARAMS) -> None:
 
     clips = index_clips(load_settings(params).dataset)
     labels, groups = (len(clips.codes(name)[1]) for name in ("label", "group"))
-    print(f"{len(clips)} clips of {labels} classes in {groups} groups -> data/index.csv")
+    print(f"{len(clips):,} clips of {labels} classes in {groups:,} groups -> data/index.csv")
 
 
 def frames(

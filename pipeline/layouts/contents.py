@@ -12,6 +12,7 @@ from pipeline.layouts.names import find_files
 from pipeline.video import VIDEO_EXTENSIONS
 
 TABLE_EXTENSIONS = frozenset((".csv", ".tsv"))
+ARCHIVE_EXTENSIONS = frozenset((".zip", ".rar", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z"))
 LAYOUTS = {
     "folders": "videos as <label>/<video>",
     "frames": "videos cut into frames",
@@ -25,17 +26,25 @@ FRAMES_IN_A_FOLDER = 8  # on average, from which a folder of images reads like a
 
 @dataclass(frozen=True)
 class Contents:
-    """The files of a folder by what they are, as relative paths."""
+    """The files of a folder by what they are, as relative paths.
+
+    Attributes
+    ----------
+    links : those that lead out of the folder, and are not followed
+    """
 
     videos: list[str]
     images: list[str]
     tables: list[str]
+    archives: list[str]
+    links: list[str]
 
 
 def look_into(folder: Path) -> Contents:
     """Sort the files below a folder; nothing is opened."""
-    kinds: dict[str, list[str]] = {"videos": [], "images": [], "tables": []}
-    for name in find_files(folder):
+    kinds: dict[str, list[str]] = {"videos": [], "images": [], "tables": [], "archives": []}
+    links: list[str] = []
+    for name in find_files(folder, outward=links):
         suffix = PurePosixPath(name).suffix.lower()
         if suffix in VIDEO_EXTENSIONS:
             kinds["videos"].append(name)
@@ -43,7 +52,25 @@ def look_into(folder: Path) -> Contents:
             kinds["images"].append(name)
         elif suffix in TABLE_EXTENSIONS:
             kinds["tables"].append(name)
-    return Contents(**kinds)
+        elif suffix in ARCHIVE_EXTENSIONS:
+            kinds["archives"].append(name)
+    return Contents(**kinds, links=sorted(links))
+
+
+def passed_over(contents: Contents) -> list[str]:
+    """What a folder holds in which clips may be that people miss: ends of "<raw> holds ..."."""
+    parts = []
+    if contents.archives:
+        parts.append(
+            f"archives, which are not looked into ({some(contents.archives)}): unpack them "
+            "there if they hold clips"
+        )
+    if contents.links:
+        parts.append(
+            f"links that lead out of it, which are not followed ({some(contents.links)}): put the "
+            "clips themselves there, or set dataset.raw to a folder above both"
+        )
+    return parts
 
 
 def suggested_layouts(contents: Contents) -> list[str]:
@@ -103,6 +130,9 @@ def _nothing(params: DatasetParams) -> Iterator[str]:
             f"{params.raw} holds no {kind}, which the layout {params.layout} reads, but {there}; "
             f"set dataset.layout to {named(layouts)}."
         )
+        return
+    if parts := passed_over(contents):
+        yield f"{params.raw} holds no {kind}, but {'; and '.join(parts)}."
         return
     extensions = ".avi .mp4 .mov .mkv .webm" if kind == "video" else ".jpg .png .bmp .webp"
     yield (

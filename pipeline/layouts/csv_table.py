@@ -20,7 +20,7 @@ from pipeline.layouts.found import Findings, Found
 from pipeline.layouts.groups import groups_of
 from pipeline.layouts.labels import SPLIT_FOLDERS, check_classes
 from pipeline.layouts.names import extension, inside
-from pipeline.layouts.table_file import check_rows, lines, read_table, seconds_of
+from pipeline.layouts.table_file import check_rows, lines_of, read_table, seconds_of
 from pipeline.storage import is_url
 from pipeline.video import VIDEO_EXTENSIONS
 
@@ -111,12 +111,12 @@ def find(params: DatasetParams) -> Findings:
         "split": splits,
         "digest": table["digest"],
         "bytes": pa.array(sizes[code]),
-        "line": lines(table),
+        "row": pa.array(np.arange(len(kept))),
     }).filter(pa.array(kept))  # fmt: skip
     columns = columns.append_column("clip_id", _clip_ids(columns))
     _check_twice(columns, where)
     columns = columns.sort_by([("path", "ascending"), ("start", "ascending")])
-    return Findings(Rows(columns.drop_columns("line")), notes)
+    return Findings(Rows(columns.drop_columns("row")), notes)
 
 
 def _files(table: "pa.Table", params: DatasetParams) -> tuple[np.ndarray, list[str], np.ndarray]:
@@ -285,8 +285,9 @@ def _check_twice(columns: "pa.Table", where: str) -> None:
     counts = pc.value_counts(columns["clip_id"].combine_chunks())
     twice = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
     if len(twice):
-        there = columns.filter(pc.equal(columns["clip_id"], twice[0]))["line"].to_pylist()
+        there = columns.filter(pc.equal(columns["clip_id"], twice[0]))["row"].to_pylist()
         raise DatasetError(
             f"{where} lists {some(twice.to_pylist())} more than once, the first on the lines "
-            f"{some(sorted(there))}: keep one row of each, since a clip has one label."
+            f"{some(lines_of(where, sorted(there)))}: keep one row of each, since a clip has "
+            "one label."
         )

@@ -10,7 +10,8 @@ GROUP_PATTERNS = {
     "ucf": r"_g(\d+)_",  # v_Basketball_g01_c01.avi: clips cut from one source video share gXX
     # <source video>_<action>_<what is seen>_<camera>_<people>_<from where>_<quality>_<number>.avi
     "hmdb": r"([^/]+)_[fhlu]_(?:cm|nm)_np\d_(?:ba|bo|fr|le|ri)_(?:bad|med|goo)_\d+(?:\.\w+)?$",
-    "person_first": r"([^/_]+)_[^/]*$",  # daria_walk.avi
+    # daria_walk.avi; a space or a hyphen ends the first word only where nothing better does
+    "person_first": r"([^/_]+?)(?:_|\s+(?=[^/_]*$)|-(?=[^/_\s]*$))[^/]*$",
 }
 GROUPS_WITHIN_LABEL = frozenset({"ucf"})  # g01 of one class has nothing to do with g01 of another
 

@@ -12,6 +12,7 @@ from pipeline.layouts.contents import (
     Contents,
     has_frame_folders,
     named,
+    passed_over,
     suggested_layouts,
 )
 from pipeline.layouts.found import Found
@@ -52,7 +53,36 @@ def layout_hints(params: DatasetParams, contents: Contents, clips: Sequence[Foun
             "Most of the videos have a single frame, which reads like still images: set "
             "dataset.layout to images, or see dataset.frames_pattern."
         )
+    if params.layout != "csv":
+        hints += [f"{params.raw} holds {part}." for part in passed_over(contents)]
     hints += _folder_hints(params, clips)
+    return hints
+
+
+def copy_hints(copies: Iterable[Sequence[str]], clips: Iterable[Found]) -> list[str]:
+    """Sentences on files with equal bytes and unequal labels or groups.
+
+    Parameters
+    ----------
+    copies : of each content, the names of its files; see `pipeline.survey.file_of`
+    """
+    copies = list(copies)
+    alike = {name for names in copies for name in names}
+    of_name = {name: clip for clip in clips if (name := clip.path or clip.clip_id) in alike}
+    hints = []
+    labels = [names for names in copies if len({of_name[name].label for name in names}) > 1]
+    if labels:
+        hints.append(
+            "The same bytes have more than one label: "
+            f"{some([' = '.join(names) for names in labels])}; remove those that are wrong."
+        )
+    groups = [names for names in copies if len({of_name[name].group for name in names}) > 1]
+    if groups:
+        hints.append(
+            "The same bytes are in more than one group: "
+            f"{some([' = '.join(names) for names in groups])}; remove the copies, or choose a "
+            "dataset.group that puts them together, since a split that tears them apart is refused."
+        )
     return hints
 
 
@@ -65,7 +95,7 @@ def _folder_hints(params: DatasetParams, clips: Sequence[Found]) -> list[str]:
         counts = ", ".join(f"{name} {sides[name]:,}" for name in SPLIT_NAMES if sides[name])
         return [
             f"The folders of {params.raw} are taken for a split (clips: {counts}) and those below "
-            "them for the labels: set split.method to folders to use that split."
+            "them for the labels; split.method: folders uses that split, any other deals anew."
         ]
     if parts := sorted(label for label in labels if label.lower() in SPLIT_FOLDERS):
         return [

@@ -63,17 +63,40 @@ def _groups(
 
         files = [file for clip in clips for file in clip]
         paths = [Path(params.folder, file) for file in files]
-        alike = near_duplicate_groups(paths, params.near_duplicates).tolist()
-        number = dict(zip(files, alike, strict=True))
+        number = dict(
+            zip(files, near_duplicate_groups(paths, params.near_duplicates).tolist(), strict=True)
+        )
         members = [
             [*keys, *(number[file] for file in clip)]
             for keys, clip in zip(members, clips, strict=True)
         ]
-        sizes = Counter(alike)
-        if copies := len(alike) - len(sizes):
-            notes.append(
-                f"{copies:,} of {len(alike):,} images look like another one (hashes that differ in "
-                f"at most {params.near_duplicates} of 64 bits: dataset.near_duplicates), at most "
-                f"{max(sizes.values()):,} of them alike; those that look alike form one group."
-            )
+        notes = _notes(number, label_of, params.near_duplicates)
     return [named[first] for first in joined(members)], notes
+
+
+def _notes(number: dict[str, int], label_of: dict[str, str], bits: int) -> list[str]:
+    """Sentences on the images that look alike: `number` is the same for those."""
+    sizes = Counter(number.values())
+    if len(sizes) == len(number):
+        return []
+    most = max(sizes.values())
+    notes = [
+        f"{len(number) - len(sizes):,} of {len(number):,} images look like another one (hashes "
+        f"that differ in at most {bits} of 64 bits: dataset.near_duplicates), at most {most:,} of "
+        "them alike; those that look alike form one group."
+    ]
+    if most > len(number) / 2:
+        notes.append(
+            "Most of the images look alike: if they are frames of videos, set dataset.layout to "
+            "frames; if not, set dataset.near_duplicates to a smaller distance."
+        )
+    first: dict[int, str] = {}
+    for file, key in number.items():
+        other = first.setdefault(key, file)
+        if label_of[other] != label_of[file]:
+            notes.append(
+                f"Images that look alike have more than one label, such as {other} and {file}: "
+                "remove what is wrong, or set dataset.near_duplicates to a smaller distance."
+            )
+            break
+    return notes

@@ -41,6 +41,13 @@ def read_labels(params: DatasetParams, names: Sequence[str]) -> tuple[list[str],
     else:
         splits = [""] * len(names)
         labels = [name.split("/", 1)[0] for name in names]
+    below = {"/".join(name.split("/")[1:2]) for name in names if name.count("/") >= 2}
+    if params.layout == "folders" and len(set(labels)) == 1 and len(below) > 1 and not any(splits):
+        raise DatasetError(
+            f"{params.raw} holds one class only, {labels[0]}, and in it the folders "
+            f"{some(sorted(below))}: if those are the labels, set dataset.raw to "
+            f"{params.raw.rstrip('/')}/{labels[0]}."
+        )
     check_classes(labels, params.raw)
     return labels, splits
 

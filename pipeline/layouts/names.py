@@ -11,7 +11,9 @@ from pipeline.errors import DatasetError, some
 IGNORED_NAMES = frozenset({"__macosx", "thumbs.db", "desktop.ini", "$recycle.bin"})
 
 
-def find_files(folder: Path, extensions: Collection[str] | None = None) -> list[str]:
+def find_files(
+    folder: Path, extensions: Collection[str] | None = None, outward: list[str] | None = None
+) -> list[str]:
     """Files below `folder`, at any depth, as sorted relative paths with forward slashes.
 
     Hidden files and what operating systems leave behind are passed over, at any depth. Links are
@@ -20,6 +22,7 @@ def find_files(folder: Path, extensions: Collection[str] | None = None) -> list[
     Parameters
     ----------
     extensions : lower-case, with their dots; upper-case endings count too; None: all files
+    outward : filled with the links that are not followed because they lead out of `folder`
 
     Raises
     ------
@@ -27,7 +30,7 @@ def find_files(folder: Path, extensions: Collection[str] | None = None) -> list[
         When a folder cannot be read, or a name is no text of one line.
     """
     root = os.path.realpath(folder)
-    names = sorted(_walk(str(folder), "", (root,), extensions))
+    names = sorted(_walk(str(folder), "", (root,), extensions, [] if outward is None else outward))
     foreign = [repr(name) for name in names if not is_text(name)]
     if foreign:
         raise DatasetError(
@@ -38,8 +41,9 @@ def find_files(folder: Path, extensions: Collection[str] | None = None) -> list[
 
 
 def _walk(
-    folder: str, below: str, above: tuple[str, ...], extensions: Collection[str] | None
-) -> Iterator[str]:
+    folder: str, below: str, above: tuple[str, ...], extensions: Collection[str] | None,
+    outward: list[str],
+) -> Iterator[str]:  # fmt: skip
     """`above` are the real paths from the root down to `folder`: a link to one of them loops."""
     try:
         entries = list(os.scandir(folder))
@@ -53,10 +57,15 @@ def _walk(
         real = f"{above[-1]}/{entry.name}"
         if entry.is_symlink():
             real = os.path.realpath(entry.path)
-            if not inside(real, above[0]) or real in above:
+            if not inside(real, above[0]):
+                outward.append(below + entry.name)
+                continue
+            if real in above:
                 continue
         if entry.is_dir():
-            yield from _walk(entry.path, f"{below}{entry.name}/", (*above, real), extensions)
+            yield from _walk(
+                entry.path, f"{below}{entry.name}/", (*above, real), extensions, outward
+            )
         elif (extensions is None or extension(entry.name) in extensions) and entry.is_file():
             yield below + entry.name
 

@@ -1,6 +1,8 @@
 """The CSV file of the layout `csv` as people write it: any of three separators, any case, Excel."""
 
 import csv
+from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +18,6 @@ NEEDED = COLUMNS[:2]
 SEPARATORS = ",;\t"
 BLOCK_BYTES = 8 << 20  # of the file parsed at a time; the longest row that is read
 LABEL_BYTES = 200  # reports name files after labels, and file systems allow 255 bytes
-FIRST_LINE = 2  # of the rows, below the header
 
 
 def read_table(path: Path) -> "pa.Table":
@@ -35,7 +36,8 @@ def read_table(path: Path) -> "pa.Table":
     if not path.is_file():
         raise DatasetError(
             f"dataset.table is {path}, which is not a file: name a CSV file with the columns path "
-            "and label (and optionally group, split, start, end, digest)."
+            "and label (and optionally group, split, start, end, digest), or set dataset.layout to "
+            "the way the clips are laid out."
         )
     header, separator = _header(path)
     names = [name.strip().lower() for name in header]
@@ -130,16 +132,35 @@ def check_rows(wrong: "pa.ChunkedArray", where: str, what: str) -> None:
     rows = np.flatnonzero(wrong.to_numpy(zero_copy_only=False) if len(wrong) else [])
     if len(rows):
         raise DatasetError(
-            f"{where} has {what} on line {some((rows + FIRST_LINE).tolist())}: mend it, or set "
+            f"{where} has {what} on line {some(lines_of(where, rows.tolist()))}: mend it, or set "
             "dataset.table to another table."
         )
 
 
-def lines(table: "pa.Table") -> "pa.Array":
-    """The line that each row stands on, where no cell holds a line end."""
-    import pyarrow as pa
+def lines_of(where: str, rows: Sequence[int]) -> list[int]:
+    """The lines of the file on which rows begin, counted from 1 as an editor does.
 
-    return pa.array(np.arange(FIRST_LINE, table.num_rows + FIRST_LINE))
+    Read again for this, since empty lines are no rows and cells may hold line ends.
+
+    Parameters
+    ----------
+    rows : ascending, counted from 0 below the header
+    """
+    path = Path(where).expanduser()
+    separator, lines, last = _header(path)[1], [], 1
+    wanted = iter(rows)
+    with path.open(newline="", encoding="utf-8-sig") as stream:
+        reader = csv.reader(islice(stream, 1, None), delimiter=separator)
+        number, row = 0, next(wanted, None)
+        for cells in reader:
+            if cells and number == row:
+                lines.append(last + 1)
+                row = next(wanted, None)
+            number += bool(cells)
+            last = reader.line_num + 1
+            if row is None:
+                break
+    return lines
 
 
 def _header(path: Path) -> tuple[list[str], str]:

@@ -53,9 +53,12 @@ def leave_one_group_out(columns: Columns, params: SplitParams) -> Dealt:
         if wanted in (name, name.rpartition("/")[2])
     ]  # fmt: skip
     if not held:
+        given = f"split.held_out is {wanted!r}, which is no group"
+        if not wanted:
+            given = f"split.method is {params.method}, which tests on the group split.held_out"
         raise DatasetError(
-            f"split.held_out is {wanted!r}, which is no group: there are "
-            f"{some(columns.group_names, 20)}."
+            f"{given}: set it to one of {some(columns.group_names, 20)} (the column group of "
+            "data/index.csv)."
         )
     splits = np.where(np.isin(columns.groups, held), TEST, TRAIN).astype(np.int8)
     carve_validation(columns, splits, params)
