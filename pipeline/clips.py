@@ -15,7 +15,7 @@ import numpy as np
 from pipeline.csv_tables import as_arrow, as_numpy, damaged, read_columns, write_rows
 
 if TYPE_CHECKING:
-    import pyarrow as pa  # type: ignore[import-untyped]
+    import pyarrow as pa
 
 INDEX = Path("data/index.csv")
 IMAGES = Path("data/images.csv")
@@ -142,7 +142,7 @@ class ClipTable(Sequence[Clip]):
         names : the different values, sorted
         """
         import pyarrow as pa
-        import pyarrow.compute as pc  # type: ignore[import-untyped]
+        import pyarrow.compute as pc
 
         column = self.column(name)
         if not pa.types.is_dictionary(column.type):
@@ -184,7 +184,7 @@ class ImageTable(Mapping[str, tuple[str, ...]]):
         runs = columns["clip_id"].combine_chunks()
         self._clip_ids, self._ends = runs, np.zeros(0, np.int64)
         if len(runs):
-            import pyarrow.compute as pc  # type: ignore[import-untyped]
+            import pyarrow.compute as pc
 
             encoded = pc.run_end_encode(runs)
             self._clip_ids, self._ends = encoded.values, as_numpy(encoded.run_ends)
@@ -217,7 +217,7 @@ def read_index(path: Path = INDEX) -> ClipTable:
     DatasetError
         When the file is missing or not an index.
     """
-    import pyarrow.compute as pc  # type: ignore[import-untyped]
+    import pyarrow.compute as pc
 
     columns = read_columns(path, _types(), "clipcache index")
     table = ClipTable(columns)
@@ -268,7 +268,7 @@ def read_splits(path: Path = SPLITS) -> dict[str, str]:
 def read_split_codes(clips: ClipTable, path: Path = SPLITS) -> np.ndarray:
     """The split of each clip: (C,) int8, a position in `SPLIT_NAMES`, or `NO_SPLIT`."""
     import pyarrow as pa
-    import pyarrow.compute as pc  # type: ignore[import-untyped]
+    import pyarrow.compute as pc
 
     columns = _read_splits(path)
     known = pc.index_in(columns["split"], pa.array(SPLIT_NAMES)).fill_null(NO_SPLIT)

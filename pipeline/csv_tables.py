@@ -11,7 +11,7 @@ from pipeline.errors import DatasetError
 from pipeline.files import replacing
 
 if TYPE_CHECKING:
-    import pyarrow as pa  # type: ignore[import-untyped]
+    import pyarrow as pa
 
 BLOCK_BYTES = 8 << 20  # of a file parsed at a time; the longest row that is read
 
@@ -32,7 +32,7 @@ def read_columns(path: Path, types: Mapping[str, "pa.DataType"], command: str) -
         When the file is missing, has not these columns, or is damaged.
     """
     import pyarrow as pa
-    import pyarrow.csv as pacsv  # type: ignore[import-untyped]
+    import pyarrow.csv as pacsv
 
     if not path.exists():
         raise DatasetError(f"{path} is not there: run `{command}` first (or `dvc repro`).")

@@ -19,7 +19,7 @@ from pipeline.files import replacing
 from pipeline.shards import joined
 
 if TYPE_CHECKING:
-    import pyarrow as pa  # type: ignore[import-untyped]
+    import pyarrow as pa
 
 FEATURES = Path("features")
 SCHEMA = 1
@@ -265,7 +265,7 @@ class FeatureSet:
     def positions(self, clip_ids: "pa.ChunkedArray") -> np.ndarray:
         """Where many clips are in `clip_ids`: (n,) int64, `ABSENT` for those that are not there."""
         import pyarrow as pa
-        import pyarrow.compute as pc  # type: ignore[import-untyped]
+        import pyarrow.compute as pc
 
         known = pa.array(self._clip_id).cast(pa.string())
         return pc.index_in(clip_ids, known).fill_null(ABSENT).to_numpy().astype(np.int64)

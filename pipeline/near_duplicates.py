@@ -98,8 +98,8 @@ def group_hashes(hashes: np.ndarray, distance: int) -> np.ndarray:
     -------
     (N,) int64, for each picture the position of the first one of its group
     """
-    from scipy.sparse import coo_array  # type: ignore[import-untyped]
-    from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped]
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
 
     if not len(hashes):
         return np.arange(0)

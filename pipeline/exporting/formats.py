@@ -137,7 +137,7 @@ def _write_onnx(
 
     import onnx
     import tensorflow as tf
-    import tf2onnx  # type: ignore[import-untyped]
+    import tf2onnx
 
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
     run = tf.function(graph.run, input_signature=graph.signature, autograph=False)
@@ -150,7 +150,7 @@ def _write_onnx(
 
 
 def _load_onnx(path: Path) -> Run:
-    import onnxruntime  # type: ignore[import-untyped]
+    import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
 

@@ -25,7 +25,7 @@ from pipeline.storage import is_url
 from pipeline.video import VIDEO_EXTENSIONS
 
 if TYPE_CHECKING:
-    import pyarrow as pa  # type: ignore[import-untyped]
+    import pyarrow as pa
 
 STILL = IMAGE_EXTENSIONS - VIDEO_EXTENSIONS  # a GIF may move
 ROWS_AT_ONCE = 8192  # rows that are Python objects at the same time
@@ -74,7 +74,7 @@ def find(params: DatasetParams) -> Findings:
         When the table cannot be read, or a row makes no sense; the message names the lines.
     """
     import pyarrow as pa
-    import pyarrow.compute as pc  # type: ignore[import-untyped]
+    import pyarrow.compute as pc
 
     table = read_table(Path(params.table).expanduser())
     where = params.table

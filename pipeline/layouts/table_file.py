@@ -11,7 +11,7 @@ import numpy as np
 from pipeline.errors import DatasetError, some
 
 if TYPE_CHECKING:
-    import pyarrow as pa  # type: ignore[import-untyped]
+    import pyarrow as pa
 
 COLUMNS = ("path", "label", "group", "split", "start", "end", "digest")
 NEEDED = COLUMNS[:2]
@@ -30,8 +30,8 @@ def read_table(path: Path) -> "pa.Table":
         label.
     """
     import pyarrow as pa
-    import pyarrow.compute as pc  # type: ignore[import-untyped]
-    import pyarrow.csv as pacsv  # type: ignore[import-untyped]
+    import pyarrow.compute as pc
+    import pyarrow.csv as pacsv
 
     if not path.is_file():
         raise DatasetError(

@@ -35,7 +35,7 @@ def split_clips(
         When a label cannot stand in both train and test, one video's bytes would stand in two
         splits, or the lists, folders or column that decide cannot be used.
     """
-    import pyarrow.compute as pc  # type: ignore[import-untyped]
+    import pyarrow.compute as pc
 
     table = ClipTable.of(clips)
     columns, dealt = deal(table, params)
