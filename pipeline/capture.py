@@ -117,7 +117,7 @@ class LiveCapture:
             else:
                 self._follow(self._opened)
         except ClipError as error:
-            self._error = ClipError(f"{self._source} {error}.")
+            self._error = ClipError(f"{shown(self._source)} {error}.")
         except Exception as error:  # the thread has nobody to tell but the one who iterates
             self._error = error
         finally:

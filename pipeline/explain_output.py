@@ -1,6 +1,5 @@
 """What `clipcache explain` writes: pictures with what the model looked at, a chart, numbers."""
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,6 +7,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from pipeline.csv_tables import write_rows
+from pipeline.errors import ClipcacheError
 from pipeline.explain import Explanation
 from pipeline.files import replacing_folder, write_json
 from pipeline.plots import BLUE, MUTED, ORANGE, save_png, style
@@ -33,12 +34,35 @@ class Written:
     frames: int
 
 
+def check_place(folder: Path) -> None:
+    """Only an earlier explanation is ever replaced.
+
+    Raises
+    ------
+    ClipcacheError
+        When the folder holds something else.
+    """
+    if folder.exists() and not (folder / NUMBERS).is_file():
+        if folder.is_dir() and not any(folder.iterdir()):
+            return
+        raise ClipcacheError(
+            f"{folder} is there and is no explanation, and would be replaced: name a new folder "
+            "with --out."
+        )
+
+
 def write_explanation(explanation: Explanation, folder: Path) -> Written:
     """Write the folder, whole or not at all.
 
     ``overview.png`` to look at, ``frames/<index>_<seconds>s.jpg`` every frame with its overlay,
     ``weights.png`` and ``weights.csv`` the weight of each frame, ``explanation.json`` the rest.
+
+    Raises
+    ------
+    ClipcacheError
+        When the folder holds something else than an earlier explanation.
     """
+    check_place(folder)
     shown = [overlay(*pair) for pair in _pairs(explanation)]
     with replacing_folder(folder) as temporary:
         (temporary / "frames").mkdir()
@@ -48,11 +72,14 @@ def write_explanation(explanation: Explanation, folder: Path) -> Written:
             _write(temporary / "frames" / name, picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
         save_png(weights_chart(explanation), temporary / CHART)
         _write(temporary / OVERVIEW, _overview(explanation, shown, temporary / CHART))
-        with (temporary / TABLE).open("w", newline="", encoding="utf-8") as stream:
-            writer = csv.writer(stream, lineterminator="\n")
-            writer.writerow(["frame", "seconds", "activation", "effect"])
-            for row in _rows(explanation):
-                writer.writerow([row[0], f"{row[1]:.3f}", f"{row[2]:.6f}", f"{row[3]:.6f}"])
+        write_rows(
+            temporary / TABLE,
+            ("frame", "seconds", "activation", "effect"),
+            (
+                (frame, f"{seconds:.3f}", f"{activation:.6f}", f"{effect:.6f}")
+                for frame, seconds, activation, effect in _rows(explanation)
+            ),
+        )
         write_json(
             temporary / NUMBERS,
             {

@@ -10,9 +10,9 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO, TypeVar
 
 from pipeline.errors import ClipError, StorageError
 from pipeline.files import HASH_BLOCK, scratch_folder
@@ -21,10 +21,13 @@ MAX_BYTES = 32 << 30  # of one file; a longer video has no place among clips
 RESERVE_BYTES = 1 << 30  # left free on the disk of temporary files, for everybody else
 CHECK_BYTES = 64 << 20  # bytes fetched between two looks at the free space
 READ_BLOCK = 8 << 20  # bytes asked for at a time, where the storage allows parts
-ATTEMPTS = 3  # at fetching a file; networks fail for a moment
+ATTEMPTS = 3  # at reading a file; networks fail for a moment
 PAUSE_SECONDS = 1.0  # before the second attempt; twice that before the third
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+EXTENSION = re.compile(r"\.\w{1,8}(?=$|\?)")  # also before the signature of a signed address
+Result = TypeVar("Result")
+
 INSTALL = {  # protocols whose package fsspec does not bring
     "abfs": "adlfs",
     "az": "adlfs",
@@ -69,8 +72,9 @@ def local_copies(urls: Sequence[str]) -> Iterator[list[tuple[Path, str]]]:
     with scratch_folder("download") as folder:
         copies, total = [], 0
         for number, url in enumerate(urls):
-            path = folder / f"{number}{PurePosixPath(url).suffix}"
-            copies.append((path, _fetch_patiently(url, path, total)))
+            extension = EXTENSION.search(url)
+            path = folder / f"{number}{extension[0] if extension else ''}"
+            copies.append((path, _patiently(_fetch, url, path, total)))
             total += path.stat().st_size
         yield copies
 
@@ -85,41 +89,33 @@ def url_digest(url: str) -> tuple[str, int]:
     StorageError
         When the protocol is unknown, or its package is not installed.
     """
-    digest, size = hashlib.sha256(), 0
-    try:
-        with _open(url) as stream:
-            while block := stream.read(HASH_BLOCK):
-                digest.update(block)
-                size += len(block)
-    except _InterruptedError as error:
-        raise ClipError(f"cannot be read ({error})") from None
-    return digest.hexdigest(), size
-
-
-def read_url(url: str) -> bytes:
-    """The bytes of a small file, such as an image, behind an fsspec URL; raises as `url_digest`."""
-    try:
-        with _open(url) as stream:
-            return stream.read()
-    except _InterruptedError as error:
-        raise ClipError(f"cannot be read ({error})") from None
+    return _patiently(_digest, url)
 
 
 class _InterruptedError(Exception):
     """A failure that may pass: the connection, not the file."""
 
 
-def _fetch_patiently(url: str, path: Path, before: int) -> str:
-    """As `_fetch`, also when the network fails for a moment."""
+def _patiently(read: Callable[..., Result], *arguments: object) -> Result:
+    """What `read` gives, also when the network fails for a moment."""
     for attempt in range(1, ATTEMPTS):
         try:
-            return _fetch(url, path, before)
+            return read(*arguments)
         except _InterruptedError:
             time.sleep(PAUSE_SECONDS * attempt)
     try:
-        return _fetch(url, path, before)
+        return read(*arguments)
     except _InterruptedError as error:
         raise ClipError(f"cannot be read ({error})") from None
+
+
+def _digest(url: str) -> tuple[str, int]:
+    digest, size = hashlib.sha256(), 0
+    with _open(url) as stream:
+        while block := stream.read(HASH_BLOCK):
+            digest.update(block)
+            size += len(block)
+    return digest.hexdigest(), size
 
 
 def _fetch(url: str, path: Path, before: int) -> str:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -192,6 +193,10 @@ def test_an_engine_in_the_main_process_gives_the_same_and_leaves_no_frames_behin
         ((_, result),) = run_jobs([job], recipe, workers=1, timeout=300)
         assert isinstance(result, ClipEmbeddings)
         by_engine[engine] = result
+        behind = replace(job, wanted=dict.fromkeys(wanted), segments=((50.0, 60.0),))
+        ((_, nothing),) = run_jobs([behind], recipe, workers=1, timeout=300)
+        assert isinstance(nothing, ClipEmbeddings)
+        assert [rows.shape for rows in nothing.embeddings.values()] == [(0, 1280)] * 2
     assert by_engine["keras"].frames["hflip"].tolist() == [5, 30]
     for view in ("identity", "hflip"):
         one, other = (by_engine[name].embeddings[view].astype(float) for name in by_engine)

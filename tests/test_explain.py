@@ -103,6 +103,16 @@ def test_the_command_explains_another_label(weizmann_model: Path, clip: Path, tm
     assert (tmp_path / "walk/overview.png").is_file()
 
 
+def test_nothing_but_an_explanation_is_replaced(explained, clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis/chapter.txt").touch()
+    done = CliRunner().invoke(app, ["explain", str(clip), "--out", str(tmp_path / "thesis")])
+    assert "is no explanation, and would be replaced" in str(done.exception)
+    assert (tmp_path / "thesis/chapter.txt").is_file()
+    for _ in range(2):
+        write_explanation(explained, tmp_path / "why")
+
+
 def test_a_clip_of_one_frame_can_be_explained(weizmann_model: Path, make_video, tmp_path) -> None:
     one = explain(make_video("one.avi", frames=1), folder=weizmann_model)
     assert one.maps.shape == (1, 7, 7)

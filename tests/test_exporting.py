@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 import pipeline.exporting.export as exporting
 from pipeline.cli import app
+from pipeline.dataset_params import DatasetParams
 from pipeline.errors import ClipError, DatasetError, ModelError
 from pipeline.exporting.clips import clips_of_test_split, named_clips, spread
 from pipeline.exporting.export import export
@@ -209,6 +210,13 @@ def test_clips_to_compare_on(project: Path, make_video, tmp_path: Path, monkeypa
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DatasetError, match="name some videos, or a folder of them, with --clips"):
         clips_of_test_split("raw", 25.0)
+
+
+def test_the_home_folder_in_the_settings_is_found(project: Path, monkeypatch) -> None:
+    raw = (project / "data").resolve().parent / "raw"
+    monkeypatch.setenv("HOME", str(raw.parent))
+    monkeypatch.chdir(project)
+    assert len(clips_of_test_split(DatasetParams(raw="~/raw").place, 25.0)) == 4
 
 
 def test_clips_that_cannot_be_read_are_left_out(project: Path, tmp_path: Path) -> None:

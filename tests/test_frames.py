@@ -111,6 +111,21 @@ def test_of_a_segment_its_own_frames_are_shown_and_written(project, tmp_path: Pa
     assert write_frames(params, [beyond], tmp_path / "beyond") == {beyond.clip_id: 0}
 
 
+def test_only_frames_that_were_written_out_are_replaced(project, tmp_path: Path) -> None:
+    params, clips = project
+    raw = params.dataset.folder
+    dump = Clip("wave/dump", "wave", "anna", "0" * 64, 1, "images")
+    (raw / "wave/dump").mkdir()
+    (raw / "wave/dump/1.png").write_bytes(cv2.imencode(".png", np.zeros((8, 8, 3)))[1])
+    for clip in (clips[0], dump):
+        with pytest.raises(DatasetError, match=r"would be replaced.*--out"):
+            write_frames(params, [clip], raw, images={"wave/dump": ["wave/dump/1.png"]})
+    assert (raw / clips[0].clip_id).is_file()
+    assert (raw / "wave/dump/1.png").is_file()
+    for _ in range(2):
+        write_frames(params, clips[:1], tmp_path / "out")
+
+
 def test_clips_of_images_are_shown_and_written(project, tmp_path: Path) -> None:
     params, clips = project
     raw = params.dataset.folder

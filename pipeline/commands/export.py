@@ -59,7 +59,7 @@ def export(
         found, place = named_clips(clips), "named with --clips"
     else:
         dataset = load_settings(params).dataset
-        found = clips_of_test_split(dataset.raw, dataset.frames_fps)
+        found = clips_of_test_split(dataset.place, dataset.frames_fps)
         place = "of the test split"
     used = spread(found)
     done = run(kind.value, precision.value, used, out=out, model=model)
@@ -82,10 +82,12 @@ def explain(
     Every frame with an overlay (Grad-CAM), an overview of them, and the weight of each frame.
     """
     from pipeline.explain import explain as run
-    from pipeline.explain_output import EXPLAINED, write_explanation
+    from pipeline.explain_output import EXPLAINED, check_place, write_explanation
 
+    folder = out or EXPLAINED / file.stem
+    check_place(folder)  # said before any work is done
     found = run(file, label, model)
-    written = write_explanation(found, out or EXPLAINED / file.stem)
+    written = write_explanation(found, folder)
     other = "" if found.predicted == found.label else f", predicted is {found.predicted}"
     print(f"{found.label} {found.probability:.1%}{other}; {written.frames} frames", end="")
     print(f" -> {written.overview}")

@@ -19,6 +19,7 @@ from pipeline.embed import Engine, load_engine
 from pipeline.errors import ClipError
 from pipeline.executors.jobs import Job, Recipe, embed, outcome
 from pipeline.executors.processes import available_cores, run_in_processes
+from pipeline.extractor import DIMENSION
 from pipeline.files import scratch_folder
 
 GPU_BATCH = 64  # frames that the main process embeds in one call
@@ -75,7 +76,7 @@ def _embed_job(job: Job, recipe: Recipe, scratch: Path) -> ClipEmbeddings:
 def _decode_job(job: Job, recipe: Recipe, scratch: Path) -> ClipEmbeddings:
     """As `_embed_job`, but the frames go to a file; "embeddings" are their (n, 1) positions in it.
 
-    An empty clip leaves no file. A worker that is killed leaves one that goes with `scratch`.
+    A worker that is killed leaves a file that goes with `scratch`.
     """
     with _spool_path(job, scratch).open("wb") as spool:
         written = 0
@@ -104,12 +105,17 @@ def _finisher(recipe: Recipe, scratch: Path) -> Finish:
     def finish(job: Job, decoded: ClipEmbeddings) -> ClipEmbeddings:
         started = perf_counter()
         spool = _spool_path(job, scratch)
-        frames = np.memmap(spool, np.uint8, "r").reshape(-1, size, size, 3)
+        frames = np.empty((0, size, size, 3), np.uint8)
+        if spool.stat().st_size:  # nothing is in it where no frame falls into the segments
+            frames = np.memmap(spool, np.uint8, "r").reshape(-1, size, size, 3)
         embeddings = {
             view: np.concatenate(
                 [
-                    engine(frames[positions[start : start + GPU_BATCH, 0]])
-                    for start in range(0, len(positions), GPU_BATCH)
+                    np.empty((0, DIMENSION), np.float16),
+                    *(
+                        engine(frames[positions[start : start + GPU_BATCH, 0]])
+                        for start in range(0, len(positions), GPU_BATCH)
+                    ),
                 ]
             )
             for view, positions in decoded.embeddings.items()

@@ -47,13 +47,13 @@ def named_clips(paths: Sequence[Path]) -> list[NamedClip]:
 
 
 def clips_of_test_split(
-    raw: str, fps: float, index: Path = INDEX, splits: Path = SPLITS
+    raw: str | Path, fps: float, index: Path = INDEX, splits: Path = SPLITS
 ) -> list[NamedClip]:
     """The clips of the test split whose files are on this machine.
 
     Parameters
     ----------
-    raw : the setting dataset.raw
+    raw : folder or URL of the clips
     fps : images a second of image clips
 
     Raises

@@ -3,6 +3,7 @@
 import contextlib
 import math
 import os
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +30,7 @@ GAP = 4  # pixels
 MOST_HELD = 256  # pictures of one clip held in memory to choose the shown ones from
 PAPER, INK, FAINT = (255, 255, 255), (40, 40, 40), (110, 110, 110)  # RGB
 JPEG_QUALITY = 90
+WRITTEN = re.compile(r"\d{6,}_\d+\.\d{3}s\.jpg")  # names that `write_frames` gives
 
 Images = Mapping[str, Sequence[str]]  # clip_id -> files of the clips of images
 
@@ -84,11 +86,14 @@ def write_frames(
     ------
     ClipError
         When a clip cannot be decoded; frames of clips before it stay.
+    DatasetError
+        When a clip's folder holds other files than frames that were written out earlier.
     """
     written = {}
     sampling = params.features.sampling
     try:
         for clip in clips:
+            _check_place(folder / clip.clip_id)
             with replacing_folder(folder / clip.clip_id, durable=False) as temporary:
                 timeline: list[float] = []
                 try:
@@ -125,6 +130,17 @@ def named_clips(clips: Sequence[Clip], names: Sequence[str]) -> list[Clip]:
             f"dataset.raw, for example {next(iter(by_id))}."
         )
     return [by_id[name] for name in names]
+
+
+def _check_place(place: Path) -> None:
+    """Only frames that were written out earlier are ever replaced, and no data set."""
+    files = [place, *place.rglob("*")]
+    others = [str(path) for path in files if path.is_file() and not WRITTEN.fullmatch(path.name)]
+    if others:
+        raise DatasetError(
+            f"{some(others)} would be replaced, and is no frame that was written out earlier: name "
+            "another folder with --out."
+        )
 
 
 class _PastTheEndError(Exception):
