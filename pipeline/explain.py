@@ -14,12 +14,18 @@ import numpy as np
 
 from pipeline.backbone import LITERT_FILE, WEIGHTS_FILE, load_keras_model
 from pipeline.calibration import softmax
-from pipeline.embed import load_engine
 from pipeline.errors import ClipError, ModelError
-from pipeline.executors.processes import available_cores
 from pipeline.extractor import Extractor
 from pipeline.inference import forward_function
-from pipeline.model import MODEL, NETWORK, Model, ModelCard, checked_card, predict_logits
+from pipeline.model import (
+    MODEL,
+    NETWORK,
+    Model,
+    ModelCard,
+    checked_card,
+    load_model_engine,
+    predict_logits,
+)
 from pipeline.network import load_keras
 from pipeline.pictures import Pictures, sampled_pictures
 from pipeline.quiet import import_tensorflow
@@ -90,12 +96,7 @@ def explain(path: Path, label: str | None = None, folder: Path = MODEL) -> Expla
         pictures = sampled_pictures(file_source(path), extractor, Sampling(**card.sampling))
     except ClipError as error:
         raise ClipError(f"{path} {error}.") from None
-    engine = load_engine(
-        "litert" if extractor.precision == "float32" else "openvino",
-        folder,
-        precision=extractor.precision,
-        threads=available_cores(),
-    )
+    engine = load_model_engine(card, folder)
     embeddings = {view: engine(_seen(pictures.pictures, view)) for view in card.views}
     import_tensorflow()
     network = load_keras(folder / NETWORK)

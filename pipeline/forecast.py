@@ -98,10 +98,6 @@ class Speed:
     clips: int
     seconds: float
 
-    def worker_seconds(self, work: Work) -> float:
-        """Seconds of one worker for all the work."""
-        return work.decoded.value * self.decode + work.embedded.value * self.embed
-
     def seconds_on(self, work: Work, workers: int, *, one_engine: bool) -> float:
         """Seconds on so many workers, each with a core of its own that is as fast as here.
 

@@ -15,12 +15,10 @@ import numpy as np
 from pipeline.backbone import read_backbone
 from pipeline.calibration import softmax
 from pipeline.clip_embedding import ClipEmbeddings, embed_frames
-from pipeline.embed import load_engine
 from pipeline.errors import ClipError
-from pipeline.executors import available_cores
 from pipeline.extractor import Extractor
 from pipeline.images import IMAGE_FPS, ImageReader
-from pipeline.model import MODEL, check_fits, load_model, predict_logits
+from pipeline.model import MODEL, check_fits, load_model, load_model_engine, predict_logits
 from pipeline.sources import file_source, open_source
 from pipeline.stream import Stream
 from pipeline.timeline import UNSURE, Window, check_windows, place_windows, timeline
@@ -99,13 +97,7 @@ class Predictor:
         resize, precision = self._extractor.resize, self._extractor.precision
         there = read_backbone(model).extractor(resize, precision)
         check_fits(self.card, asdict(there), self.card.sampling, model, "this version")
-        self._engine = load_engine(
-            # Not the fastest engine there is: one that gives the same digits on every machine.
-            "litert" if precision == "float32" else "openvino",
-            model,
-            precision=precision,
-            threads=threads or available_cores(),
-        )
+        self._engine = load_model_engine(self.card, model, threads)
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -5,16 +5,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.embed import load_engine
 from pipeline.errors import ModelError, some
-from pipeline.executors.processes import available_cores
 from pipeline.exporting.clips import NamedClip
 from pipeline.exporting.comparison import Comparison, compare
 from pipeline.exporting.description import describe
 from pipeline.exporting.formats import FORMATS, Precision, check_installed
 from pipeline.exporting.graph import build_graph
 from pipeline.files import replacing_folder, write_json
-from pipeline.model import MODEL, load_model
+from pipeline.model import MODEL, load_model, load_model_engine
 from pipeline.progress import Progress
 from pipeline.quiet import import_tensorflow
 
@@ -78,13 +76,7 @@ def export(
     _check_place(out)
     check_installed(kind)
     original = load_model(model, "litert")
-    arithmetic = original.card.extractor["precision"]
-    engine = load_engine(
-        "litert" if arithmetic == "float32" else "openvino",
-        model,
-        precision=arithmetic,
-        threads=available_cores(),
-    )
+    engine = load_model_engine(original.card, model)
     import_tensorflow()
     graph = build_graph(model)
     description = describe(graph.card, kind, precision)

@@ -16,7 +16,6 @@ from pipeline.exporting.graph import ClipGraph
 from pipeline.network import EPOCH
 from pipeline.quiet import quiet_native_output
 
-FormatName = Literal["saved_model", "tflite", "onnx"]
 Precision = Literal["float32", "float16", "int8"]
 Run = Callable[[np.ndarray, int], np.ndarray]  # frames, valid -> (K,) probabilities
 Description = dict[str, Any]  # what `pipeline.exporting.description` gives

@@ -5,15 +5,13 @@ import contextlib
 import hashlib
 import importlib.util
 import logging
-import os
 import signal
 import socket
-import tempfile
 from pathlib import Path
 from types import FrameType
 
 from pipeline.errors import ClipcacheError
-from pipeline.files import locked_folder, sha256
+from pipeline.files import scratch_folder, sha256
 from pipeline.model import read_card
 from pipeline.serve.settings import Settings
 
@@ -35,11 +33,12 @@ def serve(settings: Settings) -> None:
     card = read_card(settings.model)
     listening = _bind(settings.host, settings.port)
     signal.signal(signal.SIGTERM, _leave)
-    folder = Path(tempfile.gettempdir(), f"clipcache-serve-{os.getuid()}")
-    with listening, locked_folder(folder) as own:
-        own.chmod(0o700)
-        with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is how it is meant to end
-            asyncio.run(_serve(settings, card.labels, listening, own))
+    with (
+        listening,
+        scratch_folder("serve") as folder,
+        contextlib.suppress(KeyboardInterrupt),  # Ctrl-C is how it is meant to end
+    ):
+        asyncio.run(_serve(settings, card.labels, listening, folder))
 
 
 def check_installed(ui: bool) -> None:

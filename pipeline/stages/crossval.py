@@ -1,6 +1,5 @@
 """Cross-validation of the head over groups, on the cached features -> reports/crossval.json."""
 
-import csv
 import math
 import os
 from contextlib import closing
@@ -14,10 +13,11 @@ import numpy as np
 from pipeline.baseline import baseline_predictions, frame_means
 from pipeline.calibration import fit_temperature, softmax
 from pipeline.clips import INDEX, read_index
+from pipeline.csv_tables import write_rows
 from pipeline.dataset import FEATURES, FeatureSet
 from pipeline.errors import ClipcacheError, DatasetError
 from pipeline.executors.processes import CrashedError, available_cores, run_in_processes
-from pipeline.files import replacing, write_json
+from pipeline.files import write_json
 from pipeline.inference import clip_logits, forward_function, views_of
 from pipeline.metrics import confusion_counts, expected_calibration_error, macro_f1
 from pipeline.progress import Progress
@@ -250,27 +250,22 @@ def _write_outcome(
     from pipeline.plots import confusion_matrix, save_png
 
     predicted = probabilities.argmax(axis=2)
-    columns = ["seed", "fold", "clip_id", "actual", "predicted", "confidence"]
-    with (
-        replacing(reports / "crossval_predictions.csv") as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as stream,
-    ):
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(columns)
-        for s, seed in enumerate(seeds):
-            for c, clip_id in enumerate(clip_ids):
-                writer.writerow(
-                    [seed, fold_of[c], clip_id, labels[actual[c]], labels[predicted[s, c]],
-                     f"{probabilities[s, c].max():.4f}"]
-                )  # fmt: skip
+    write_rows(
+        reports / "crossval_predictions.csv",
+        ("seed", "fold", "clip_id", "actual", "predicted", "confidence"),
+        (
+            (seed, fold_of[c], clip_id, labels[actual[c]], labels[predicted[s, c]],
+             f"{probabilities[s, c].max():.4f}")
+            for s, seed in enumerate(seeds)
+            for c, clip_id in enumerate(clip_ids)
+        ),
+    )  # fmt: skip
     counts = np.sum([confusion_counts(actual, one, len(labels)) for one in predicted], axis=0)
-    with (
-        replacing(reports / "crossval_confusion.csv") as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as stream,
-    ):
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["actual", *labels])
-        writer.writerows([label, *row] for label, row in zip(labels, counts.tolist(), strict=True))
+    write_rows(
+        reports / "crossval_confusion.csv",
+        ("actual", *labels),
+        ((label, *row) for label, row in zip(labels, counts.tolist(), strict=True)),
+    )
     save_png(confusion_matrix(counts, labels), reports / "crossval_confusion.png")
 
 

@@ -1,9 +1,8 @@
 """Stage `evaluate`: the head on the test split, beside the baseline -> reports/."""
 
-import csv
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,9 +21,10 @@ from pipeline.clips import (
     read_rejected,
     read_splits,
 )
+from pipeline.csv_tables import write_rows
 from pipeline.dataset import FEATURES, FeatureSet
 from pipeline.errors import DatasetError, ModelError, some
-from pipeline.files import replacing, replacing_folder, write_json, write_text
+from pipeline.files import replacing_folder, write_json, write_text
 from pipeline.metrics import DIGITS, Interval, Measured, Outcome, Scores, measure, top_k
 from pipeline.model import MODEL, Model, check_fits, load_model, predict_probabilities
 from pipeline.plots import (
@@ -240,7 +240,7 @@ def _write_tables(measured: Measured, name: str, reports: Path, most: int) -> No
         "|".join(f"{outcome.probabilities[row, i]:.{DIGITS}f}" for i in top)
         for row, top in enumerate(ranked)
     ]
-    _write_csv(
+    write_rows(
         reports / "predictions.csv",
         ["clip_id", "label", "predicted", "confidence", f"top{most}", f"top{most}_confidence",
          "baseline_predicted"],
@@ -255,10 +255,10 @@ def _write_tables(measured: Measured, name: str, reports: Path, most: int) -> No
             strict=True,
         ),
     )  # fmt: skip
-    _write_csv(
+    write_rows(
         reports / "confusion.csv", ["actual", "predicted"], zip(actual, predicted, strict=True)
     )
-    _write_csv(
+    write_rows(
         reports / "per_class.csv",
         ["label", "clips", "precision", "recall", "f1", "accuracy"],
         (
@@ -283,13 +283,6 @@ def _classification_report(measured: Measured, name: str) -> str:
         zero_division=0,
     )
     return f"{verdict(measured, name)}\n\n{table}"
-
-
-def _write_csv(path: Path, columns: list[str], rows: Iterable[Iterable[object]]) -> None:
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)
 
 
 def _print(measured: Measured, name: str, skipped: Sequence[str], reports: Path) -> None:
