@@ -60,7 +60,7 @@ def test_every_setting_has_a_sentence_of_help() -> None:
 def test_the_map_of_the_code_names_every_module() -> None:
     page = (ROOT / "docs/development.md").read_text()
     named = set(re.findall(r"`(?:pipeline/)?(\w+)(?:\.py|/\w*)?`", page))
-    there = {path.stem for path in (ROOT / "pipeline").iterdir() if not path.name.startswith("_")}
+    there = {path.stem for path in (ROOT / "pipeline").glob("[!_]*") if path.suffix in (".py", "")}
     assert there - named == set()
 
 
