@@ -129,8 +129,7 @@ def _times(work: Work, speed: Speed | None, settings: FeaturesParams, engine: st
         "",
         f"workers  {'time':>14}   ± {error:.0%}",
     ]
-    current = None if settings.executor == "ray" else settings.workers or cores
-    current = settings.workers or current
+    current = settings.workers or (None if settings.executor == "ray" else cores)
     single = engine == "keras" and settings.executor == "local"
     for workers in _table(current, work, speed, single):
         seconds = speed.seconds_on(work, workers, one_engine=single)
