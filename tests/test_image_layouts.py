@@ -86,6 +86,15 @@ def test_the_group_comes_from_the_name_of_the_video(tmp_path: Path) -> None:
     )
 
 
+def test_of_many_classes_of_frames_one_sentence_is_told(tmp_path: Path) -> None:
+    lay(tmp_path, *(f"class{i:02}/{video}_{frame}.jpg" for i in range(12)
+                    for video in ("anna_walk", "bert_walk") for frame in (1, 2, 3)))  # fmt: skip
+    assert find_clips(params(tmp_path, "frames", group="person_first")).notes == [
+        "72 frames that lie together in 12 folders were put together to 24 videos by their names: "
+        "2 in class00, 2 in class01, 2 in class02 and 9 more."
+    ]
+
+
 def test_split_folders_on_top_of_frames_are_the_split(tmp_path: Path) -> None:
     lay(tmp_path, *(f"{side}/{label}/{name}_1.jpg" for side in ("Train", "test")
                     for label in "ab" for name in ("x", "y")), "test/a/z/1.jpg")  # fmt: skip

@@ -26,6 +26,17 @@ FRAME_PATTERNS = {
 }
 
 
+MOST_NOTES = 10  # folders up to which each has a sentence of its own
+
+
+@dataclass(frozen=True, slots=True)
+class _Scattered:
+    folder: str
+    frames: int
+    videos: int
+    by_cuts: bool
+
+
 @dataclass(frozen=True, slots=True)
 class _Video:
     clip_id: str
@@ -47,17 +58,13 @@ def find(params: DatasetParams) -> Findings:
     label_of = dict(zip(names, labels, strict=True))
     split_of = dict(zip(names, splits, strict=True))
     videos: list[_Video] = []
-    notes = []
+    scattered: list[_Scattered] = []
     for folder, files in by_folder(names).items():
         if folder.count("/") > bool(splits[0]):  # below the label
             videos.append(_Video(folder, files))
             continue
         together = _put_together(folder, files, params)
-        way = "the cuts between pictures" if together[0].by_cuts else "their names"
-        notes.append(
-            f"{folder}: {len(files):,} frames that lie together were put together to "
-            f"{len(together):,} {'video' if len(together) == 1 else 'videos'} by {way}."
-        )
+        scattered.append(_Scattered(folder, len(files), len(together), together[0].by_cuts))
         videos += together
     _check_apart(videos)
     videos.sort(key=lambda video: video.clip_id)
@@ -70,8 +77,30 @@ def find(params: DatasetParams) -> Findings:
             )
             for video, group in zip(videos, groups, strict=True)
         ],
-        notes,
+        _notes(scattered),
     )  # fmt: skip
+
+
+def _notes(scattered: list[_Scattered]) -> list[str]:
+    """What was put together: a sentence for each folder, or, of many, one for each way."""
+    ways = {True: "the cuts between pictures", False: "their names"}
+    if len(scattered) <= MOST_NOTES:
+        return [
+            f"{one.folder}: {one.frames:,} frames that lie together were put together to "
+            f"{one.videos:,} {'video' if one.videos == 1 else 'videos'} by {ways[one.by_cuts]}."
+            for one in scattered
+        ]
+    notes = []
+    for by_cuts, way in ways.items():
+        those = [one for one in scattered if one.by_cuts == by_cuts]
+        if those:
+            each = some([f"{one.videos:,} in {one.folder}" for one in those])
+            notes.append(
+                f"{sum(one.frames for one in those):,} frames that lie together in {len(those):,} "
+                f"folders were put together to {sum(one.videos for one in those):,} videos by "
+                f"{way}: {each}."
+            )
+    return notes
 
 
 def _put_together(folder: str, files: list[str], params: DatasetParams) -> list[_Video]:
