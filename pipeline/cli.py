@@ -1,5 +1,7 @@
 """The command line: which commands there are, and how an error is told."""
 
+import errno
+import os
 import sys
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -29,6 +31,7 @@ COMMANDS: dict[str, list[Callable[..., Any]]] = {
         export.explain,
     ],
 }
+OUTPUT_LOST = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EPIPE)  # of standard output
 CACHE_COMMANDS: list[Callable[..., Any]] = [cache.info, cache.verify, cache.gc]
 
 app = typer.Typer(
@@ -58,12 +61,23 @@ def main() -> None:
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
-        app(arguments)
+        try:
+            app(arguments)
+        finally:
+            sys.stdout.flush()  # here, where a full disk can still be told
     except ClipcacheError as error:
         if debug:
             raise
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if debug or error.filename is not None or error.errno not in OUTPUT_LOST:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more
+        if error.errno != errno.EPIPE:  # `| head` has seen enough
+            reason = os.strerror(error.errno)
+            print(f"Error: The output cannot be written ({reason}): make room.", file=sys.stderr)
+        sys.exit(1)
     except SystemExit as end:
         if end.code == 130:  # what Typer makes of Ctrl-C
             print("Interrupted; what was embedded so far is in the cache.", file=sys.stderr)

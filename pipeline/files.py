@@ -21,7 +21,7 @@ NAME_LENGTH = 40  # characters of the final name in the temporary one; file syst
 NOT_WRITABLE = frozenset(
     {
         errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM,
-        errno.ENOTDIR, errno.EEXIST,
+        errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG,
     }
 )  # fmt: skip
 
@@ -141,7 +141,8 @@ def _writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in NOT_WRITABLE:
+        nowhere = error.errno == errno.ENOENT and not path.parent.is_dir()  # nor can it be made
+        if error.errno not in NOT_WRITABLE and not nowhere:
             raise
         raise DiskError(path, os.strerror(error.errno)) from None
 

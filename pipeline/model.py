@@ -176,7 +176,10 @@ def read_card(folder: Path = MODEL) -> ModelCard:
     """
     path = folder / CARD
     if not path.is_file():
-        raise ModelError(f"{path} is not there: run `clipcache train` first (or `dvc repro`).")
+        raise ModelError(
+            f"{folder} is no model folder, as there is no {CARD} in it: name one with --model, or "
+            "run `clipcache train` first (or `dvc repro`)."
+        )
     try:
         values = json.loads(path.read_text("utf-8"))
         if values["schema"] != SCHEMA:

@@ -93,7 +93,7 @@ def predict_files(
         After Ctrl-C; the answers that were there have been printed.
     """
     inputs = find_frames(paths, fps) if frames else find_inputs(paths)
-    _check_pictures(inputs, plot, render)
+    _check_outputs(inputs, csv, plot, render)
     timeline = timeline or window is not None or stride is not None
     windows = timeline or plot is not None or render is not None
     done: list[Prediction] = []
@@ -131,7 +131,12 @@ def predict_files(
     _judge(failed, len(inputs))
 
 
-def _check_pictures(inputs: Sequence[Input], plot: Path | None, render: Path | None) -> None:
+def _check_outputs(
+    inputs: Sequence[Input], csv: Path | None, plot: Path | None, render: Path | None
+) -> None:
+    for path in (csv, plot, render):
+        if path and path.is_dir():
+            raise ClipError(f"{path} is a folder: name the file to write.")
     if (plot or render) and len(inputs) > 1:
         raise ClipError(
             f"A plot and a rendered video show one clip, but {len(inputs)} are named: name one."

@@ -27,7 +27,7 @@ def print_predictions(predictions: Sequence[Prediction], top: int) -> None:
     for prediction in predictions:
         rows = [(label, f"{share:.1%}") for label, share in prediction.top(top)]
         if prediction.label == UNSURE:
-            rows.insert(0, (UNSURE, f"< {prediction.threshold:.0%}"))
+            rows.insert(0, (UNSURE, f"< {100 * prediction.threshold:.6g}%"))
         for number, row in enumerate(rows):
             table.add_row("" if number else prediction.file, *row)
     Console().print(table)

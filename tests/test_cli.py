@@ -55,6 +55,17 @@ def test_every_command_explains_itself(tmp_path: Path, command: str) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_a_full_disk_below_the_output_is_one_sentence_and_a_closed_pipe_is_none() -> None:
+    command = f"set -o pipefail; (sleep 0.5; {sys.executable} -m pipeline --version)"
+    lost = "Error: The output cannot be written (No space left on device): make room.\n"
+    for after, sentence in (("> /dev/full", lost), ("| true", "")):
+        done = subprocess.run(
+            ["bash", "-c", f"{command} {after}"],
+            cwd=ROOT, capture_output=True, text=True, check=False, timeout=300,
+        )  # fmt: skip
+        assert (done.stderr, done.returncode) == (sentence, 1)
+
+
 def test_help_and_version_import_nothing_heavy(tmp_path: Path) -> None:
     script = (
         "import sys\nsys.argv = ['clipcache', '--help']\nfrom pipeline.cli import main\n"

@@ -99,6 +99,18 @@ def test_a_full_disk_is_put_into_words(tmp_path: Path) -> None:
     assert everything_in(tmp_path) == []
 
 
+def test_a_place_that_is_none_is_put_into_words(tmp_path: Path) -> None:
+    (tmp_path / "folder.png").mkdir()
+    for path in (
+        tmp_path / "folder.png",
+        Path("/proc/nowhere/a.png"),
+        tmp_path / f"{300 * 'a'}.png",
+    ):
+        with pytest.raises(DiskError, match="cannot be written"), replacing(path) as temporary:
+            temporary.write_bytes(b"picture")
+    assert everything_in(tmp_path) == ["folder.png"]
+
+
 def test_other_errors_are_not_blamed_on_the_disk(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), replacing(tmp_path / "a.txt"):
         raise FileNotFoundError(errno.ENOENT, "gone")

@@ -83,6 +83,7 @@ def test_what_makes_no_sense_is_refused_before_any_work(predict) -> None:
         (("clips", "--plot", "out.png"), "name one"),
         (("clips/deep/bend.avi", "--plot", "out.jpg"), r".png"),
         (("clips/deep/bend.avi", "--render", "out.avi"), r".mp4"),
+        (("clips", "--csv", "clips"), "clips is a folder"),
         (("clips/deep/bend.avi", "--window", "1", "--stride", "2"), "gaps"),
         (("clips/deep/bend.avi", "--window", "0"), "above 0"),
     ):
