@@ -142,7 +142,7 @@ def _writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         nowhere = error.errno == errno.ENOENT and not path.parent.is_dir()  # nor can it be made
-        if error.errno not in NOT_WRITABLE and not nowhere:
+        if error.errno is None or (error.errno not in NOT_WRITABLE and not nowhere):
             raise
         raise DiskError(path, os.strerror(error.errno)) from None
 

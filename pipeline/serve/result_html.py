@@ -12,7 +12,8 @@ from pipeline.timeline import borders, timeline
 if TYPE_CHECKING:
     from jinja2 import Template
 
-TOP = 5  # labels shown
+TOP = 5  # labels shown, and those beside them that are the answer somewhere
+MOST_CURVES = 15
 HEIGHT = 10  # of a curve, in the units of its SVG; it is 100 wide
 TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600)  # seconds, the steps of an axis
 MOST_TICKS = 6
@@ -60,11 +61,17 @@ def result_html(recognised: Recognised, labels: tuple[str, ...]) -> str:
 
 
 def curves(prediction: Prediction, labels: tuple[str, ...]) -> list[Curve]:
-    """The most probable labels, each as an area of steps; where windows overlap, as `timeline`."""
+    """The most probable labels and all of the timeline's, in the order of their probability.
+
+    Each is an area of steps; where windows overlap, as `timeline`.
+    """
     seconds = prediction.seconds
     edges = [100 * edge / seconds for edge in borders(prediction.windows, seconds)]
     drawn = []
-    for label, probability in prediction.top(TOP):
+    answers = {span.label for span in timeline(prediction)}
+    ranked = enumerate(prediction.top(len(labels)))
+    shown = [entry for place, entry in ranked if place < TOP or entry[0] in answers]
+    for label, probability in shown[:MOST_CURVES]:
         index = labels.index(label)
         steps = "".join(
             f"V{HEIGHT * (1 - window.probabilities[index]):.2f}H{edge:.2f}"
