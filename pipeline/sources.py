@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from pipeline.clips import Clip
-from pipeline.errors import ClipError
+from pipeline.clips import IMAGES, Clip
+from pipeline.errors import ClipError, DatasetError
 from pipeline.files import sha256
 from pipeline.images import IMAGE_EXTENSIONS, IMAGE_FPS, ImageReader
 from pipeline.storage import is_url, local_copies
@@ -54,9 +54,20 @@ def source_of(
     raw : the folder (or URL) below which the files are
     images : clip_id -> files below `raw`, in order, of the image clips
     fps : images a second of image clips
+
+    Raises
+    ------
+    DatasetError
+        When `images` does not list an image clip.
     """
     if clip.kind == "images":
-        files = (images or {})[clip.clip_id]
+        try:
+            files = (images or {})[clip.clip_id]
+        except KeyError:
+            raise DatasetError(
+                f"{IMAGES} does not list the images of {clip.clip_id}, which the index names: run "
+                "`clipcache index` again."
+            ) from None
         return Source(images=tuple(_below(raw, file) for file in files), fps=fps)
     return Source(path=_below(raw, clip.path or clip.clip_id))
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.clips import Clip
-from pipeline.errors import ClipError
+from pipeline.errors import ClipError, DatasetError
 from pipeline.files import sha256
 from pipeline.images import ImageReader
 from pipeline.sources import (
@@ -124,3 +124,9 @@ def test_a_source_has_a_short_name_for_messages() -> None:
     assert Source("s3://bucket/walk/a.avi").name == "a.avi"
     assert Source(images=("/data/walk/a.jpg",)).name == "a.jpg"
     assert Source(images=("/data/walk/anna/1.jpg", "/data/walk/anna/2.jpg")).name == "anna"
+
+
+def test_an_image_clip_without_its_images_is_one_sentence() -> None:
+    clip = Clip("wave/anna", "wave", "anna", "0" * 64, 1, "images")
+    with pytest.raises(DatasetError, match=r"images.csv does not list .* wave/anna.*index"):
+        source_of(clip, "raw", {"wave/ben": ("wave/ben.jpg",)})
