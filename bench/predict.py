@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from bench.clips import pictures, write_dataset, write_video
+from bench.clips import pictures, write_video
 from bench.tables import Outcome, Rows, Table, Wanted
 from bench.watch import watch
-from bench.workspace import clipcache, environment, make_project
+from bench.workspace import clipcache, environment, trained_project
 
 CLIP_SECONDS = 5
 SIZES = ((320, 240), (640, 480))
@@ -57,15 +57,7 @@ print(json.dumps({"import": imported - started, "load the model": loaded - impor
 
 def run(quick: bool, backbone: Path, folder: Path) -> Outcome:
     """Train a model on generated clips, then use it."""
-    project = make_project(folder, backbone, {
-        "dataset": {"raw": str(folder / "raw")},
-        "features": {"engine": "litert"},
-        "train": {"epochs": 2},
-    })  # fmt: skip
-    write_dataset(folder / "raw", 16, frames=50, width=160, height=120)
-    for stage in ("index", "split", "features", "train"):
-        subprocess.run(clipcache(stage), cwd=project, env=environment(), check=True,
-                       capture_output=True)  # fmt: skip
+    project = trained_project(folder, backbone)
     outcome = Outcome()
     for width, height in SIZES[: 1 if quick else None]:
         video = folder / f"{width}.avi"

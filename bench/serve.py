@@ -18,10 +18,10 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from bench.clips import pictures, write_dataset, write_video
+from bench.clips import pictures, write_video
 from bench.tables import Outcome, Rows, Table, Wanted
 from bench.watch import descendants
-from bench.workspace import ROOT, clipcache, environment, make_project
+from bench.workspace import ROOT, clipcache, environment, trained_project
 
 CLIENTS = 16
 SECONDS, QUICK_SECONDS = 60, 6
@@ -69,15 +69,7 @@ class Load:
 
 def run(quick: bool, backbone: Path, folder: Path) -> Outcome:
     """Train a model on generated clips, serve it, and send it clips."""
-    project = make_project(folder, backbone, {
-        "dataset": {"raw": str(folder / "raw")},
-        "features": {"engine": "litert"},
-        "train": {"epochs": 2},
-    })  # fmt: skip
-    write_dataset(folder / "raw", 16, frames=50, width=160, height=120)
-    for stage in ("index", "split", "features", "train"):
-        subprocess.run(clipcache(stage), cwd=project, env=environment(), check=True,
-                       capture_output=True)  # fmt: skip
+    project = trained_project(folder, backbone)
     clips, what = _clips(folder)
     warm_up, seconds = (QUICK_WARM_UP, QUICK_SECONDS) if quick else (WARM_UP, SECONDS)
     with _server(project) as (process, host, port):

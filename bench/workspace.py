@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from bench.clips import write_dataset
+
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared" / "data"  # real data sets beside the checkout, where there are any
 BACKBONE = Path("models/backbone")
@@ -67,6 +69,20 @@ def make_project(folder: Path, backbone: Path, params: dict[str, Any]) -> Path:
     shutil.copytree(backbone, folder / BACKBONE)
     write_params(folder, params)
     return folder
+
+
+def trained_project(folder: Path, backbone: Path) -> Path:
+    """A project with a model that was trained for a moment on generated clips."""
+    project = make_project(folder, backbone, {
+        "dataset": {"raw": str(folder / "raw")},
+        "features": {"engine": "litert"},
+        "train": {"epochs": 2},
+    })  # fmt: skip
+    write_dataset(folder / "raw", 16, frames=50, width=160, height=120)
+    for stage in ("index", "split", "features", "train"):
+        subprocess.run(clipcache(stage), cwd=project, env=environment(), check=True,
+                       capture_output=True)  # fmt: skip
+    return project
 
 
 def write_params(folder: Path, params: dict[str, Any]) -> None:

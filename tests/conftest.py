@@ -3,17 +3,21 @@
 import contextlib
 import fcntl
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
+import httpx
 import numpy as np
 import pytest
+from serving import Server, small_server
 from weizmann_model import train_weizmann_model
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 MakeVideo = Callable[..., Path]
+Send = Callable[..., httpx.Response]
 
 
 @pytest.fixture(scope="session")
@@ -124,6 +128,45 @@ def few_real_clips(shared_data: Path, tmp_path: Path) -> Path:
         for clip in clips:
             shutil.copy(clip, raw / label / clip.name)
     return raw
+
+
+@pytest.fixture(scope="module")
+def server(weizmann_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with small_server(weizmann_model, tmp_path_factory.mktemp("server")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def client(server: Server) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=server.url, timeout=60) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def clip(weizmann_model: Path) -> Path:
+    """A real clip of somebody who was not in the training set."""
+    return weizmann_model.parents[1] / "raw" / "walk" / "ira_walk.avi"
+
+
+@pytest.fixture
+def nothing_is_left(server: Server) -> Iterator[None]:
+    """After every test: no file on the disk, and the server is as well as before."""
+    yield
+    deadline = time.monotonic() + 5
+    while server.files() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert server.files() == []
+    assert server.process.poll() is None, server.log
+
+
+@pytest.fixture
+def send(client: httpx.Client) -> Send:
+    """Send bytes as a file."""
+
+    def send(content: bytes, name: str = "clip.mp4", field: str = "file") -> httpx.Response:
+        return client.post("/predict", files={field: (name, content)})
+
+    return send
 
 
 def _size(path: Path) -> int:

@@ -16,52 +16,11 @@ import cv2
 import httpx
 import numpy as np
 import pytest
+from conftest import Send
 from hostile_files import HOSTILE, MOST_BYTES, hostile
-from serving import Server, refused, small_server
+from serving import Server, refused
 
-CLIP = "raw/walk/ira_walk.avi"  # below the model's project
-
-
-@pytest.fixture(scope="module")
-def server(weizmann_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with small_server(weizmann_model, tmp_path_factory.mktemp("server")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def client(server: Server) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.url, timeout=60) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def clip(weizmann_model: Path) -> Path:
-    """A real clip of somebody who was not in the training set."""
-    return weizmann_model.parents[1] / CLIP
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_left(server: Server) -> Iterator[None]:
-    """After every test: no file on the disk, and the server is as well as before."""
-    yield
-    deadline = time.monotonic() + 5
-    while server.files() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert server.files() == []
-    assert server.process.poll() is None, server.log
-
-
-Send = Callable[..., httpx.Response]
-
-
-@pytest.fixture
-def send(client: httpx.Client) -> Send:
-    """Send bytes as a file."""
-
-    def send(content: bytes, name: str = "clip.mp4", field: str = "file") -> httpx.Response:
-        return client.post("/predict", files={field: (name, content)})
-
-    return send
+pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
 
 @pytest.fixture(scope="module")

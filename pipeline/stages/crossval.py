@@ -14,7 +14,7 @@ from pipeline.baseline import baseline_predictions, frame_means
 from pipeline.calibration import fit_temperature, softmax
 from pipeline.clips import INDEX, read_index
 from pipeline.csv_tables import write_rows
-from pipeline.dataset import FEATURES, FeatureSet
+from pipeline.dataset import ABSENT, FEATURES, FeatureSet
 from pipeline.errors import ClipcacheError, DatasetError
 from pipeline.executors.processes import CrashedError, available_cores, run_in_processes
 from pipeline.files import write_json
@@ -74,11 +74,11 @@ def crossval(
     """
     settings = params.crossval
     features = FeatureSet.open(features_folder)
-    clips = [clip for clip in read_index(index) if clip.clip_id in features]
-    labels = sorted({clip.label for clip in clips})
-    actual = np.array([labels.index(clip.label) for clip in clips])
-    groups = np.array([clip.group for clip in clips])
-    positions = np.array([features.position(clip.clip_id) for clip in clips])
+    clips = read_index(index)
+    positions = features.positions(clips.column("clip_id"))
+    clips, positions = clips.take(positions != ABSENT), positions[positions != ABSENT]
+    actual, labels = clips.codes("label")
+    groups = np.array(list(clips.values("group")))
     fold_of = deal_folds(actual, groups, settings.folds)
     count = int(fold_of.max()) + 1
     seeds = [params.train.seed + i for i in range(settings.seeds)]
@@ -103,7 +103,7 @@ def crossval(
     probabilities = np.stack([calibrated(one, actual, fold_of) for one in logits])
     result = summary(probabilities, actual, compared, fold_of, groups, seeds, labels)
     write_json(reports / "crossval.json", result)
-    _write_outcome(reports, [clip.clip_id for clip in clips], labels, actual, probabilities,
+    _write_outcome(reports, list(clips.values("clip_id")), labels, actual, probabilities,
                    fold_of, seeds)  # fmt: skip
     _print(result, groups, fold_of)
     return result
