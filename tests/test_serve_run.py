@@ -108,9 +108,9 @@ def test_a_request_in_flight_is_answered_before_it_ends(
 
         asking = threading.Thread(target=ask)
         asking.start()
-        while "clipcache_workers_busy 1.0" not in httpx.get(f"{server.url}/metrics").text:
-            assert asking.is_alive()
-            time.sleep(0.005)
+        with httpx.Client(base_url=server.url) as client:
+            while "clipcache_workers_busy 1.0" not in client.get("/metrics").text:
+                assert asking.is_alive()
         for pid in server.workers():
             os.kill(pid, signal.SIGTERM)  # as a service manager does, to all of its processes
         assert server.stop() == 0

@@ -81,6 +81,14 @@ async def _serve(
     app = create_app(Served(settings, workers, metrics, folder, labels, digest))
 
     class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            """The address is printed once a connection to it is accepted, not before."""
+            await super().startup(sockets)
+            if not self.should_exit:
+                host, port = listening.getsockname()[:2]
+                shown = f"[{host}]" if ":" in host else host
+                print(f"Serving on http://{shown}:{port}", flush=True)
+
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
             """An open page holds a stream that would otherwise never end."""
             getattr(app.state, "close_page", lambda: None)()
@@ -98,10 +106,7 @@ async def _serve(
     )
     try:
         await workers.start()
-        host, port = listening.getsockname()[:2]
-        shown = f"[{host}]" if ":" in host else host
         print(f"{settings.model}: {len(labels)} classes, {settings.workers} workers", flush=True)
-        print(f"Serving on http://{shown}:{port}", flush=True)
         await server.serve([listening])
     finally:
         await workers.close()
