@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.tables import Outcome, Rows, Table, Wanted
 from bench.workspace import SHARED
-from pipeline.cuts import Changes, is_cut, measure_changes, usual_change
+from pipeline.layouts.cuts import Changes, is_cut, measure_changes, usual_change
 from pipeline.sample import write_sample
 from pipeline.video import VideoReader
 

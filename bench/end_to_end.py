@@ -202,7 +202,7 @@ def _train_features(case: Case) -> None:
 
 def _train_default(case: Case) -> None:
     from pipeline.train_params import TrainParams
-    from pipeline.training import LabelledClips, fit
+    from pipeline.training.fit import LabelledClips, fit
 
     class Features:
         """Random embeddings as a feature set."""

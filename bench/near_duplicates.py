@@ -12,7 +12,7 @@ from bench.machine import available_cores
 from bench.tables import Outcome, Rows, Table
 from bench.workspace import SHARED
 from pipeline.errors import ClipError
-from pipeline.near_duplicates import (
+from pipeline.layouts.near_duplicates import (
     SECOND_SLACK,
     group_hashes,
     image_hashes,

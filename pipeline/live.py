@@ -18,7 +18,7 @@ from pipeline.errors import ClipcacheError
 from pipeline.model import MODEL
 from pipeline.predict import Predictor
 from pipeline.quiet import quiet_native_output
-from pipeline.timeline import Window
+from pipeline.timeline.spans import Window
 
 RATE_FRAMES = 50  # newest frames over which the rate is counted
 TOP = 3  # labels in a line of JSON
@@ -197,7 +197,7 @@ class _Screen:
         """Draw the frame; False when the user closed the window, or pressed q or Escape."""
         import cv2
 
-        from pipeline.overlay import draw_answer
+        from pipeline.timeline.overlay import draw_answer
 
         if answer is not None:
             note = f"{answer.fps:.0f} frames/s, {1000 * answer.delay:.0f} ms"

@@ -21,7 +21,7 @@ from pipeline.images import IMAGE_FPS, ImageReader
 from pipeline.model import MODEL, check_fits, load_model, load_model_engine, predict_logits
 from pipeline.sources import file_source, open_source
 from pipeline.stream import Stream
-from pipeline.timeline import UNSURE, Window, check_windows, place_windows, timeline
+from pipeline.timeline.spans import UNSURE, Window, check_windows, place_windows, timeline
 from pipeline.video import FALLBACK_FPS, FrameReader, Sampling, resize, sample_frames
 from pipeline.views import apply_view
 

@@ -144,7 +144,7 @@ def _check_outputs(
     if plot and plot.suffix.lower() != ".png":
         raise ClipError(f"{plot} should end with .png, which is what the timeline is drawn as.")
     if render:
-        from pipeline.render import check_render_path
+        from pipeline.timeline.render import check_render_path
 
         check_render_path(render)
 
@@ -158,12 +158,12 @@ def _draw(
 ) -> None:
     if plot:
         from pipeline.plots import save_png
-        from pipeline.timeline_plot import timeline_figure
+        from pipeline.timeline.plot import timeline_figure
 
         save_png(timeline_figure(prediction, predictor.labels), plot)
         print(f"timeline -> {plot}", file=sys.stderr)
     if render:
-        from pipeline.render import render_video
+        from pipeline.timeline.render import render_video
 
         codec = render_video(_Watched(clip, "render"), prediction.windows, render)
         print(f"video with labels, {codec} -> {render}", file=sys.stderr)

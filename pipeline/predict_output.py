@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.predict import Prediction
-from pipeline.timeline import UNSURE, Span, Window, timeline
+from pipeline.timeline.spans import UNSURE, Span, Window, timeline
 
 DIGITS = 6  # of a probability in JSON and CSV
 TIME_DIGITS = 3  # of seconds

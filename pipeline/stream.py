@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.timeline import Window
+from pipeline.timeline.spans import Window
 from pipeline.video import RateSampler, Sampling
 
 if TYPE_CHECKING:

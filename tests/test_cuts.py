@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.cuts import Changes, find_cuts, is_cut, measure_changes
+from pipeline.layouts.cuts import Changes, find_cuts, is_cut, measure_changes
 from pipeline.video import VideoReader
 
 Write = Callable[[Iterable[np.ndarray]], list[Path]]

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from pipeline.cli import app
 from pipeline.errors import ClipError, ModelError
-from pipeline.explain import Explanation, explain
-from pipeline.explain_output import overlay, write_explanation
+from pipeline.explaining.explain import Explanation, explain
+from pipeline.explaining.output import overlay, write_explanation
 from pipeline.predict import Predictor
 
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.near_duplicates import group_hashes, image_hashes, near_duplicate_groups
+from pipeline.layouts.near_duplicates import group_hashes, image_hashes, near_duplicate_groups
 from pipeline.video import VideoReader
 
 
@@ -100,7 +100,7 @@ def test_blocks_give_what_one_pass_gives(monkeypatch: pytest.MonkeyPatch) -> Non
     )
     whole = group_hashes(hashes, 6)
     assert len(set(whole.tolist())) == 100
-    monkeypatch.setattr("pipeline.near_duplicates.BLOCK_PAIRS", 1000)
+    monkeypatch.setattr("pipeline.layouts.near_duplicates.BLOCK_PAIRS", 1000)
     assert np.array_equal(group_hashes(hashes, 6), whole)
 
 

@@ -8,9 +8,9 @@ import pytest
 
 from pipeline.errors import ClipError
 from pipeline.images import ImageReader
-from pipeline.overlay import draw_answer
-from pipeline.render import render_video
-from pipeline.timeline import Window
+from pipeline.timeline.overlay import draw_answer
+from pipeline.timeline.render import render_video
+from pipeline.timeline.spans import Window
 from pipeline.video import VideoReader
 
 

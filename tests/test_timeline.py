@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import ClipcacheError
-from pipeline.timeline import Window, merge, place_windows
+from pipeline.timeline.spans import Window, merge, place_windows
 
 
 def window(start: float, end: float, label: str, confidence: float = 0.9) -> Window:

@@ -16,7 +16,7 @@ from pipeline.model import load_model, predict_probabilities, read_card
 from pipeline.params import Params
 from pipeline.stages.train import train
 from pipeline.train_params import DenseParams, TrainParams
-from pipeline.training import LabelledClips, fit
+from pipeline.training.fit import LabelledClips, fit
 
 QUICK = {"units": 16, "projection": 16, "steps": 8, "batch_size": 8}
 

@@ -81,8 +81,8 @@ def explain(
 
     Every frame with an overlay (Grad-CAM), an overview of them, and the weight of each frame.
     """
-    from pipeline.explain import explain as run
-    from pipeline.explain_output import EXPLAINED, check_place, write_explanation
+    from pipeline.explaining.explain import explain as run
+    from pipeline.explaining.output import EXPLAINED, check_place, write_explanation
 
     folder = out or EXPLAINED / file.stem
     check_place(folder)  # said before any work is done

@@ -122,7 +122,7 @@ def _put_together(folder: str, files: list[str], params: DatasetParams) -> list[
             for file, name in zip(files, names, strict=True):
                 videos.setdefault(name, []).append(file)
             return [_Video(f"{folder}/{name}", video) for name, video in videos.items()]
-    from pipeline.cuts import find_cuts
+    from pipeline.layouts.cuts import find_cuts
 
     starts = [int(start) for start in find_cuts([Path(params.folder, file) for file in files])]
     starts = [start for start in starts if start]

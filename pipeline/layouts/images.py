@@ -59,7 +59,7 @@ def _groups(
         named = [of_name[files[0]] for files in clips]
     notes = []
     if params.near_duplicates is not None:
-        from pipeline.near_duplicates import near_duplicate_groups
+        from pipeline.layouts.near_duplicates import near_duplicate_groups
 
         files = [file for clip in clips for file in clip]
         paths = [Path(params.folder, file) for file in files]

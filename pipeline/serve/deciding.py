@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline.predict import Predictor
 from pipeline.serve.answers import DecidingFrame
-from pipeline.timeline import Window
+from pipeline.timeline.spans import Window
 from pipeline.video import RateSampler, Sampling, VideoReader
 
 SHOWN = 6  # frames

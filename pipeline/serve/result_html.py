@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.predict import Prediction
 from pipeline.serve.answers import Recognised
-from pipeline.timeline import borders, timeline
+from pipeline.timeline.spans import borders, timeline
 
 if TYPE_CHECKING:
     from jinja2 import Template

@@ -22,7 +22,7 @@ from pipeline.inference import clip_logits, forward_function, views_of
 from pipeline.metrics import confusion_counts, expected_calibration_error, macro_f1
 from pipeline.progress import Progress
 from pipeline.train_params import TrainParams
-from pipeline.training import LabelledClips, choose_views, fit, set_up_tensorflow
+from pipeline.training.fit import LabelledClips, choose_views, fit, set_up_tensorflow
 
 if TYPE_CHECKING:
     from pipeline.params import Params

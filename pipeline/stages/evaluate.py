@@ -215,7 +215,7 @@ def _check_sides(
 
 def _load(folder: Path) -> Model:
     from pipeline.quiet import import_tensorflow
-    from pipeline.training import set_up_tensorflow
+    from pipeline.training.fit import set_up_tensorflow
 
     import_tensorflow()
     set_up_tensorflow()

@@ -15,7 +15,7 @@ from pipeline.dataset import ABSENT, FEATURES, FeatureSet
 from pipeline.errors import ClipcacheError, DatasetError
 from pipeline.inference import clip_logits, forward_function, views_of
 from pipeline.model import MODEL, ModelCard, check_backbone, save_model, versions
-from pipeline.training import (
+from pipeline.training.fit import (
     Epoch,
     Fit,
     LabelledClips,

@@ -10,8 +10,8 @@ import numpy as np
 
 from pipeline.errors import ClipError
 from pipeline.files import replacing
-from pipeline.overlay import draw_answer
-from pipeline.timeline import Window
+from pipeline.timeline.overlay import draw_answer
+from pipeline.timeline.spans import Window
 from pipeline.video import FrameReader, VideoReader
 
 # H.264 plays everywhere, but few builds of OpenCV may encode it; all have MPEG-4 part 2, which

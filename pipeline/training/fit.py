@@ -16,7 +16,6 @@ from pipeline.calibration import cross_entropy
 from pipeline.errors import FeaturesError
 from pipeline.heads import Head, build_head, measure_statistics
 from pipeline.inference import clip_logits, forward_function, views_of
-from pipeline.optimisation import losses_of, make_optimizer
 from pipeline.quiet import import_tensorflow
 from pipeline.sequences import (
     Embeddings,
@@ -27,7 +26,8 @@ from pipeline.sequences import (
     training_batches,
 )
 from pipeline.train_params import TrainParams
-from pipeline.train_state import read_state, write_state
+from pipeline.training.optimisation import losses_of, make_optimizer
+from pipeline.training.state import read_state, write_state
 
 GRADIENT_LIMIT = 5.0  # norm to which the gradient of one weight array is clipped
 MEASURED_CLIPS = 2000  # at most this many training clips set the shortcut's standardisation

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.plots import BLUE, GRID, INK, MUTED, new_figure, shortened, style
-from pipeline.timeline import UNSURE, Span, timeline
+from pipeline.timeline.spans import UNSURE, Span, timeline
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -5,7 +5,7 @@ import functools
 import cv2
 import numpy as np
 
-from pipeline.timeline import UNSURE
+from pipeline.timeline.spans import UNSURE
 
 TEXT = 0.065  # height of the label's letters over the height of the picture
 SMALLEST, LARGEST = 12, 72  # pixels, of the label's letters

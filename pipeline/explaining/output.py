@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.csv_tables import write_rows
 from pipeline.errors import ClipcacheError
-from pipeline.explain import Explanation
+from pipeline.explaining.explain import Explanation
 from pipeline.files import replacing_folder, write_json
 from pipeline.plots import BLUE, MUTED, ORANGE, save_png, style
 

@@ -1,0 +1,1 @@
+"""Where a model looked, and the pictures of it."""
