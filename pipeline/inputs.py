@@ -1,7 +1,6 @@
 """What is named on the command line: files, folders to search, and folders of frames."""
 
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from pipeline.errors import ClipError, some
 from pipeline.images import IMAGE_EXTENSIONS, IMAGE_FPS
 from pipeline.sources import Source, file_source
 from pipeline.video import VIDEO_EXTENSIONS
+from pipeline.walk import find_files, is_ignored, natural_key
 
 SEARCHED = VIDEO_EXTENSIONS | IMAGE_EXTENSIONS
 
@@ -24,22 +24,43 @@ class Input:
 def find_inputs(paths: Sequence[Path]) -> list[Input]:
     """A clip for every file that is named, and for every video and image in the folders.
 
-    Folders are searched to their depths, in alphabetical order; hidden files are passed over. A
-    file that is named is taken whatever its extension. What is named twice comes once.
+    What is named twice comes once.
 
     Raises
     ------
     ClipError
         When something is not there, or a folder holds neither videos nor images.
     """
+    files = named_files(paths, SEARCHED, "no video and no image")
+    return [Input(str(file), file_source(file)) for file in dict.fromkeys(files)]
+
+
+def named_files(paths: Sequence[Path], extensions: Collection[str], none: str) -> list[Path]:
+    """The files that are named, whatever their extension, and those below the folders.
+
+    Folders are searched to their depths, in alphabetical order, and links followed: who names a
+    folder means what it shows. Hidden files are passed over.
+
+    Parameters
+    ----------
+    extensions : of the files in folders: lower-case, with their dots
+    none : what a folder without such a file is said to hold
+
+    Raises
+    ------
+    ClipError
+        When something is not there, or there is no such file in a folder.
+    """
     _refuse_missing(paths)
     files: list[Path] = []
     for path in paths:
-        found = _search(path) if path.is_dir() else [path]
+        found = [path]
+        if path.is_dir():
+            found = [path / name for name in find_files(path, extensions, leave=True)]
         if not found:
-            raise ClipError(f"{path} holds no video and no image.")
+            raise ClipError(f"{path} holds {none}.")
         files += found
-    return [Input(str(file), file_source(file)) for file in dict.fromkeys(files)]
+    return files
 
 
 def find_frames(paths: Sequence[Path], fps: float = IMAGE_FPS) -> list[Input]:
@@ -57,8 +78,6 @@ def find_frames(paths: Sequence[Path], fps: float = IMAGE_FPS) -> list[Input]:
     ClipError
         When something is not there, a folder holds no image, or a file is no image.
     """
-    from pipeline.layouts.names import natural_key  # brings the settings along
-
     _refuse_missing(paths)
     named = [path for path in paths if not path.is_dir()]
     others = [path for path in named if path.suffix.lower() not in IMAGE_EXTENSIONS]
@@ -66,8 +85,9 @@ def find_frames(paths: Sequence[Path], fps: float = IMAGE_FPS) -> list[Input]:
         raise ClipError(f"{some(others)} is not an image, so it cannot be a frame.")
     inputs = []
     for folder in (path for path in dict.fromkeys(paths) if path.is_dir()):
-        frames = [path for path in _visible(folder.iterdir())
-                  if path.suffix.lower() in IMAGE_EXTENSIONS]  # fmt: skip
+        frames = [path for path in folder.iterdir()
+                  if path.suffix.lower() in IMAGE_EXTENSIONS
+                  and not is_ignored(path.name) and path.is_file()]  # fmt: skip
         if not frames:
             raise ClipError(f"{folder} holds no image, so there are no frames in it.")
         inputs.append(
@@ -80,19 +100,6 @@ def find_frames(paths: Sequence[Path], fps: float = IMAGE_FPS) -> list[Input]:
 
 def _clip(name: str, frames: Iterable[Path], fps: float) -> Input:
     return Input(name, Source(images=tuple(str(frame.absolute()) for frame in frames), fps=fps))
-
-
-def _search(folder: Path) -> list[Path]:
-    found = []
-    for root, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        paths = _visible(Path(root, name) for name in sorted(files))
-        found += [path for path in paths if path.suffix.lower() in SEARCHED]
-    return found
-
-
-def _visible(paths: Iterable[Path]) -> list[Path]:
-    return [path for path in paths if not path.name.startswith(".") and path.is_file()]
 
 
 def _refuse_missing(paths: Sequence[Path]) -> None:

@@ -18,7 +18,7 @@ import pipeline.exporting.export as exporting
 from pipeline.cli import app
 from pipeline.dataset_params import DatasetParams
 from pipeline.errors import ClipError, DatasetError, ModelError
-from pipeline.exporting.clips import clips_of_test_split, named_clips, spread
+from pipeline.exporting.clips import clips_of_files, clips_of_test_split, evenly
 from pipeline.exporting.export import export
 from pipeline.exporting.formats import FORMATS
 from pipeline.exporting.graph import build_graph
@@ -161,7 +161,7 @@ def test_an_export_that_is_not_good_enough_leaves_the_earlier_one(
     folder, _ = exported("saved_model", "float32")
     before = {path: sha256(path) for path in folder.rglob("*") if path.is_file()}
     monkeypatch.setitem(exporting.ALLOWED, "float32", -0.01)
-    clips = named_clips([next((project / "data").resolve().parent.glob("raw/walk/*.avi"))])
+    clips = clips_of_files([next((project / "data").resolve().parent.glob("raw/walk/*.avi"))])
     with pytest.raises(ModelError, match=r"on 0 of \d windows .* is not kept; models/export"):
         export("saved_model", None, clips)
     assert {path: sha256(path) for path in folder.rglob("*") if path.is_file()} == before
@@ -202,11 +202,11 @@ def test_views_are_those_of_training(project: Path, tmp_path: Path) -> None:
 def test_clips_to_compare_on(project: Path, make_video, tmp_path: Path, monkeypatch) -> None:
     make_video("few/a.mp4")
     make_video("few/more/b.avi")
-    found = named_clips([tmp_path / "few", make_video("c.mp4")])
+    found = clips_of_files([tmp_path / "few", make_video("c.mp4")])
     assert [Path(clip.name).name for clip in found] == ["a.mp4", "b.avi", "c.mp4"]
-    assert [clip.name for clip in spread(found, 2)] == [found[0].name, found[2].name]
-    with pytest.raises(DatasetError, match="no such file or folder"):
-        named_clips([tmp_path / "gone"])
+    assert [clip.name for clip in evenly(found, 2)] == [found[0].name, found[2].name]
+    with pytest.raises(ClipError, match="no such file or folder"):
+        clips_of_files([tmp_path / "gone"])
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DatasetError, match="name some videos, or a folder of them, with --clips"):
         clips_of_test_split("raw", 25.0)
@@ -226,4 +226,4 @@ def test_clips_that_cannot_be_read_are_left_out(project: Path, tmp_path: Path) -
     (tmp_path / "broken.avi").write_bytes(b"RIFF")
     model = load_model(project / "models/head", "litert")
     with pytest.raises(ClipError, match=r"nothing to compare .*broken\.avi is not a video"):
-        compare(model, None, None, named_clips([tmp_path / "broken.avi"]))
+        compare(model, None, None, clips_of_files([tmp_path / "broken.avi"]))

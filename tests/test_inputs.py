@@ -24,8 +24,17 @@ def names(inputs: list, folder: Path) -> list[str]:
 
 def test_folders_are_searched_to_their_depths(folder: Path) -> None:
     found = find_inputs([folder])
-    assert names(found, folder) == ["odd name [1].mov", "a/1.AVI", "b/10.png", "b/2.mp4", "b/9.png"]
-    assert [bool(one.source.images) for one in found] == [False, False, True, False, True]
+    assert names(found, folder) == ["a/1.AVI", "b/10.png", "b/2.mp4", "b/9.png", "odd name [1].mov"]
+    assert [bool(one.source.images) for one in found] == [False, True, False, True, False]
+
+
+def test_links_are_followed_and_a_loop_is_not(folder: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "c.mp4").write_bytes(b"x")
+    (folder / "a/linked").symlink_to(elsewhere)
+    (elsewhere / "back").symlink_to(folder / "a")
+    assert names(find_inputs([folder / "a"]), folder) == ["a/1.AVI", "a/linked/c.mp4"]
 
 
 def test_a_file_that_is_named_is_taken_whatever_it_is_and_only_once(folder: Path) -> None:

@@ -51,17 +51,17 @@ def export(
     The export is loaded again and compared with the model on real clips, window by window. It is
     kept only where the labels stay: at most 1 % of the windows may change theirs, 3 % with int8.
     """
-    from pipeline.exporting.clips import clips_of_test_split, named_clips, spread
+    from pipeline.exporting.clips import clips_of_files, clips_of_test_split, evenly
     from pipeline.exporting.export import export as run
     from pipeline.exporting.export import print_exported
 
     if clips:
-        found, place = named_clips(clips), "named with --clips"
+        found, place = clips_of_files(clips), "named with --clips"
     else:
         dataset = load_settings(params).dataset
         found = clips_of_test_split(dataset.place, dataset.frames_fps)
         place = "of the test split"
-    used = spread(found)
+    used = evenly(found)
     done = run(kind.value, precision.value, used, out=out, model=model)
     many = f"{len(used)} of the {len(found)}" if len(used) < len(found) else str(len(used))
     print_exported(done, f"{many} clips {place}")

@@ -8,6 +8,7 @@ import numpy as np
 
 from pipeline.clips import IMAGES, INDEX, SPLITS, Clip, read_images, read_index, read_splits
 from pipeline.errors import ClipcacheError, DatasetError
+from pipeline.inputs import named_files
 from pipeline.sources import Source, file_source, source_of
 from pipeline.video import VIDEO_EXTENSIONS
 
@@ -24,26 +25,16 @@ class NamedClip:
     end: float | None = None
 
 
-def named_clips(paths: Sequence[Path]) -> list[NamedClip]:
-    """The files, and the videos below the folders, sorted.
+def clips_of_files(paths: Sequence[Path]) -> list[NamedClip]:
+    """The files, and the videos below the folders.
 
     Raises
     ------
-    DatasetError
+    ClipError
         When one is not there, or a folder holds no video.
     """
-    clips = []
-    for path in paths:
-        if path.is_dir():
-            found = sorted(p for p in path.rglob("*") if p.suffix.lower() in VIDEO_EXTENSIONS)
-            if not found:
-                raise DatasetError(f"{path} holds no video to compare on.")
-        elif path.is_file():
-            found = [path]
-        else:
-            raise DatasetError(f"{path}: no such file or folder.")
-        clips += [NamedClip(str(file), file_source(file)) for file in found]
-    return clips
+    files = named_files(paths, VIDEO_EXTENSIONS, "no video to compare on")
+    return [NamedClip(str(file), file_source(file)) for file in files]
 
 
 def clips_of_test_split(
@@ -79,7 +70,7 @@ def clips_of_test_split(
     return clips
 
 
-def spread(clips: Sequence[NamedClip], most: int = MOST_CLIPS) -> list[NamedClip]:
+def evenly(clips: Sequence[NamedClip], most: int = MOST_CLIPS) -> list[NamedClip]:
     """At most so many of the clips, evenly over the list."""
     chosen = np.linspace(0, len(clips) - 1, min(len(clips), most)).round().astype(int)
     return [clips[i] for i in chosen]

@@ -19,10 +19,10 @@ from pipeline.images import IMAGE_EXTENSIONS
 from pipeline.layouts.found import Findings, Found
 from pipeline.layouts.groups import groups_of
 from pipeline.layouts.labels import SPLIT_FOLDERS, check_classes
-from pipeline.layouts.names import extension, inside
 from pipeline.layouts.table_file import check_rows, lines_of, read_table, seconds_of
 from pipeline.storage import is_url
 from pipeline.video import VIDEO_EXTENSIONS
+from pipeline.walk import extension, inside
 
 if TYPE_CHECKING:
     import pyarrow as pa

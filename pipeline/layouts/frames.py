@@ -16,7 +16,7 @@ from pipeline.layouts.contents import find_media
 from pipeline.layouts.found import Findings, Found
 from pipeline.layouts.groups import groups_of
 from pipeline.layouts.labels import read_labels
-from pipeline.layouts.names import by_folder
+from pipeline.walk import by_folder
 
 # Each finds the video in the name of a frame without its extension.
 FRAME_PATTERNS = {

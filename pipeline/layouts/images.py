@@ -10,7 +10,7 @@ from pipeline.layouts.found import Findings, Found
 from pipeline.layouts.frames import between
 from pipeline.layouts.groups import groups_of, joined
 from pipeline.layouts.labels import read_labels
-from pipeline.layouts.names import by_folder
+from pipeline.walk import by_folder
 
 
 def find(params: DatasetParams) -> Findings:

@@ -20,6 +20,7 @@ from pipeline.serve.answers import Task
 from pipeline.serve.content import HEAD_BYTES, Kind, kind_of
 from pipeline.serve.refusals import Refusal
 from pipeline.serve.result_html import TOP, result_html
+from pipeline.walk import find_files
 
 if TYPE_CHECKING:
     import gradio
@@ -182,9 +183,9 @@ def example_files(folder: Path | None) -> list[Path]:
     if folder is None:
         return []
     found = []
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and _kind(path):
-            found.append(path)
+    for name in find_files(folder, leave=True):
+        if _kind(folder / name):
+            found.append(folder / name)
         if len(found) == MOST_EXAMPLES:
             break
     return found

@@ -12,17 +12,22 @@ IGNORED_NAMES = frozenset({"__macosx", "thumbs.db", "desktop.ini", "$recycle.bin
 
 
 def find_files(
-    folder: Path, extensions: Collection[str] | None = None, outward: list[str] | None = None
+    folder: Path,
+    extensions: Collection[str] | None = None,
+    outward: list[str] | None = None,
+    *,
+    leave: bool = False,
 ) -> list[str]:
     """Files below `folder`, at any depth, as sorted relative paths with forward slashes.
 
-    Hidden files and what operating systems leave behind are passed over, at any depth. Links are
-    followed only where they stay inside `folder` and do not loop.
+    Hidden files and what operating systems leave behind are passed over, at any depth. Links that
+    loop are not followed, and those that lead out of `folder` only if it may be left.
 
     Parameters
     ----------
     extensions : lower-case, with their dots; upper-case endings count too; None: all files
     outward : filled with the links that are not followed because they lead out of `folder`
+    leave : follow those as well
 
     Raises
     ------
@@ -30,7 +35,8 @@ def find_files(
         When a folder cannot be read, or a name is no text of one line.
     """
     root = os.path.realpath(folder)
-    names = sorted(_walk(str(folder), "", (root,), extensions, [] if outward is None else outward))
+    left = None if leave else [] if outward is None else outward
+    names = sorted(_walk(str(folder), "", (root,), extensions, left))
     foreign = [repr(name) for name in names if not is_text(name)]
     if foreign:
         raise DatasetError(
@@ -42,9 +48,12 @@ def find_files(
 
 def _walk(
     folder: str, below: str, above: tuple[str, ...], extensions: Collection[str] | None,
-    outward: list[str],
+    outward: list[str] | None,
 ) -> Iterator[str]:  # fmt: skip
-    """`above` are the real paths from the root down to `folder`: a link to one of them loops."""
+    """`above` are the real paths from the root down to `folder`: a link to one of them loops.
+
+    `outward` None: links out of the root are followed.
+    """
     try:
         entries = list(os.scandir(folder))
     except OSError as error:
@@ -57,7 +66,7 @@ def _walk(
         real = f"{above[-1]}/{entry.name}"
         if entry.is_symlink():
             real = os.path.realpath(entry.path)
-            if not inside(real, above[0]):
+            if outward is not None and not inside(real, above[0]):
                 outward.append(below + entry.name)
                 continue
             if real in above:
