@@ -93,8 +93,13 @@ def test_a_request_that_is_not_as_asked_for(client: httpx.Client, send: Send, cl
     refused(client.post("/predict", files=twice), 422, "one file")
     other = {"file": ("a", picture()), "note": (None, "hello")}
     assert client.post("/predict", files=other).status_code == 200
-    assert client.get("/predict").status_code == 405
-    assert client.get("/nothing").json() == {"detail": "Not Found"}
+    wrong = client.get("/predict")
+    assert (wrong.status_code, wrong.headers["allow"]) == (405, "POST")
+    assert "/predict does not take GET, only POST" in wrong.json()["detail"]
+    nothing = client.get("/nothing")
+    assert nothing.status_code == 404
+    assert "GET / lists what this server answers" in nothing.json()["detail"]
+    assert client.get("/favicon.ico").headers["content-type"] == "image/svg+xml"
 
 
 def test_only_the_configured_origin_may_call_it(client: httpx.Client) -> None:

@@ -55,8 +55,8 @@ class Explanation:
     maps : (n, places, places) float32, what speaks for the label at each place of each frame, on
         one scale for the clip, from 0 to 1
     activation : (n,) float64, each frame's share in the sum of `maps`
-    effect : (n,) float64, by how much the label's log-odds fall when the frame is left out of the
-        clip; negative where they rise
+    effect : (n,) float64, by how much the label's log-odds fall when the mean of its neighbours
+        stands in for the frame; negative where they rise
     views : the views that `maps` is the mean of
     """
 
@@ -124,18 +124,29 @@ def explain(path: Path, label: str | None = None, folder: Path = MODEL) -> Expla
 def _effect(
     model: Model, embeddings: dict[str, np.ndarray], logits: np.ndarray, chosen: int
 ) -> np.ndarray:
-    """How far the log-odds of a label fall without each frame: (n,) float64; 0 for a lone one."""
+    """How far the log-odds of a label fall without each frame: (n,) float64; 0 for a lone one.
+
+    Its neighbours stand in for it, so that the clip keeps its length and its windows.
+    """
     frames = len(next(iter(embeddings.values())))
     if frames < 2:
         return np.zeros(frames)
-    shorter = (
-        {view: np.delete(values, frame, axis=0) for view, values in embeddings.items()}
+    replaced = (
+        {view: _without(values, frame) for view, values in embeddings.items()}
         for frame in range(frames)
     )
-    without = predict_logits(model, shorter)
+    without = predict_logits(model, replaced)
     return _log_odds(logits[np.newaxis], chosen, model.card) - _log_odds(
         without, chosen, model.card
     )
+
+
+def _without(values: np.ndarray, frame: int) -> np.ndarray:
+    """The embeddings with the mean of its neighbours, or its only one, in a frame's place."""
+    neighbours = [i for i in (frame - 1, frame + 1) if 0 <= i < len(values)]
+    replaced = values.copy()
+    replaced[frame] = values[neighbours].mean(axis=0, dtype=np.float32)
+    return replaced
 
 
 def _log_odds(logits: np.ndarray, chosen: int, card: ModelCard) -> np.ndarray:

@@ -126,7 +126,7 @@ def overlay(picture: np.ndarray, places: np.ndarray) -> np.ndarray:
 
 
 def weights_chart(explanation: Explanation) -> "Figure":
-    """The weight of each frame in time: share of the activation, and effect of leaving it out."""
+    """The weight of each frame in time: share of the activation, and effect of lacking it."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -141,7 +141,7 @@ def weights_chart(explanation: Explanation) -> "Figure":
         above.set_ylabel("%")
         below.bar(times, explanation.effect, width, color=BLUE)
         below.axhline(0, color=MUTED, linewidth=0.8)
-        below.set_title("What the label's log-odds lose without the frame")
+        below.set_title("What the label's log-odds lose with neighbours in the frame's place")
         below.set_xlabel("seconds")
         for axes in (above, below):
             axes.grid(axis="x", visible=False)

@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 from fastapi import FastAPI, Request
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import HTMLResponse, JSONResponse, Response
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from pipeline import __version__
@@ -35,6 +36,7 @@ from pipeline.serve.uploads import received
 
 PAGE = "/ui"
 DOCS_ASSETS = "/docs/assets"
+ICON = Path(__file__).parent / "templates" / "icon.svg"
 MOST_UPLOADS = 32  # that arrive at the same time; bounds the room they take on the disk
 BUG = "Something went wrong in the server, and its log says what."
 Result = TypeVar("Result")
@@ -109,6 +111,7 @@ def create_app(served: Served) -> FastAPI:
         redoc_url=None,
     )
     app.add_exception_handler(Refusal, _refused)
+    app.add_exception_handler(HTTPException, _not_routed)
     app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(Exception, _failed)
     _add_routes(app, served)
@@ -116,7 +119,7 @@ def create_app(served: Served) -> FastAPI:
     if served.settings.ui:
         from pipeline.serve.page import add_page
 
-        add_page(app, served, PAGE)
+        add_page(app, served, PAGE, ICON)
     limits = served.settings.limits
     app.add_middleware(BodyGuard, limits=limits, takes_files=takes_files)
     if served.settings.cors:
@@ -144,6 +147,10 @@ def _add_routes(app: FastAPI, served: Served) -> None:
         if served.settings.ui:
             links["ui"] = PAGE
         return Start(name="clipcache", version=__version__, links=links)
+
+    @app.get("/favicon.ico", include_in_schema=False)
+    async def favicon() -> FileResponse:
+        return FileResponse(ICON, media_type="image/svg+xml")
 
     @app.get(
         "/health",
@@ -220,7 +227,7 @@ def _add_docs(app: FastAPI) -> None:
             title="clipcache: the API",
             swagger_js_url=f"{DOCS_ASSETS}/swagger-ui-bundle.js",
             swagger_css_url=f"{DOCS_ASSETS}/swagger-ui.css",
-            swagger_favicon_url=f"{DOCS_ASSETS}/favicon.png",
+            swagger_favicon_url="/favicon.ico",
             swagger_ui_parameters={"validatorUrl": None},  # else it asks a public validator
         )
 
@@ -238,6 +245,17 @@ async def _refused(request: Request, refusal: Exception) -> Response:
 
 async def _gone(request: Request, error: Exception) -> Response:
     return Response(status_code=GONE)  # nobody reads it; it is counted
+
+
+async def _not_routed(request: Request, error: Exception) -> Response:
+    """What Starlette answers where no route fits, as a sentence."""
+    assert isinstance(error, HTTPException)
+    path, allowed = request.url.path, (error.headers or {}).get("Allow")
+    if error.status_code == 404:
+        return await _refused(request, refusals.nothing_there(path))
+    if error.status_code == 405 and allowed:
+        return await _refused(request, refusals.wrong_method(request.method, path, allowed))
+    return JSONResponse({"detail": error.detail}, error.status_code, error.headers)
 
 
 async def _failed(request: Request, error: Exception) -> Response:

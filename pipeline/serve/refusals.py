@@ -26,6 +26,24 @@ class Refusal(ClipcacheError):  # noqa: N818 - not all of them are errors of any
         return type(self), (self.status, str(self), self.headers)
 
 
+def nothing_there(path: str) -> Refusal:
+    """404."""
+    return Refusal(404, f"There is nothing at {path}: GET / lists what this server answers.")
+
+
+def wrong_method(method: str, path: str, allowed: str) -> Refusal:
+    """405.
+
+    Parameters
+    ----------
+    allowed : the methods that the path takes, as the header Allow gives them
+    """
+    return Refusal(
+        405, f"{path} does not take {method}, only {allowed}: see /openapi.json.",
+        {"Allow": allowed},
+    )  # fmt: skip
+
+
 def malformed(reason: str) -> Refusal:
     """400: the body is not what HTTP says it should be."""
     return Refusal(400, f"The request is not valid multipart/form-data: {reason}.")
