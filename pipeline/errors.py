@@ -1,6 +1,5 @@
 """Errors that a user can mend. Each carries one sentence: what is wrong, where, what to do."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -57,10 +56,3 @@ class TooManyRejectedError(ClipcacheError):
 
 class ClipError(ClipcacheError):
     """One clip cannot be decoded; the run goes on and the reason lands in rejected.csv."""
-
-
-def some(items: Sequence[object], most: int = 3) -> str:
-    """The first few of `items` for a sentence: ``'a, b, c and 7 more'``."""
-    shown = ", ".join(str(item) for item in items[:most])
-    rest = len(items) - most
-    return f"{shown} and {rest:,} more" if rest > 0 else shown

@@ -4,11 +4,12 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.errors import ClipError, some
+from pipeline.errors import ClipError
 from pipeline.images import IMAGE_EXTENSIONS, IMAGE_FPS
 from pipeline.sources import Source, file_source
 from pipeline.video import VIDEO_EXTENSIONS
 from pipeline.walk import find_files, is_ignored, natural_key
+from pipeline.wording import some
 
 SEARCHED = VIDEO_EXTENSIONS | IMAGE_EXTENSIONS
 

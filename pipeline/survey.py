@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline.clips import Rejected
 from pipeline.dataset_params import DatasetParams
-from pipeline.errors import ClipError, some
+from pipeline.errors import ClipError
 from pipeline.executors.processes import CrashedError, TooSlowError, run_in_processes
 from pipeline.layouts import Found, find_clips
 from pipeline.layouts.contents import look_into
@@ -22,6 +22,7 @@ from pipeline.progress import Progress
 from pipeline.sources import Source, open_source, source_digest
 from pipeline.storage import is_url
 from pipeline.video import VideoReader
+from pipeline.wording import some
 
 HEADER_TIMEOUT = 30.0  # seconds for one file
 HASH_THREADS = 4

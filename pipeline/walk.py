@@ -6,7 +6,8 @@ import unicodedata
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
-from pipeline.errors import DatasetError, some
+from pipeline.errors import DatasetError
+from pipeline.wording import some
 
 IGNORED_NAMES = frozenset({"__macosx", "thumbs.db", "desktop.ini", "$recycle.bin"})
 

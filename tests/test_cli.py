@@ -93,7 +93,7 @@ def test_a_stage_says_what_it_did(project: Project) -> None:
     sheets = run(project.folder, "frames")
     assert "2 contact sheets -> reports/frames/" in sheets.stdout
     written = run(project.folder, "frames", "walk/ben_walk.avi", "--out", "shown")
-    assert "frames of 1 clips -> shown/" in written.stdout
+    assert "frames of 1 clip -> shown/" in written.stdout
     assert list((project.folder / "shown/walk/ben_walk.avi").glob("*.jpg"))
 
 

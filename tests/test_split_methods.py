@@ -52,7 +52,11 @@ def test_clips_without_a_split_stand_in_none_and_are_counted(tmp_path: Path) -> 
     given = {name: side for name, side in TRAIN_TEST.items() if name != "fay"}
     sides, said = deal(clips_of(given), tmp_path, method="column", val=0, train=0.75)
     assert sides["fay"] == ""
-    assert said == ["3 clips have no split, and stand in none: a/fay.avi, b/fay.avi, c/fay.avi."]
+    assert said == [
+        "3 clips have no split, and stand in none: a/fay.avi, b/fay.avi, c/fay.avi.",
+        "There are no validation clips: training cannot stop early, and confidences are not "
+        "calibrated.",
+    ]
 
 
 def test_a_group_that_the_given_split_tears_apart_is_said(tmp_path: Path) -> None:
@@ -60,7 +64,7 @@ def test_a_group_that_the_given_split_tears_apart_is_said(tmp_path: Path) -> Non
     clips[0] = Clip(clips[0].clip_id, "a", "anna", "f" * 64, 1, path=clips[0].path, split="test")
     said: list[str] = []
     split_clips(clips, SplitParams(method="column"), tmp_path / "splits.csv", said.append)
-    assert said[0].startswith("1 groups of dataset.group stand in more than one split")
+    assert said[0].startswith("1 group of dataset.group stands in more than one split")
 
 
 def test_one_video_in_train_and_test_is_refused_by_every_method(tmp_path: Path) -> None:

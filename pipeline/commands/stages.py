@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from pipeline.commands.options import DEFAULT_PARAMS, ParamsFile, load_settings
+from pipeline.wording import count
 
 
 def index(params: ParamsFile = DEFAULT_PARAMS) -> None:
@@ -14,7 +15,8 @@ def index(params: ParamsFile = DEFAULT_PARAMS) -> None:
 
     clips = index_clips(load_settings(params).dataset)
     labels, groups = (len(clips.codes(name)[1]) for name in ("label", "group"))
-    print(f"{len(clips):,} clips of {labels} classes in {groups:,} groups -> data/index.csv")
+    found = f"{count(len(clips), 'clip')} of {count(labels, 'class', 'classes')}"
+    print(f"{found} in {count(groups, 'group')} -> data/index.csv")
 
 
 def frames(
@@ -41,7 +43,7 @@ def frames(
     clips = read_index()
     if not clip and not every and out is None:
         sheets = write_contact_sheets(settings, clips, images=read_images())
-        print(f"{len(sheets)} contact sheets -> {SHEETS}/")
+        print(f"{count(len(sheets), 'contact sheet')} -> {SHEETS}/")
         return
     if out is None or bool(clip) == every:
         raise ParamsError(
@@ -50,7 +52,7 @@ def frames(
         )
     chosen = clips if every else named_clips(clips, clip or [])
     written = write_frames(settings, chosen, out, images=read_images())
-    print(f"{sum(written.values())} frames of {len(written)} clips -> {out}/")
+    print(f"{count(sum(written.values()), 'frame')} of {count(len(written), 'clip')} -> {out}/")
 
 
 def split(params: ParamsFile = DEFAULT_PARAMS) -> None:
@@ -104,8 +106,8 @@ def features(
 
     done = extract_features(settings, clips, files=files)
     print(
-        f"{done.clips} clips: {done.cached} from the cache, {done.decoded} decoded, "
-        f"{done.embedded} frames embedded, {len(done.rejected)} rejected -> features/"
+        f"{count(done.clips, 'clip')}: {done.cached:,} from the cache, {done.decoded:,} decoded, "
+        f"{count(done.embedded, 'frame')} embedded, {len(done.rejected)} rejected -> features/"
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.embed import Engine
-from pipeline.errors import ClipError, some
+from pipeline.errors import ClipError
 from pipeline.exporting.clips import NamedClip
 from pipeline.exporting.formats import Run
 from pipeline.extractor import Extractor
@@ -15,6 +15,7 @@ from pipeline.pictures import sampled_pictures
 from pipeline.sequences import even_windows
 from pipeline.video import Sampling
 from pipeline.views import apply_view
+from pipeline.wording import some
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.errors import ModelError, some
+from pipeline.errors import ModelError
 from pipeline.exporting.clips import NamedClip
 from pipeline.exporting.comparison import Comparison, compare
 from pipeline.exporting.description import describe
@@ -15,6 +15,7 @@ from pipeline.files import replacing_folder, write_json
 from pipeline.model import MODEL, load_model, load_model_engine
 from pipeline.progress import Progress
 from pipeline.quiet import import_tensorflow
+from pipeline.wording import some
 
 EXPORTS = Path("models/export")
 DESCRIPTION = "export.json"

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.backbone import WEIGHTS_FILE, load_keras_model
-from pipeline.errors import ModelError, some
+from pipeline.errors import ModelError
 from pipeline.extractor import DIMENSION, Extractor
 from pipeline.model import MODEL, NETWORK, ModelCard, checked_card
 from pipeline.network import load_keras
 from pipeline.views import MOVED, VIEWS
+from pipeline.wording import some
 
 if TYPE_CHECKING:
     import keras

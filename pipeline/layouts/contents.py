@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from pipeline.dataset_params import DatasetParams
-from pipeline.errors import DatasetError, some
+from pipeline.errors import DatasetError
 from pipeline.images import IMAGE_EXTENSIONS
 from pipeline.video import VIDEO_EXTENSIONS
 from pipeline.walk import find_files
+from pipeline.wording import some
 
 TABLE_EXTENSIONS = frozenset((".csv", ".tsv"))
 ARCHIVE_EXTENSIONS = frozenset((".zip", ".rar", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z"))

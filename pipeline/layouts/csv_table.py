@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, overload
 import numpy as np
 
 from pipeline.dataset_params import DatasetParams
-from pipeline.errors import DatasetError, some
+from pipeline.errors import DatasetError
 from pipeline.images import IMAGE_EXTENSIONS
 from pipeline.layouts.found import Findings, Found
 from pipeline.layouts.groups import groups_of
@@ -23,6 +23,7 @@ from pipeline.layouts.table_file import check_rows, lines_of, read_table, second
 from pipeline.storage import is_url
 from pipeline.video import VIDEO_EXTENSIONS
 from pipeline.walk import extension, inside
+from pipeline.wording import some
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from pipeline.dataset_params import DatasetParams
-from pipeline.errors import DatasetError, some
+from pipeline.errors import DatasetError
 from pipeline.images import IMAGE_EXTENSIONS
 from pipeline.layouts.contents import find_media
 from pipeline.layouts.found import Findings, Found
 from pipeline.layouts.groups import groups_of
 from pipeline.layouts.labels import read_labels
 from pipeline.walk import by_folder
+from pipeline.wording import some
 
 # Each finds the video in the name of a frame without its extension.
 FRAME_PATTERNS = {

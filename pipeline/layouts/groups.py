@@ -3,7 +3,8 @@
 import re
 from collections.abc import Sequence
 
-from pipeline.errors import DatasetError, some
+from pipeline.errors import DatasetError
+from pipeline.wording import some
 
 # Each finds the group in a clip's path below the raw folder, with forward slashes.
 GROUP_PATTERNS = {

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 
 from pipeline.clips import SPLIT_NAMES
 from pipeline.dataset_params import DatasetParams
-from pipeline.errors import some
 from pipeline.layouts.contents import (
     READS,
     Contents,
@@ -18,6 +17,7 @@ from pipeline.layouts.contents import (
 from pipeline.layouts.found import Found
 from pipeline.layouts.groups import GROUP_PATTERNS
 from pipeline.layouts.labels import SPLIT_FOLDERS
+from pipeline.wording import some
 
 FEW_CLASSES_AMONG = 0.5  # labels per clip from which the labels read like the clips' own names
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Sequence
 
 from pipeline.dataset_params import DatasetParams
-from pipeline.errors import DatasetError, some
+from pipeline.errors import DatasetError
+from pipeline.wording import some
 
 # Names of folders on top of the labels, in lower case, and the split that each stands for.
 SPLIT_FOLDERS = {

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.errors import DatasetError, some
+from pipeline.errors import DatasetError
+from pipeline.wording import some
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.dataset_summary import FEW_CLIPS, FEW_GROUPS, DatasetSummary
-from pipeline.errors import some
-from pipeline.report.page import count
+from pipeline.wording import count, some
 
 if TYPE_CHECKING:
     from pipeline.dataset_params import DatasetParams

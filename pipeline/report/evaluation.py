@@ -25,8 +25,9 @@ from pipeline.plots import (
 )
 from pipeline.report.dataset import dataset_section
 from pipeline.report.images import sheet_uri, strip_uri
-from pipeline.report.page import between_points, count, percent, points, write_page
+from pipeline.report.page import between_points, percent, points, write_page
 from pipeline.sources import source_of
+from pipeline.wording import count
 
 if TYPE_CHECKING:
     from pipeline.params import Params

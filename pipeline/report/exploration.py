@@ -8,8 +8,9 @@ from pipeline import __version__
 from pipeline.dataset_summary import ClipFacts, DatasetSummary, summarise
 from pipeline.layouts.contents import READS
 from pipeline.report.dataset import DatasetSection, dataset_section
-from pipeline.report.page import count, duration, write_page
+from pipeline.report.page import duration, write_page
 from pipeline.survey import Survey
+from pipeline.wording import count
 
 if TYPE_CHECKING:
     from pipeline.dataset_params import DatasetParams

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.files import write_text
 from pipeline.metrics import Interval
+from pipeline.wording import count
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -61,11 +62,6 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-
-
-def count(amount: int, noun: str, plural: str = "") -> str:
-    """A number with its noun: "1 clip", "1,200 clips"."""
-    return f"{amount:,} {noun if amount == 1 else plural or noun + 's'}"
 
 
 def bar(parts: Sequence[tuple[float, str]], whole: float) -> Any:

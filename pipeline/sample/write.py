@@ -11,10 +11,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from pipeline.errors import DatasetError, some
+from pipeline.errors import DatasetError
 from pipeline.files import replacing
 from pipeline.sample.actions import ACTIONS, FPS
 from pipeline.sample.render import HEIGHT, WIDTH, render
+from pipeline.wording import some
 
 CODEC = "mp4v"  # MPEG-4 part 2, which every build of OpenCV with FFmpeg can encode
 MOST = 99  # actors, takes: two digits in a file name

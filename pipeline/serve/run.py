@@ -14,6 +14,7 @@ from pipeline.errors import ClipcacheError
 from pipeline.files import scratch_folder, sha256
 from pipeline.model import read_card
 from pipeline.serve.settings import Settings
+from pipeline.wording import count
 
 NEEDED = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
 GRACE_SECONDS = 5.0  # on top of the longest request, before connections are cut
@@ -106,7 +107,8 @@ async def _serve(
     )
     try:
         await workers.start()
-        print(f"{settings.model}: {len(labels)} classes, {settings.workers} workers", flush=True)
+        known = count(len(labels), "class", "classes")
+        print(f"{settings.model}: {known}, {count(settings.workers, 'worker')}", flush=True)
         await server.serve([listening])
     finally:
         await workers.close()

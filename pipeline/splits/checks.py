@@ -3,8 +3,9 @@
 import numpy as np
 
 from pipeline.clips import NO_SPLIT, SPLIT_NAMES
-from pipeline.errors import DatasetError, some
+from pipeline.errors import DatasetError
 from pipeline.splits.columns import TEST, TRAIN, Columns
+from pipeline.wording import some
 
 
 def check_groups(columns: Columns) -> None:

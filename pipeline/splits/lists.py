@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from pipeline.dataset_params import SplitParams
-from pipeline.errors import DatasetError, some
+from pipeline.errors import DatasetError
 from pipeline.splits.columns import TEST, TRAIN
 from pipeline.video import VIDEO_EXTENSIONS
 from pipeline.walk import find_files
+from pipeline.wording import some
 
 UCF = re.compile(r"(train|test)list0?(\d+)\.txt", re.IGNORECASE)
 UCF_CLASSES = re.compile(r"classind\.txt", re.IGNORECASE)

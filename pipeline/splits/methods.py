@@ -8,11 +8,12 @@ import numpy as np
 
 from pipeline.clips import NO_SPLIT, ClipTable
 from pipeline.dataset_params import SplitParams
-from pipeline.errors import DatasetError, some
+from pipeline.errors import DatasetError
 from pipeline.splits.checks import check_groups, check_labels
 from pipeline.splits.columns import TEST, TRAIN, VAL, Columns, joined_groups
 from pipeline.splits.deal import deal_groups
 from pipeline.splits.lists import key_of, read_lists
+from pipeline.wording import some
 
 
 @dataclass(frozen=True)

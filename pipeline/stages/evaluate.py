@@ -23,7 +23,7 @@ from pipeline.clips import (
 )
 from pipeline.csv_tables import write_rows
 from pipeline.dataset import FEATURES, FeatureSet
-from pipeline.errors import DatasetError, ModelError, some
+from pipeline.errors import DatasetError, ModelError
 from pipeline.files import replacing_folder, write_json, write_text
 from pipeline.metrics import DIGITS, Interval, Measured, Outcome, Scores, measure, top_k
 from pipeline.model import MODEL, Model, check_fits, load_model, predict_probabilities
@@ -36,6 +36,7 @@ from pipeline.plots import (
     training_curves,
 )
 from pipeline.report.evaluation import Run, head_name, verdict, write_report
+from pipeline.wording import some
 
 if TYPE_CHECKING:
     from pipeline.params import Params

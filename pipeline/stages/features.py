@@ -15,7 +15,7 @@ from pipeline.clips import REJECTED, Clip, ClipTable, Rejected, write_rejected
 from pipeline.dataset import FEATURES, Row, Rows, write_feature_file
 from pipeline.embed import MADE_UP, choose_engine
 from pipeline.embedding_plan import Caches, Place, Plan, make_plan
-from pipeline.errors import CacheError, ClipError, TooManyRejectedError, some
+from pipeline.errors import CacheError, ClipError, TooManyRejectedError
 from pipeline.executors import Job, Recipe, crew, run_jobs
 from pipeline.extractor import Extractor
 from pipeline.files import replacing_folder
@@ -23,6 +23,7 @@ from pipeline.params import FeaturesParams, Params
 from pipeline.progress import Progress
 from pipeline.shards import Entry
 from pipeline.video import Sampling, sample_frames
+from pipeline.wording import some
 
 MEASURED_CLIPS = 5  # tried at most to measure the error of a precision below float32
 ATTEMPTS = 3  # at reading the cache back; another process may remove shards meanwhile

@@ -14,13 +14,14 @@ import cv2
 import numpy as np
 
 from pipeline.clips import Clip
-from pipeline.errors import ClipError, DatasetError, some
+from pipeline.errors import ClipError, DatasetError
 from pipeline.files import replacing_folder
 from pipeline.params import Params
 from pipeline.progress import Progress
 from pipeline.sources import local_source, open_source, source_of
 from pipeline.storage import is_url
 from pipeline.video import RateSampler, Sampling, resize, sample_frames
+from pipeline.wording import some
 
 SHEETS = Path("reports/frames")
 FRAMES_PER_CLIP = 10  # pictures in a row of a contact sheet

@@ -7,9 +7,10 @@ import numpy as np
 
 from pipeline.clips import SPLITS, Clip, ClipTable, write_split_codes
 from pipeline.dataset_params import SplitParams
-from pipeline.errors import some
 from pipeline.splits.checks import check_leaks, check_sides, torn_groups, untested
+from pipeline.splits.columns import VAL
 from pipeline.splits.methods import deal
+from pipeline.wording import count, some
 
 
 def split_clips(
@@ -22,7 +23,7 @@ def split_clips(
 
     Parameters
     ----------
-    say : is told what a list leaves out, and what else is worth knowing
+    say : is told what a list leaves out, that nothing is left to validate on, and the like
 
     Returns
     -------
@@ -43,11 +44,17 @@ def split_clips(
     check_sides(columns, dealt.splits, params.method, dealt.advice)
     for note in dealt.notes:
         say(note)
+    if not (dealt.splits == VAL).any():
+        say(
+            "There are no validation clips: training cannot stop early, and confidences are not "
+            "calibrated."
+        )
     if lacking := untested(columns, dealt.splits):
         say(f"No test clip has the label {some(lacking)}.")
     if torn := torn_groups(columns, dealt.splits):
         say(
-            f"{len(torn):,} groups of dataset.group stand in more than one split, because "
+            f"{count(len(torn), 'group of dataset.group stands', 'groups of dataset.group stand')} "
+            "in more than one split, because "
             f"split.method {params.method} says so: {some(torn)}; the score may flatter."
         )
     order = pc.sort_indices(table.column("clip_id")).to_numpy()

@@ -23,6 +23,7 @@ from pipeline.training.fit import (
     fit,
     set_up_tensorflow,
 )
+from pipeline.wording import count
 
 if TYPE_CHECKING:
     from pipeline.params import Params
@@ -163,7 +164,9 @@ class _Reporter:
                 f"DVCLive cannot log this training ({error}): make a first commit with "
                 "`git add -A && git commit -m start`, then go on with `dvc repro`."
             ) from None
-        self._console.print(f"training on {train_clips} clips, validating on {val_clips}")
+        self._console.print(
+            f"training on {count(train_clips, 'clip')}, validating on {val_clips or 'none'}"
+        )
 
     def __enter__(self) -> "_Reporter":
         return self
