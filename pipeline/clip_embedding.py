@@ -126,7 +126,7 @@ def embed_frames(
         clock.add("decode")
         run()
     except cv2.error as error:
-        raise ClipError(f"OpenCV failed on it: {str(error).strip().splitlines()[-1]}") from None
+        raise ClipError(f"made OpenCV fail: {str(error).strip().splitlines()[-1]}") from None
 
     timeline = np.asarray(reader.timeline, np.float64)
     embedded = sum(map(len, done.values()))

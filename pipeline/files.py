@@ -38,7 +38,7 @@ def replacing(path: Path) -> Iterator[Path]:
     DiskError
         When there is no room, or no permission to write.
     """
-    temporary = path.with_name(f".{path.stem[:NAME_LENGTH]}.{uuid.uuid4().hex[:12]}{path.suffix}")
+    temporary = _beside(path)
     with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -48,6 +48,28 @@ def replacing(path: Path) -> Iterator[Path]:
             sync(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def check_writable(path: Path) -> None:
+    """Find out, before the work whose result it is to hold, whether a file can be written.
+
+    Raises
+    ------
+    DiskError
+        When it cannot.
+    """
+    temporary = _beside(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.touch()
+        temporary.unlink()
+    except OSError as error:
+        raise DiskError(path, error.strerror or str(error)) from None
+
+
+def _beside(path: Path) -> Path:
+    """A name of its own in the same folder, with the same ending."""
+    return path.with_name(f".{path.stem[:NAME_LENGTH]}.{uuid.uuid4().hex[:12]}{path.suffix}")
 
 
 @contextlib.contextmanager

@@ -95,7 +95,7 @@ def _read(path: Path) -> tuple[bytes, tuple[int, int]]:
     except OSError as error:
         raise ClipError(f"cannot be read ({error.strerror})") from None
     if not content:
-        raise ClipError("the file is empty")
+        raise ClipError("is empty")
     return content, image_size(content)
 
 

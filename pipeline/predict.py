@@ -153,13 +153,13 @@ class Predictor:
             When there is no picture, or one cannot be read.
         """
         if not len(images):
-            raise ClipError("there is no picture in it")
+            raise ClipError("There is no image to recognise.")
         if not fps > 0:
-            raise ClipError(f"pictures come at {fps} a second, but it must be more than 0")
+            raise ClipError(f"There cannot be {fps} images a second: fps must be more than 0.")
         paths = [Path(image) for image in images if not isinstance(image, np.ndarray)]
         arrays = [image for image in images if isinstance(image, np.ndarray)]
         if paths and arrays:
-            raise ClipError("holds both files and arrays: make all of them the same")
+            raise ClipError("The images are both files and arrays: make all of them the same.")
         if arrays:
             return self.read(_ArrayReader(arrays, fps), "", window, stride, windows)
         return self.read(ImageReader(paths, fps), str(paths[0]), window, stride, windows)
@@ -300,5 +300,5 @@ class _ArrayReader:
 def _checked(picture: np.ndarray) -> np.ndarray:
     shape, kind = np.shape(picture), getattr(picture, "dtype", type(picture).__name__)
     if kind != np.uint8 or len(shape) != 3 or shape[2] != 3 or not picture.size:
-        raise ClipError(f"a picture must be (height, width, 3) uint8, but is {shape} {kind}")
+        raise ClipError(f"An image must be (height, width, 3) uint8, but is {shape} {kind}.")
     return picture

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import ClipcacheError, ClipError
+from pipeline.files import check_writable
 from pipeline.images import IMAGE_FPS
 from pipeline.inputs import Input, find_frames, find_inputs
 from pipeline.model import MODEL
@@ -111,7 +112,7 @@ def predict_files(
                     done.append(predictor.read(reader, one.name, window, stride, windows))
                     embedded = done[-1].frames
                 except ClipError as error:
-                    failed.append(f"{one.name}: {error}")
+                    failed.append(f"{one.name} {error}")
                 if progress:
                     progress.advance(frames=embedded)
         except KeyboardInterrupt:
@@ -137,6 +138,8 @@ def _check_outputs(
     for path in (csv, plot, render):
         if path and path.is_dir():
             raise ClipError(f"{path} is a folder: name the file to write.")
+        if path:
+            check_writable(path)
     if (plot or render) and len(inputs) > 1:
         raise ClipError(
             f"A plot and a rendered video show one clip, but {len(inputs)} are named: name one."

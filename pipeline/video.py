@@ -106,12 +106,12 @@ class VideoReader:
                 if wanted(index, self.timeline[-1]):
                     decoded, image = capture.retrieve()
                     if not decoded or image is None or image.size == 0:
-                        raise ClipError(f"frame {index} was read but could not be decoded")
+                        raise ClipError(f"has a frame, {index}, that cannot be decoded")
                     yield index, _as_bgr(image)
             if not self.timeline:
                 raise ClipError(_no_frame_reason(capture))
         except cv2.error as error:
-            raise ClipError(f"OpenCV failed on it: {str(error).strip().splitlines()[-1]}") from None
+            raise ClipError(f"made OpenCV fail: {str(error).strip().splitlines()[-1]}") from None
         finally:
             capture.release()
 
@@ -121,7 +121,7 @@ class VideoReader:
         except OSError as error:
             raise ClipError(f"cannot be read ({error.strerror})") from None
         if empty:
-            raise ClipError("the file is empty")
+            raise ClipError("is empty")
         # One thread: the worker processes already share out the cores between clips.
         capture = cv2.VideoCapture(str(self.path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
         if not capture.isOpened():
@@ -131,7 +131,7 @@ class VideoReader:
         if self.width * self.height > MAX_PIXELS:
             capture.release()
             raise ClipError(
-                f"its frames are {self.width} x {self.height} pixels, more than the "
+                f"has frames of {self.width} x {self.height} pixels, more than the "
                 f"{MAX_PIXELS / 1e6:.0f} million allowed"
             )
         fps = capture.get(cv2.CAP_PROP_FPS)

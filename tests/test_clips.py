@@ -162,7 +162,7 @@ def test_splits_and_rejected_clips_are_read_as_they_were_written(tmp_path: Path)
     splits = dict.fromkeys(ODD_NAMES, "test")
     write_splits(splits, tmp_path / "splits.csv")
     assert read_splits(tmp_path / "splits.csv") == splits
-    rows = [Rejected(name, "features", "the file is empty") for name in sorted(ODD_NAMES)]
+    rows = [Rejected(name, "features", "is empty") for name in sorted(ODD_NAMES)]
     write_rejected(rows, tmp_path / "rejected.csv")
     assert read_rejected(tmp_path / "rejected.csv") == rows
 

@@ -46,7 +46,7 @@ def test_what_is_there_is_told_in_three_ways(
     assert "frame rates: 10 (7)" in text
     walk = next(line for line in text.splitlines() if line.startswith("walk"))
     assert walk.split() == ["walk", "3", "3", "60", "6.0"]
-    assert "run/carl_empty.avi: the file is empty" in text
+    assert "run/carl_empty.avi: is empty" in text
     assert survey.copies == [["run/anna_again.avi", "walk/anna_walk.avi"]]
     assert "unreadable: 2" in text
     for part in ("run/bert_damaged.avi", "run/anna_again.avi", "96 x 64", "9 clips of 2 classes"):

@@ -105,7 +105,7 @@ def test_too_many_rejected_clips_fail_the_run_after_everything_is_written(
     }
     assert reasons == {
         "walk/anna_walk.avi": "is not a video that OpenCV can open (damaged, or another format)",
-        "walk/ben_walk.avi": "the file is empty",
+        "walk/ben_walk.avi": "is empty",
     }
     half_broken.set(max_rejected=0.4)
     done = half_broken.extract()

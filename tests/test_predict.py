@@ -175,7 +175,7 @@ def test_a_copied_model_folder_is_all_that_is_needed(weizmann_model, tmp_path, r
 
 
 def test_bad_pictures_and_models_are_one_sentence(predictor, weizmann_model, tmp_path) -> None:
-    with pytest.raises(ClipError, match="no picture"):
+    with pytest.raises(ClipError, match="no image"):
         predictor.images([])
     with pytest.raises(ClipError, match=r"\(height, width, 3\) uint8"):
         predictor.array(np.zeros((3, 8, 8, 3), np.float32), 25)

@@ -63,16 +63,16 @@ def test_a_bad_file_among_good_ones_costs_that_file(predict, tmp_path) -> None:
     assert [answer["action"] for answer in json.loads(done.stdout)] == ["bend", "jack"]
     assert isinstance(done.exception, ClipcacheError)
     assert done.exception.exit_code != 0
-    assert "broken.mp4: is not a video" in str(done.exception)
-    assert "empty.avi: the file is empty" in str(done.exception)
+    assert "broken.mp4 is not a video" in str(done.exception)
+    assert "empty.avi is empty" in str(done.exception)
 
 
 def test_many_bad_files_are_named_one_per_line(predict, tmp_path) -> None:
     for number in range(5):
         (tmp_path / f"clips/{number}.mp4").touch()
     done = predict("clips")
-    assert [line for line in done.stderr.splitlines() if "the file is empty" in line] == [
-        f"clips/{number}.mp4: the file is empty." for number in range(5)
+    assert [line for line in done.stderr.splitlines() if "is empty" in line] == [
+        f"clips/{number}.mp4 is empty." for number in range(5)
     ]
     assert "5 of 7 clips" in str(done.exception)
 
@@ -154,3 +154,13 @@ def test_still_images_and_folders_of_frames(predict, tmp_path) -> None:
     slower = json.loads(predict("frames", "--frames", "--frame-rate", "12.5", "--json").stdout)[0]
     assert slower["seconds"] == pytest.approx(2 * whole["seconds"], rel=0.01)
     assert np.isclose(whole["seconds"], one["seconds"], atol=0.01)
+
+
+@pytest.mark.parametrize("option", ["--csv x.csv", "--plot x.png", "--render x.mp4"])
+def test_a_place_that_cannot_be_written_is_said_before_any_work(predict, option: str) -> None:
+    name, file = option.split()
+    Path("blocked").write_text("a file, so nothing can be below it")
+    done = predict("clips/deep/bend.avi", name, f"blocked/{file}")
+    assert isinstance(done.exception, ClipcacheError | SystemExit), done.exception
+    assert done.stdout == ""
+    assert f"blocked/{file} cannot be written" in f"{done.exception}{done.output}"

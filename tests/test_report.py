@@ -171,7 +171,7 @@ def write_run(folder: Path, labels: list[str], group: str, path: Path) -> str:
                            ("identity",), Windowing(), 1.5, HeadShape()),
             measured=measure(outcome, samples=100),
             skipped=[],
-            rejected=[Rejected("walk/<x>.avi", "features", "the file is empty")],
+            rejected=[Rejected("walk/<x>.avi", "features", "is empty")],
             curves={"loss": [Curve("train", np.array([1.0, 2.0]), np.array([1.0, 0.5]))]},
             best_epoch=2,
             sheets=folder / "frames",

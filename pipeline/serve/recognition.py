@@ -124,5 +124,4 @@ class LimitedVideo:
 
 def _reason(error: ClipError, path: Path) -> str:
     """The reason as part of a sentence, without the server's own names."""
-    text = str(error).replace(str(path), "the file").rstrip(".")
-    return f"it {text}" if text.startswith(("is ", "has ", "holds ", "needs ")) else text
+    return "it " + str(error).replace(str(path), "the file").rstrip(".")
