@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from pipeline.contact_sheet import INK, TITLE, gap, line, strip, write_picture
 from pipeline.csv_tables import write_rows
 from pipeline.errors import ClipcacheError
 from pipeline.explaining.explain import Explanation
@@ -19,9 +20,7 @@ if TYPE_CHECKING:
 EXPLAINED = Path("reports/explain")
 OVERVIEW, CHART, NUMBERS, TABLE = "overview.png", "weights.png", "explanation.json", "weights.csv"
 COLUMNS, MOST_SHOWN = 8, 24  # frames in a row of the overview, and in all of it
-THUMBNAIL, CAPTION, GAP = 160, 22, 4  # pixels
 STRENGTH = 0.6  # of the colour where the evidence is greatest; the rest is the picture
-PAPER, INK, FAINT = (255, 255, 255), (40, 40, 40), (110, 110, 110)  # BGR
 JPEG_QUALITY = 92
 
 
@@ -69,9 +68,9 @@ def write_explanation(explanation: Explanation, folder: Path) -> Written:
         pictures = explanation.pictures
         for picture, index, seconds in zip(shown, pictures.indices, pictures.times, strict=True):
             name = f"{index:06d}_{seconds:.3f}s.jpg"
-            _write(temporary / "frames" / name, picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+            write_picture(temporary / "frames" / name, picture, JPEG_QUALITY)
         save_png(weights_chart(explanation), temporary / CHART)
-        _write(temporary / OVERVIEW, _overview(explanation, shown, temporary / CHART))
+        write_picture(temporary / OVERVIEW, _overview(explanation, shown, temporary / CHART))
         write_rows(
             temporary / TABLE,
             ("frame", "seconds", "activation", "effect"),
@@ -115,13 +114,13 @@ def overlay(picture: np.ndarray, places: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    (size, size, 3) uint8 BGR
+    (size, size, 3) uint8 RGB
     """
     size = picture.shape[0]
     smooth = np.clip(cv2.resize(places, (size, size), interpolation=cv2.INTER_CUBIC), 0, 1)
     colours = cv2.applyColorMap(np.rint(255 * smooth).astype(np.uint8), cv2.COLORMAP_TURBO)
     share = STRENGTH * np.sqrt(smooth)[..., np.newaxis]
-    mixed = share * colours + (1 - share) * picture[:, :, ::-1]
+    mixed = share * colours[:, :, ::-1] + (1 - share) * picture
     return np.rint(mixed).astype(np.uint8)
 
 
@@ -152,49 +151,27 @@ def _overview(explanation: Explanation, shown: list[np.ndarray], chart: Path) ->
     """Frames above their overlays, a few rows of them, and the chart below."""
     count = len(shown)
     chosen = np.linspace(0, count - 1, min(count, MOST_SHOWN)).round().astype(int)
-    columns = min(COLUMNS, len(chosen))
-    width = COLUMNS * (THUMBNAIL + GAP) - GAP
     title = f"{Path(explanation.file).name}: {explanation.label} {explanation.probability:.1%}"
     if explanation.predicted != explanation.label:
         title += f" (predicted: {explanation.predicted})"
-    parts = [_caption([(0, title)], width, INK, 0.6)]
-    for first in range(0, len(chosen), columns):
-        row = chosen[first : first + columns]
-        plain = [explanation.pictures.pictures[i][:, :, ::-1] for i in row]
-        captions = [
-            (k * (THUMBNAIL + GAP), f"{explanation.pictures.times[i]:.2f} s  "
-             f"{explanation.activation[i]:.0%}") for k, i in enumerate(row)
-        ]  # fmt: skip
+    parts = [line({0: title}, COLUMNS, INK, TITLE)]
+    for first in range(0, len(chosen), COLUMNS):
+        row = chosen[first : first + COLUMNS]
+        captions = {
+            column: f"{explanation.pictures.times[i]:.2f} s  {explanation.activation[i]:.0%}"
+            for column, i in enumerate(row)
+        }
         parts += [
-            _strip(plain, width),
-            np.full((GAP, width, 3), PAPER, np.uint8),
-            _strip([shown[i] for i in row], width),
-            _caption(captions, width, FAINT, 0.42),
+            strip([explanation.pictures.pictures[i] for i in row], COLUMNS),
+            gap(COLUMNS),
+            strip([shown[i] for i in row], COLUMNS),
+            line(captions, COLUMNS),
         ]
-    drawn = cv2.imdecode(np.fromfile(chart, np.uint8), cv2.IMREAD_COLOR)
+    drawn = cv2.imdecode(np.fromfile(chart, np.uint8), cv2.IMREAD_COLOR_RGB)
     assert drawn is not None  # it was written a moment ago
+    width = parts[0].shape[1]
     height = round(drawn.shape[0] * width / drawn.shape[1])
     return np.vstack([*parts, cv2.resize(drawn, (width, height), interpolation=cv2.INTER_AREA)])
-
-
-def _strip(pictures: list[np.ndarray], width: int) -> np.ndarray:
-    strip = np.full((THUMBNAIL, width, 3), PAPER, np.uint8)
-    for k, picture in enumerate(pictures):
-        left = k * (THUMBNAIL + GAP)
-        strip[:, left : left + THUMBNAIL] = cv2.resize(
-            picture, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA
-        )
-    return strip
-
-
-def _caption(
-    texts: list[tuple[int, str]], width: int, colour: tuple[int, ...], scale: float
-) -> np.ndarray:
-    line = np.full((CAPTION + GAP, width, 3), PAPER, np.uint8)
-    for left, text in texts:
-        cv2.putText(line, text, (left + 4, CAPTION - 6), cv2.FONT_HERSHEY_SIMPLEX, scale, colour,
-                    1, cv2.LINE_AA)  # fmt: skip
-    return line
 
 
 def _pairs(explanation: Explanation) -> "zip[tuple[np.ndarray, np.ndarray]]":
@@ -212,10 +189,3 @@ def _rows(explanation: Explanation) -> list[tuple[int, float, float, float]]:
             strict=True,
         )
     )
-
-
-def _write(path: Path, picture: np.ndarray, settings: list[int] | None = None) -> None:
-    encoded, data = cv2.imencode(path.suffix, picture, settings or [])
-    if not encoded:
-        raise OSError(f"OpenCV could not encode {path.name}")
-    path.write_bytes(data.tobytes())

@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from pipeline.clips import Clip
+from pipeline.contact_sheet import INK, line, strip, write_picture
 from pipeline.errors import ClipError, DatasetError
 from pipeline.files import replacing_folder
 from pipeline.params import Params
@@ -21,15 +21,11 @@ from pipeline.progress import Progress
 from pipeline.sources import local_source, open_source, source_of
 from pipeline.storage import is_url
 from pipeline.video import RateSampler, Sampling, resize, sample_frames
-from pipeline.wording import some
+from pipeline.wording import count, some
 
 SHEETS = Path("reports/frames")
 FRAMES_PER_CLIP = 10  # pictures in a row of a contact sheet
-THUMBNAIL = 160  # pixels
-CAPTION = 22  # pixels above each row and below each picture
-GAP = 4  # pixels
 MOST_HELD = 256  # pictures of one clip held in memory to choose the shown ones from
-PAPER, INK, FAINT = (255, 255, 255), (40, 40, 40), (110, 110, 110)  # RGB
 JPEG_QUALITY = 90
 WRITTEN = re.compile(r"\d{6,}_\d+\.\d{3}s\.jpg")  # names that `write_frames` gives
 
@@ -63,7 +59,7 @@ def write_contact_sheets(
                 _rows(params, _spread(by_label[label], params.frames.clips_per_class), images)
             )
             if rows:
-                _write_jpeg(temporary / f"{label}.jpg", np.vstack(rows))
+                write_picture(temporary / f"{label}.jpg", np.vstack(rows), JPEG_QUALITY)
 
         for label, _ in zip(by_label, pool.map(sheet, by_label), strict=True):
             sheets.append(folder / f"{label}.jpg")
@@ -99,15 +95,15 @@ def write_frames(
                 timeline: list[float] = []
                 try:
                     for index, picture in _pictures(params, clip, sampling, images, timeline):
-                        _write_jpeg(temporary / str(index), picture)
+                        write_picture(temporary / f"{index}.jpg", picture, JPEG_QUALITY)
                 except ClipError as error:
                     raise ClipError(f"{clip.clip_id} {error}.") from None
                 sampled = sample_frames(np.asarray(timeline), sampling, clip.start, clip.end)
                 for index in sampled:
                     name = f"{index:06d}_{timeline[index]:.3f}s.jpg"
-                    os.replace(temporary / str(index), temporary / name)
+                    os.replace(temporary / f"{index}.jpg", temporary / name)
                 for path in temporary.glob("[!.]*"):  # picked before the length was known
-                    if not path.suffix:
+                    if not WRITTEN.fullmatch(path.name):
                         path.unlink()
             written[clip.clip_id] = len(sampled)
     finally:
@@ -195,39 +191,22 @@ def _rows(params: Params, clips: Iterable[Clip], images: Images | None) -> Itera
         except (ClipError, OSError):
             continue
         timeline = np.asarray(seconds)
-        count = len(sample_frames(timeline, sampling, clip.start, clip.end))
+        sampled = len(sample_frames(timeline, sampling, clip.start, clip.end))
         shown = sample_frames(timeline, few, clip.start, clip.end)
         if not len(shown):
             continue
-        title = f"{clip.clip_id}   {count} {'frame' if count == 1 else 'frames'} sampled"
+        title = f"{clip.clip_id}   {count(sampled, 'frame')} sampled"
         shown = shown[np.linspace(0, len(shown) - 1, min(FRAMES_PER_CLIP, len(shown))).astype(int)]
         yield _row(title, [(int(i), seconds[i], pictures[int(i)]) for i in shown])
 
 
 def _row(title: str, frames: Sequence[tuple[int, float, np.ndarray]]) -> np.ndarray:
     """A row of the sheet: a title, and (index, seconds, RGB picture) side by side."""
-    height = CAPTION + THUMBNAIL + CAPTION
-    row = np.full((height, FRAMES_PER_CLIP * (THUMBNAIL + GAP), 3), PAPER, np.uint8)
-    _text(row, title, 4, CAPTION - 7, INK)
-    for i, (index, seconds, picture) in enumerate(frames):
-        left = i * (THUMBNAIL + GAP)
-        small = cv2.resize(picture, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
-        row[CAPTION : CAPTION + THUMBNAIL, left : left + THUMBNAIL] = small
-        _text(row, f"{seconds:.2f} s  #{index}", left + 4, height - 7, FAINT)
-    return row
-
-
-def _text(image: np.ndarray, text: str, left: int, base: int, colour: tuple[int, ...]) -> None:
-    cv2.putText(
-        image, text, (left, base), cv2.FONT_HERSHEY_SIMPLEX, 0.42, colour, 1, cv2.LINE_AA
-    )  # fmt: skip
-
-
-def _write_jpeg(path: Path, picture: np.ndarray) -> None:
-    """Write an RGB picture."""
-    encoded, data = cv2.imencode(
-        ".jpg", picture[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+    captions = {i: f"{seconds:.2f} s  #{index}" for i, (index, seconds, _) in enumerate(frames)}
+    return np.vstack(
+        [
+            line({0: title}, FRAMES_PER_CLIP, INK),
+            strip([picture for *_, picture in frames], FRAMES_PER_CLIP),
+            line(captions, FRAMES_PER_CLIP),
+        ]
     )
-    if not encoded:
-        raise OSError(f"OpenCV could not encode {path.name}")
-    path.write_bytes(data.tobytes())
