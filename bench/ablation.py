@@ -51,6 +51,8 @@ ROWS: dict[str, tuple[str, ...]] = {
     "no weight averaging": ("train.averaging=0",),
     "no weight decay": ("train.weight_decay=0",),
     "80 epochs": ("train.epochs=80",),
+    "batches of 16": ("train.batch_size=16",),
+    "batches of 32": ("train.batch_size=32",),
     "balanced sampling": ("train.imbalance=balanced",),
     "focal loss": ("train.loss=focal",),
 }

@@ -57,7 +57,8 @@ def write_ucf(project: Path, clips: int) -> Path:
     settings: dict[str, Any] = {"dataset": {"raw": "data/raw", "group": "ucf"}}
     _write_settings(project, settings, "group", "official")
     lists = project / "lists"
-    train, test = [], []
+    train: list[tuple[str, int]] = []
+    test: list[tuple[str, int]] = []
     for number in range(clips):
         label, rest = number % CLASSES, number // CLASSES
         group, take = rest % GROUPS + 1, rest // GROUPS + 1

@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 
 from bench.clips import pictures
-from bench.machine import available_cores
 from bench.tables import Outcome, Rows, Table
 from bench.workspace import SHARED
 from pipeline.errors import ClipError
+from pipeline.executors import available_cores
 from pipeline.layouts.near_duplicates import (
     SECOND_SLACK,
     group_hashes,
@@ -29,7 +29,9 @@ Copy = Callable[[np.ndarray], np.ndarray]
 
 def _compressed(image: np.ndarray, quality: int = 30) -> np.ndarray:
     encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    return cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+    decoded = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+    assert decoded is not None  # it was encoded a moment ago
+    return decoded
 
 
 def _cropped(share: float) -> Copy:

@@ -16,7 +16,7 @@ from bench.clips import pictures, write_dataset, write_video
 from bench.contenders import Team, processor_seconds
 from bench.engines import embedding_team
 from bench.tables import Outcome, Rows, Table, Wanted
-from pipeline.clips import Clip
+from pipeline.clips import ClipTable
 from pipeline.embed import load_engine
 from pipeline.executors import available_cores
 from pipeline.params import Params
@@ -54,7 +54,7 @@ class _Stage:
         self.folder, self.backbone = folder, backbone
         self.raw = self._index("raw", ("identity",))[1]
 
-    def _index(self, name: str, views: tuple[str, ...]) -> tuple[Params, list[Clip]]:
+    def _index(self, name: str, views: tuple[str, ...]) -> tuple[Params, ClipTable]:
         features = {"engine": "litert", "fps": RATE, "views": views}
         raw = {"raw": str(self.folder / name)}
         params = Params.model_validate({"dataset": raw, "features": features})

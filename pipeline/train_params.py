@@ -91,7 +91,9 @@ class TrainParams(BaseModel):
     mixup: float = Field(0.0, ge=0, description="strength of mixup between training clips, 0: none")
 
     epochs: int = Field(40, ge=1, description="passes over the training clips")
-    batch_size: int = Field(32, ge=1, description="clips in a batch")
+    batch_size: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="clips in a batch; null: a 24th of the training clips, but 8 to 32"
+    )
     learning_rate: float = Field(2e-3, gt=0, description="highest learning rate of the schedule")
     schedule: Literal["cosine", "constant"] = Field(
         "cosine", description="learning rate after the warm-up: cosine decay to 0, or constant"

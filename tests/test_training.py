@@ -16,7 +16,7 @@ from pipeline.model import load_model, predict_probabilities, read_card
 from pipeline.params import Params
 from pipeline.stages.train import train
 from pipeline.train_params import DenseParams, TrainParams
-from pipeline.training.fit import LabelledClips, fit
+from pipeline.training.fit import LabelledClips, fit, usual_batch_size
 
 QUICK = {"units": 16, "projection": 16, "steps": 8, "batch_size": 8}
 
@@ -198,3 +198,8 @@ def test_the_temperature_makes_confidence_honest() -> None:
 def test_the_card_tells_what_was_calibrated(project, tmp_path) -> None:
     run(project, tmp_path, calibrate=False)
     assert read_card(tmp_path / "head").temperature == 1.0
+
+
+@pytest.mark.parametrize(("clips", "size"), [(20, 8), (96, 8), (480, 20), (10_000, 32)])
+def test_small_sets_have_small_batches(clips: int, size: int) -> None:
+    assert usual_batch_size(clips) == size

@@ -30,6 +30,9 @@ from pipeline.training.optimisation import losses_of, make_optimizer
 from pipeline.training.state import read_state, write_state
 
 GRADIENT_LIMIT = 5.0  # norm to which the gradient of one weight array is clipped
+# Where `train.batch_size` is null: small sets want small batches, for the sake of more steps.
+STEPS_PER_EPOCH = 24
+SMALLEST_BATCH, LARGEST_BATCH = 8, 32  # clips
 MEASURED_CLIPS = 2000  # at most this many training clips set the shortcut's standardisation
 
 
@@ -111,6 +114,11 @@ def choose_views(
                 f"{', '.join(available)}: add it to features.views, or choose one of these."
             )
     return views, test_views
+
+
+def usual_batch_size(clips: int) -> int:
+    """How many clips make a batch where the settings leave it open."""
+    return min(max(clips // STEPS_PER_EPOCH, SMALLEST_BATCH), LARGEST_BATCH)
 
 
 def fit(
@@ -241,7 +249,8 @@ class _Loop:
         self.weights = (
             class_weights(train.labels, classes) if params.imbalance == "class_weights" else None
         )
-        batches = -(-len(train) // params.batch_size)
+        self.batch_size = params.batch_size or usual_batch_size(len(train))
+        batches = -(-len(train) // self.batch_size)
         self.optimizer = make_optimizer(params, batches * params.epochs)
         self.optimizer.build(head.branches.trainable_variables)
         self.average = [
@@ -284,7 +293,7 @@ class _Loop:
         params, results = self.params, []
         for batch in training_batches(
             self.features, self.train.clips, self.train.labels, self.classes,
-            params.windowing, self.augmentation, params.batch_size, params.seed, epoch,
+            params.windowing, self.augmentation, self.batch_size, params.seed, epoch,
             params.imbalance == "balanced", self.weights, params.label_smoothing,
         ):  # fmt: skip
             arrays = (batch.embeddings, batch.mask, batch.targets, batch.weights)
