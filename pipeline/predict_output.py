@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.predict import Prediction
+from pipeline.timeline.clock import clock
 from pipeline.timeline.spans import UNSURE, Span, Window, timeline
 
 DIGITS = 6  # of a probability in JSON and CSV
@@ -85,14 +86,6 @@ def write_csv(predictions: Sequence[Prediction], path: Path, top: int) -> None:
         return
     best = (f"top{top}", f"top{top}_confidence")
     write_rows(path, (*FILE_COLUMNS, *best), (_file_row(one, top) for one in predictions))
-
-
-def clock(seconds: float) -> str:
-    """Seconds as "1:02:03.4", without hours where there are none."""
-    minutes, rest = divmod(round(seconds * 10), 600)
-    hours, minutes = divmod(minutes, 60)
-    start = f"{hours}:{minutes:02d}" if hours else f"{minutes}"
-    return f"{start}:{rest / 10:04.1f}"
 
 
 def _file_row(prediction: Prediction, top: int) -> list[object]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.predict import Prediction
 from pipeline.serve.answers import Recognised
+from pipeline.timeline.clock import short_clock, ticks
 from pipeline.timeline.spans import borders, timeline
 
 if TYPE_CHECKING:
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
 TOP = 5  # labels shown, and those beside them that are the answer somewhere
 MOST_CURVES = 15
 HEIGHT = 10  # of a curve, in the units of its SVG; it is 100 wide
-TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600)  # seconds, the steps of an axis
-MOST_TICKS = 6
+MOST_TICKS = 6  # of the axis: few enough to be read on a phone
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def result_html(recognised: Recognised, labels: tuple[str, ...]) -> str:
     return _template().render(
         curves=curves(prediction, labels) if video else [],
         spans=timeline(prediction) if video else [],
-        ticks=ticks(prediction.seconds),
+        ticks=[(tick, short_clock(tick)) for tick in ticks(prediction.seconds, MOST_TICKS)],
         seconds=prediction.seconds,
         frames=prediction.frames,
         pictures=[
@@ -79,12 +79,6 @@ def curves(prediction: Prediction, labels: tuple[str, ...]) -> list[Curve]:
         )
         drawn.append(Curve(label, probability, f"M0 {HEIGHT}{steps}V{HEIGHT}Z"))
     return drawn
-
-
-def ticks(seconds: float) -> list[float]:
-    """Round numbers from 0 to at most `seconds`, few enough to be read on a phone."""
-    step = next((step for step in TICKS if seconds / step <= MOST_TICKS), seconds)
-    return [round(i * step, 1) for i in range(int(seconds / step) + 1)]
 
 
 @cache

@@ -1,12 +1,12 @@
 """The timeline of a clip as a picture: a row per label, what was said when, and how surely."""
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pipeline.plots import BLUE, GRID, INK, MUTED, new_figure, shortened, style
+from pipeline.timeline.clock import short_clock, ticks
 from pipeline.timeline.spans import UNSURE, Span, timeline
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MOST_ROWS = 24  # labels; a longer list shows those that hold the longest
 WIDTH, ROW = 7.2, 0.42  # inches
 STRIP = 0.16  # height of a span's bar, in rows
-NICE_STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)
+MOST_TICKS = 9
 
 
 def timeline_figure(prediction: "Prediction", labels: Sequence[str]) -> "Figure":
@@ -56,8 +56,8 @@ def timeline_figure(prediction: "Prediction", labels: Sequence[str]) -> "Figure"
         axes.grid(axis="y", visible=False)
         axes.set_ylim(-0.12, len(rows))
         axes.set_xlim(0, prediction.seconds)
-        ticks = _ticks(prediction.seconds)
-        axes.set_xticks(ticks, [_clock(tick) for tick in ticks])
+        marks = ticks(prediction.seconds, MOST_TICKS)
+        axes.set_xticks(marks, [short_clock(mark) for mark in marks])
         axes.tick_params(axis="x", length=3)
         units = ["seconds", "minutes", "hours"][
             : 1 + sum(prediction.seconds >= s for s in (60, 3600))
@@ -76,16 +76,3 @@ def _rows_of(spans: Sequence[Span]) -> list[str]:
         held[span.label] = held.get(span.label, 0.0) + span.end - span.start
     kept = sorted(held, key=lambda label: -held[label])[:MOST_ROWS]
     return [label for label in held if label in kept]
-
-
-def _ticks(length: float) -> list[float]:
-    step = next((step for step in NICE_STEPS if length / step <= 9), length / 9)
-    return [float(tick) for tick in np.arange(0, length + 1e-9, step)]
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(seconds, 60)
-    hours, minutes = divmod(int(minutes), 60)
-    if hours:
-        return f"{hours}:{minutes:02d}:{math.floor(rest):02d}"
-    return f"{minutes}:{math.floor(rest):02d}" if minutes else f"{rest:g}"
