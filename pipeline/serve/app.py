@@ -119,7 +119,7 @@ def create_app(served: Served) -> FastAPI:
     if served.settings.ui:
         from pipeline.serve.page import add_page
 
-        add_page(app, served, PAGE, ICON)
+        add_page(app, served, PAGE)
     limits = served.settings.limits
     app.add_middleware(BodyGuard, limits=limits, takes_files=takes_files)
     if served.settings.cors:

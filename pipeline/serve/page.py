@@ -36,7 +36,7 @@ MONOSPACE = ("ui-monospace", "SF Mono", "Menlo", "Consolas", "monospace")
 STYLE = Path(__file__).parent / "templates" / "page.css"
 
 
-def add_page(app: FastAPI, served: "Served", path: str, icon: Path) -> None:
+def add_page(app: FastAPI, served: "Served", path: str) -> None:
     """Mount the page; its files live in the server's own folder.
 
     ``app.state.close_page()`` ends the streams that open pages hold.
@@ -57,7 +57,6 @@ def add_page(app: FastAPI, served: "Served", path: str, icon: Path) -> None:
         run_history=False,
         show_error=True,
         max_file_size=served.settings.limits.bytes,
-        favicon_path=icon,
         ssr_mode=False,
         pwa=False,
         mcp_server=False,
