@@ -7,6 +7,7 @@ by the embedding is the gradient by the map, and nothing has to go back through 
 """
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ import numpy as np
 from pipeline.backbone import LITERT_FILE, WEIGHTS_FILE, load_keras_model
 from pipeline.calibration import softmax
 from pipeline.errors import ClipError, ModelError
+from pipeline.explaining.occlusion import frame_effects
 from pipeline.extractor import Extractor
 from pipeline.inference import forward_function
 from pipeline.model import (
@@ -116,45 +118,9 @@ def explain(path: Path, label: str | None = None, folder: Path = MODEL) -> Expla
         maps=maps / largest if largest > 0 else maps,
         activation=maps.sum(axis=(1, 2), dtype=np.float64) / total if total > 0
         else np.full(frames, 1 / frames),
-        effect=_effect(model, embeddings, logits, chosen),
+        effect=frame_effects(embeddings, partial(predict_logits, model), chosen, card.temperature),
         views=views,
     )  # fmt: skip
-
-
-def _effect(
-    model: Model, embeddings: dict[str, np.ndarray], logits: np.ndarray, chosen: int
-) -> np.ndarray:
-    """How far the log-odds of a label fall without each frame: (n,) float64; 0 for a lone one.
-
-    Its neighbours stand in for it, so that the clip keeps its length and its windows.
-    """
-    frames = len(next(iter(embeddings.values())))
-    if frames < 2:
-        return np.zeros(frames)
-    replaced = (
-        {view: _without(values, frame) for view, values in embeddings.items()}
-        for frame in range(frames)
-    )
-    without = predict_logits(model, replaced)
-    return _log_odds(logits[np.newaxis], chosen, model.card) - _log_odds(
-        without, chosen, model.card
-    )
-
-
-def _without(values: np.ndarray, frame: int) -> np.ndarray:
-    """The embeddings with the mean of its neighbours, or its only one, in a frame's place."""
-    neighbours = [i for i in (frame - 1, frame + 1) if 0 <= i < len(values)]
-    replaced = values.copy()
-    replaced[frame] = values[neighbours].mean(axis=0, dtype=np.float32)
-    return replaced
-
-
-def _log_odds(logits: np.ndarray, chosen: int, card: ModelCard) -> np.ndarray:
-    """log(p / (1 - p)) of one label: (n, K) -> (n,); exact where p is close to 1."""
-    scaled = np.asarray(logits, np.float64) / card.temperature
-    others = np.delete(scaled, chosen, axis=1)
-    peak = others.max(axis=1, keepdims=True)
-    return scaled[:, chosen] - peak[:, 0] - np.log(np.exp(others - peak).sum(axis=1))
 
 
 def _maps(

@@ -1,16 +1,12 @@
-"""The frames of a video without which its answer would have been less sure.
+"""The frames of a video without which its answer would have been less sure."""
 
-Occlusion (Zeiler and Fergus, 2014, https://arxiv.org/abs/1311.2901), in time instead of in the
-picture: leave out one frame, and see what the answer loses. The loss is one of log-odds, which
-unlike probabilities still differ where the answer is all but certain. It needs nothing but the
-head's output, so it works with every runtime.
-"""
-
+from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from pipeline.explaining.occlusion import Views, frame_effects
 from pipeline.predict import Predictor
 from pipeline.serve.answers import DecidingFrame
 from pipeline.timeline.spans import Window
@@ -67,21 +63,17 @@ def _sampled(path: Path, window: Window, fps: float | None) -> tuple[list[float]
     return times, pictures
 
 
-def _losses(predictor: Predictor, pictures: list[np.ndarray], index: int) -> np.ndarray:
-    """(T,) float64: what the log-odds of class `index` lose without each frame."""
+def _losses(predictor: Predictor, pictures: list[np.ndarray], label: int) -> np.ndarray:
+    """(T,) float64: what the log-odds of a label lose without each frame."""
     if len(pictures) == 1:
         return np.ones(1)
     embedded = [predictor.embed(picture) for picture in pictures]
     views = {view: np.stack([row[view] for row in embedded]) for view in embedded[0]}
 
-    def log_odds(rows: np.ndarray) -> float:
-        logits = predictor.logits({view: values[rows] for view, values in views.items()})
-        others = np.delete(logits.astype(np.float64), index)
-        return float(logits[index] - np.logaddexp.reduce(others))
+    def logits(clips: Iterable[Views]) -> np.ndarray:
+        return np.stack([predictor.logits(clip) for clip in clips])
 
-    everything = np.arange(len(pictures))
-    whole = log_odds(everything)
-    return np.array([whole - log_odds(np.delete(everything, i)) for i in everything])
+    return frame_effects(views, logits, label)
 
 
 def thumbnail(picture: np.ndarray) -> bytes:
