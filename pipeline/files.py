@@ -53,18 +53,25 @@ def replacing(path: Path) -> Iterator[Path]:
 def check_writable(path: Path) -> None:
     """Find out, before the work whose result it is to hold, whether a file can be written.
 
+    Nothing is left behind, no folder either.
+
     Raises
     ------
     DiskError
         When it cannot.
     """
     temporary = _beside(path)
+    made = [folder for folder in path.parents if not folder.exists()]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.touch()
         temporary.unlink()
     except OSError as error:
         raise DiskError(path, error.strerror or str(error)) from None
+    finally:
+        for folder in made:
+            with contextlib.suppress(OSError):  # it was not made, or another has used it since
+                folder.rmdir()
 
 
 def _beside(path: Path) -> Path:

@@ -5,7 +5,7 @@ windows, head, mean of the logits over windows and views, temperature, softmax. 
 program already holds only skip the decoder.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
@@ -18,6 +18,7 @@ from pipeline.clip_embedding import ClipEmbeddings, embed_frames
 from pipeline.errors import ClipError
 from pipeline.extractor import Extractor
 from pipeline.images import IMAGE_FPS, ImageReader
+from pipeline.inference import Views
 from pipeline.model import MODEL, check_fits, load_model, load_model_engine, predict_logits
 from pipeline.sources import file_source, open_source
 from pipeline.stream import Stream
@@ -188,7 +189,11 @@ class Predictor:
 
     def logits(self, embeddings: dict[str, np.ndarray]) -> np.ndarray:
         """Logits (K,) float32 of a clip given as view -> (T, 1280) embeddings."""
-        return predict_logits(self._model, [embeddings])[0]
+        return self.logits_of([embeddings])[0]
+
+    def logits_of(self, clips: Iterable[Views]) -> np.ndarray:
+        """Logits (n, K) float32 of clips, each given as view -> (T, 1280) embeddings."""
+        return predict_logits(self._model, clips)
 
     def judge(self, start: float, end: float, logits: np.ndarray) -> Window:
         """The logits (K,) of a stretch of a clip as a window."""
@@ -240,7 +245,7 @@ class Predictor:
             first, last = np.searchsorted(times + 1e-6, (start, end))
             first = min(first, last - 1)  # a stretch without a frame shows the frame before it
             parts.append({v: rows[first:last] for v, rows in clip.embeddings.items()})
-        for (start, end), logits in zip(places, predict_logits(self._model, parts), strict=True):
+        for (start, end), logits in zip(places, self.logits_of(parts), strict=True):
             yield self.judge(start, end, logits)
 
     def window_rule(

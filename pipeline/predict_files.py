@@ -138,8 +138,6 @@ def _check_outputs(
     for path in (csv, plot, render):
         if path and path.is_dir():
             raise ClipError(f"{path} is a folder: name the file to write.")
-        if path:
-            check_writable(path)
     if (plot or render) and len(inputs) > 1:
         raise ClipError(
             f"A plot and a rendered video show one clip, but {len(inputs)} are named: name one."
@@ -150,6 +148,9 @@ def _check_outputs(
         from pipeline.timeline.render import check_render_path
 
         check_render_path(render)
+    for path in (csv, plot, render):
+        if path:
+            check_writable(path)
 
 
 def _draw(

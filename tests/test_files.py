@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import DiskError
-from pipeline.files import replacing, replacing_folder, sha256, write_json, write_text
+from pipeline.files import (
+    check_writable,
+    replacing,
+    replacing_folder,
+    sha256,
+    write_json,
+    write_text,
+)
 
 
 def everything_in(folder: Path) -> list[str]:
@@ -133,3 +140,13 @@ def test_the_digest_of_a_file_is_its_sha256(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"abc")
     assert sha256(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_to_ask_whether_a_file_can_be_written_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    for name in ("a.csv", "there/b.csv", "new/deep/c.csv"):
+        check_writable(tmp_path / name)
+    assert [path.name for path in tmp_path.rglob("*")] == ["there"]
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(DiskError, match=r"below\.csv cannot be written"):
+        check_writable(tmp_path / "file/below.csv")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-Views = dict[str, np.ndarray]
+from pipeline.inference import Views
 
 
 def frame_effects(

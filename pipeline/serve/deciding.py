@@ -1,12 +1,11 @@
 """The frames of a video without which its answer would have been less sure."""
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from pipeline.explaining.occlusion import Views, frame_effects
+from pipeline.explaining.occlusion import frame_effects
 from pipeline.predict import Predictor
 from pipeline.serve.answers import DecidingFrame
 from pipeline.timeline.spans import Window
@@ -69,11 +68,7 @@ def _losses(predictor: Predictor, pictures: list[np.ndarray], label: int) -> np.
         return np.ones(1)
     embedded = [predictor.embed(picture) for picture in pictures]
     views = {view: np.stack([row[view] for row in embedded]) for view in embedded[0]}
-
-    def logits(clips: Iterable[Views]) -> np.ndarray:
-        return np.stack([predictor.logits(clip) for clip in clips])
-
-    return frame_effects(views, logits, label)
+    return frame_effects(views, predictor.logits_of, label)
 
 
 def thumbnail(picture: np.ndarray) -> bytes:

@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
@@ -93,12 +94,8 @@ def crossval(
         for k in range(count)
     ]  # fmt: skip
     logits = np.zeros((len(seeds), len(clips), len(labels)), np.float32)
-    workers = min(settings.workers or available_cores(), len(tasks))
-    results = run_in_processes(_run_fold, tasks, workers=workers, timeout=math.inf)
-    with Progress("crossval", len(tasks), "trainings") as progress, closing(results):
-        for task, answer in results:
-            logits[task.row, fold_of == task.fold] = _logits_of(task, answer)
-            progress.advance()
+    for task, found in run_folds(tasks, settings.workers):
+        logits[task.row, fold_of == task.fold] = found
     compared = _run_baseline(features, positions, actual, fold_of)
     probabilities = np.stack([calibrated(one, actual, fold_of) for one in logits])
     result = summary(probabilities, actual, compared, fold_of, groups, seeds, labels)
@@ -135,6 +132,26 @@ def deal_folds(labels: np.ndarray, groups: np.ndarray, folds: int | None) -> np.
     for fold, (_, test) in enumerate(splitter.split(np.zeros(len(labels)), labels, groups)):
         fold_of[test] = fold
     return fold_of
+
+
+def run_folds(folds: Sequence[Fold], workers: int | None) -> Iterator[tuple[Fold, np.ndarray]]:
+    """Train the folds in worker processes; the logits of each one's test clips: (n, K) float32.
+
+    Parameters
+    ----------
+    workers : processes at a time; None for one per core
+
+    Raises
+    ------
+    ClipcacheError
+        When a training ends in the middle.
+    """
+    workers = min(workers or available_cores(), len(folds))
+    results = run_in_processes(_run_fold, folds, workers=workers, timeout=math.inf)
+    with Progress("crossval", len(folds), "trainings") as progress, closing(results):
+        for fold, answer in results:
+            yield fold, _logits_of(fold, answer)
+            progress.advance()
 
 
 def calibrated(logits: np.ndarray, labels: np.ndarray, fold_of: np.ndarray) -> np.ndarray:
