@@ -10,9 +10,9 @@ import numpy as np
 
 from bench.tables import Outcome, Rows, Table, Wanted
 from bench.workspace import SHARED
-from pipeline.layouts.cuts import Changes, is_cut, measure_changes, usual_change
+from pipeline.dataset.layouts.cuts import Changes, is_cut, measure_changes, usual_change
+from pipeline.frames.video import VideoReader
 from pipeline.sample import write_sample
-from pipeline.video import VideoReader
 
 SMALL, POOR = (160, 120), 50  # pixels and JPEG quality of frames that were made small
 STEPS = (1, 2, 5, 12)  # of so many frames of a dump, one is kept

@@ -22,7 +22,7 @@ from bench.engines import embedding_team
 from bench.machine import available_bytes, memory_bytes
 from bench.tables import Cell, Outcome, Table, Wanted
 from bench.watch import Watched, watch
-from pipeline.executors import available_cores
+from pipeline.embedding.executors import available_cores
 
 CLIPS = 64  # in an epoch
 CLASSES = 10
@@ -163,7 +163,7 @@ def _say(**values: Any) -> None:
 def _train_frames(case: Case) -> None:
     import keras
 
-    from pipeline.backbone import load_keras_model
+    from pipeline.embedding.backbone import load_keras_model
 
     network = load_keras_model(Path(case.backbone))
     for layer in network._flatten_layers():  # the backbone's are frozen one by one
@@ -201,8 +201,8 @@ def _train_features(case: Case) -> None:
 
 
 def _train_default(case: Case) -> None:
-    from pipeline.train_params import TrainParams
-    from pipeline.training.fit import LabelledClips, fit
+    from pipeline.head.fit import LabelledClips, fit
+    from pipeline.head.params import TrainParams
 
     class Features:
         """Random embeddings as a feature set."""

@@ -10,10 +10,10 @@ from bench.clips import pictures
 from bench.contenders import Contender, Run, Timing, side_by_side
 from bench.machine import MATRIX, has, matrix_products
 from bench.tables import Outcome, Rows, Table, Wanted
-from pipeline.clip_embedding import BATCH
-from pipeline.embed import load_engine
-from pipeline.executors import available_cores
-from pipeline.video import resize
+from pipeline.embedding.clip_embedding import BATCH
+from pipeline.embedding.engines import load_engine
+from pipeline.embedding.executors import available_cores
+from pipeline.frames.video import resize
 
 SIZE = 224  # pixels
 CLIP = 16  # frames in a "clip" of the usual Keras code
@@ -176,7 +176,7 @@ def _embed(engine: str, backbone: str, precision: str, threads: int, batch: int)
 
 
 def _predict(backbone: str, batch: int) -> Run:
-    from pipeline.backbone import load_keras_model
+    from pipeline.embedding.backbone import load_keras_model
 
     model = load_keras_model(Path(backbone))
     pixels = np.resize(frames(8), (batch, SIZE, SIZE, 3))

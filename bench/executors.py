@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from bench.tables import Outcome, Rows, Table
-from pipeline.clip_embedding import ClipEmbeddings
-from pipeline.executors import RayCluster, available_cores
-from pipeline.executors.processes import run_in_processes
-from pipeline.extractor import DIMENSION
+from pipeline.embedding.clip_embedding import ClipEmbeddings
+from pipeline.embedding.executors import RayCluster, available_cores
+from pipeline.processes import run_in_processes
+from pipeline.store.extractor_spec import DIMENSION
 
 SECONDS = 10  # of a clip, as in Kinetics
 FPS, RATE = 25, 8  # frames a second, and embedded of them
@@ -55,7 +55,7 @@ def _in_processes(tasks: int, workers: int) -> Generator[tuple[int, Any], None, 
 
 
 def _in_actors(tasks: int, workers: int) -> Generator[tuple[int, Any], None, None]:
-    from pipeline.executors.ray_actors import run_in_actors
+    from pipeline.embedding.executors.ray_actors import run_in_actors
 
     start = functools.partial(run_in_actors, prepare, (), range(tasks), workers=workers)
     return start(cluster=RayCluster(), timeout=300)

@@ -13,8 +13,8 @@ from bench.clips import add_clip, write_dataset
 from bench.tables import Cell, Outcome, Table, Wanted
 from bench.watch import Watched, watch
 from bench.workspace import clipcache, made_up_backbone, make_project
-from pipeline.cache import EmbeddingCache, embeddings_folder
-from pipeline.extractor import Extractor
+from pipeline.store.cache import EmbeddingCache, embeddings_folder
+from pipeline.store.extractor_spec import ExtractorSpec
 
 COUNTS, QUICK_COUNTS = (100, 1_000, 10_000), (20, 100)
 REAL_COUNTS, QUICK_REAL_COUNTS = (100, 1_000), (10, 40)
@@ -131,5 +131,5 @@ def _start_cache() -> float:
         next(embeddings_folder().glob("*/extractor.json")).read_text()
     )
     started = perf_counter()
-    EmbeddingCache(Extractor(**description), "identity")
+    EmbeddingCache(ExtractorSpec(**description), "identity")
     return perf_counter() - started

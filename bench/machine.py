@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bench.contenders import Run, busy_seconds
-from pipeline.executors import available_cores
+from pipeline.embedding.executors import available_cores
 
 PACKAGES = (
     "ai-edge-litert", "h5py", "keras", "numpy", "opencv-python", "openvino", "tensorflow"

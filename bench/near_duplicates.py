@@ -10,15 +10,15 @@ import numpy as np
 from bench.clips import pictures
 from bench.tables import Outcome, Rows, Table
 from bench.workspace import SHARED
-from pipeline.errors import ClipError
-from pipeline.executors import available_cores
-from pipeline.layouts.near_duplicates import (
+from pipeline.dataset.layouts.near_duplicates import (
     SECOND_SLACK,
     group_hashes,
     image_hashes,
     near_duplicate_groups,
 )
-from pipeline.video import VideoReader
+from pipeline.embedding.executors import available_cores
+from pipeline.errors import ClipError
+from pipeline.frames.video import VideoReader
 
 DISTANCES = (2, 4, 6, 8, 10)  # bits
 IMAGES = 100_000  # of which every pair is compared

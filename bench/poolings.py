@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.backbone import BACKBONE, load_keras_model, read_backbone
-from pipeline.clip_embedding import ClipEmbeddings, embed_clip
-from pipeline.clips import read_images, read_index
-from pipeline.dataset import Row, write_feature_file
+from pipeline.dataset.clips import read_images, read_index
+from pipeline.dataset.sources import source_of
+from pipeline.embedding.backbone import BACKBONE, load_keras_model, read_backbone
+from pipeline.embedding.clip_embedding import ClipEmbeddings, embed_clip
 from pipeline.params import load_params
 from pipeline.progress import Progress
-from pipeline.sources import source_of
+from pipeline.store.feature_files import Row, write_feature_file
 
 VIEWS = ("identity", "hflip")
 # kind -> the parts of what `embed` gives that it joins

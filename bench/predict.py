@@ -27,17 +27,18 @@ MIB = 2**20
 KERAS = """
 import sys
 from pathlib import Path
-from pipeline.model import load_model, predict_probabilities
-from pipeline.clip_embedding import embed_clip
-from pipeline.embed import load_engine
-from pipeline.extractor import Extractor
-from pipeline.sources import file_source
-from pipeline.video import Sampling
+from pipeline.head.model import load_model, predict_probabilities
+from pipeline.embedding.clip_embedding import embed_clip
+from pipeline.embedding.engines import load_engine
+from pipeline.store.extractor_spec import ExtractorSpec
+from pipeline.frames.sources import file_source
+from pipeline.frames.video import Sampling
 folder = Path("models/head")
 model = load_model(folder, "keras")
 card = model.card
 clip = embed_clip(file_source(Path(sys.argv[1])), load_engine("litert", folder, threads=2),
-                  Extractor(**card.extractor), Sampling(**card.sampling), dict.fromkeys(card.views))
+                  ExtractorSpec(**card.extractor), Sampling(**card.sampling),
+                  dict.fromkeys(card.views))
 print(predict_probabilities(model, [clip.embeddings]))
 """
 # Where the time of the command goes, from inside.
@@ -46,7 +47,7 @@ import json, sys, time
 started = time.perf_counter()
 from pathlib import Path
 import pipeline.cli
-from pipeline.predict_files import Predictor
+from pipeline.predict.files import Predictor
 imported = time.perf_counter()
 predictor = Predictor(Path("models/head"))
 loaded = time.perf_counter()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.forecast import CACHE_BYTES, FEATURE_BYTES, ROW_BYTES, TIME_BYTES
+from pipeline.embedding.forecast import CACHE_BYTES, FEATURE_BYTES, ROW_BYTES, TIME_BYTES
 
 RESULTS = Path(__file__).with_name("results.json")
 WORKERS = (1, 10, 100, 1000)

@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from bench.ablation import ROWS, VIEWS
-from pipeline.calibration import cross_entropy
-from pipeline.clips import read_index
-from pipeline.dataset import FEATURES, FeatureSet
+from pipeline.dataset.clips import read_index
+from pipeline.evaluation.crossval import Fold, deal_folds, run_folds
+from pipeline.head.calibration import cross_entropy
+from pipeline.head.fit import LabelledClips
 from pipeline.params import load_params
-from pipeline.stages.crossval import Fold, deal_folds, run_folds
-from pipeline.training.fit import LabelledClips
+from pipeline.store.feature_files import FEATURES, FeatureSet
 
 
 def main() -> None:

@@ -16,15 +16,15 @@ from bench.clips import pictures, write_dataset, write_video
 from bench.contenders import Team, processor_seconds
 from bench.engines import embedding_team
 from bench.tables import Outcome, Rows, Table, Wanted
-from pipeline.clips import ClipTable
-from pipeline.embed import load_engine
-from pipeline.executors import available_cores
+from pipeline.dataset.clips import ClipTable
+from pipeline.embedding.engines import load_engine
+from pipeline.embedding.executors import available_cores
+from pipeline.frames.video import RESIZE_RULES, VideoReader, resize
+from pipeline.frames.views import apply_view
 from pipeline.params import Params
-from pipeline.shards import Entry, write_shard
 from pipeline.stages.features import Extraction, extract_features
 from pipeline.stages.index import index_clips
-from pipeline.video import RESIZE_RULES, VideoReader, resize
-from pipeline.views import apply_view
+from pipeline.store.shards import Entry, write_shard
 
 WIDTH, HEIGHT = 320, 240  # pixels, as in UCF101
 SIZE = 224  # pixels

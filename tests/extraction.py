@@ -9,18 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.backbone import Backbone
-from pipeline.clips import ClipTable, read_images
-from pipeline.dataset_params import DatasetParams
+from pipeline.dataset.clips import ClipTable, read_images
+from pipeline.dataset.params import DatasetParams
+from pipeline.embedding.backbone import Backbone
+from pipeline.embedding.params import FeaturesParams
 from pipeline.files import write_json
-from pipeline.params import FeaturesParams, Params
+from pipeline.params import Params
 from pipeline.stages.features import Extraction, extract_features
 from pipeline.stages.index import index_clips
 
 # Runs the command with shards so small that a run of seconds writes many of them.
 SMALL_SHARDS = """
-import pipeline.cache
-pipeline.cache.SHARD_CLIPS = 2
+import pipeline.store.cache
+pipeline.store.cache.SHARD_CLIPS = 2
 from pipeline.cli import main
 main()
 """

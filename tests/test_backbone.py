@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.backbone import read_backbone, write_backbone
+from pipeline.embedding.backbone import read_backbone, write_backbone
+from pipeline.embedding.params import BackboneParams
+from pipeline.embedding.weights import IMAGENET_SHA256, read_tensors
 from pipeline.errors import FeaturesError, WeightsError
-from pipeline.params import BackboneParams
 from pipeline.stages.backbone import prepare_backbone
-from pipeline.weights import IMAGENET_SHA256, read_tensors
 
 
 def digests(folder: Path) -> dict[str, str]:

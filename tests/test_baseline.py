@@ -1,7 +1,7 @@
 import numpy as np
 from small_features import LABELS, write_small_project
 
-from pipeline.baseline import baseline_predictions, frame_means
+from pipeline.evaluation.baseline import baseline_predictions, frame_means
 
 
 def test_frame_means_are_the_mean_embedding_of_each_clip(tmp_path) -> None:

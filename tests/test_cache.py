@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from test_shards import entry
 
-from pipeline.cache import LEFTOVER_SECONDS, EmbeddingCache, ShardWriter
-from pipeline.digest_index import DigestIndex
 from pipeline.errors import CacheError
-from pipeline.extractor import Extractor
-from pipeline.shards import Entry, write_shard
+from pipeline.store.cache import LEFTOVER_SECONDS, EmbeddingCache, ShardWriter
+from pipeline.store.digest_index import DigestIndex
+from pipeline.store.extractor_spec import ExtractorSpec
+from pipeline.store.shards import Entry, write_shard
 
-EXTRACTOR = Extractor("0" * 64, 224, "stretch", "float32")
+EXTRACTOR = ExtractorSpec("0" * 64, 224, "stretch", "float32")
 
 
 @pytest.fixture
@@ -69,15 +69,15 @@ def test_a_frame_that_is_not_cached_is_an_error_not_a_guess(cache: EmbeddingCach
 @pytest.mark.parametrize(
     "other",
     [
-        Extractor("1" * 64, 224, "stretch", "float32"),
-        Extractor("0" * 64, 192, "stretch", "float32"),
-        Extractor("0" * 64, 224, "crop", "float32"),
-        Extractor("0" * 64, 224, "stretch", "bfloat16"),
-        Extractor("0" * 64, 224, "stretch", "float32", decode_version=99),
-        Extractor("0" * 64, 224, "stretch", "float32", version=99),
+        ExtractorSpec("1" * 64, 224, "stretch", "float32"),
+        ExtractorSpec("0" * 64, 192, "stretch", "float32"),
+        ExtractorSpec("0" * 64, 224, "crop", "float32"),
+        ExtractorSpec("0" * 64, 224, "stretch", "bfloat16"),
+        ExtractorSpec("0" * 64, 224, "stretch", "float32", decode_version=99),
+        ExtractorSpec("0" * 64, 224, "stretch", "float32", version=99),
     ],
 )
-def test_extractors_that_differ_share_nothing(cache: EmbeddingCache, other: Extractor) -> None:
+def test_extractors_that_differ_share_nothing(cache: EmbeddingCache, other: ExtractorSpec) -> None:
     store(cache, entry(1))
     assert EmbeddingCache(other, "identity").find(entry(1).digest) is None
     assert EmbeddingCache(EXTRACTOR, "hflip").find(entry(1).digest) is None
@@ -137,7 +137,7 @@ def test_a_shard_is_written_when_enough_has_come_together(
 ) -> None:
     for name, value in (("SHARD_CLIPS", 2), ("SHARD_BYTES", 1), ("SHARD_SECONDS", 0.0)):
         with monkeypatch.context() as patch:
-            patch.setattr(f"pipeline.cache.{name}", value)
+            patch.setattr(f"pipeline.store.cache.{name}", value)
             writer = ShardWriter(cache.folder)
             before = len(list(cache.folder.glob("*.h5")))
             writer.add(entry(1))
@@ -158,7 +158,7 @@ def test_an_open_cache_holds_48_bytes_a_clip_and_no_more_of_its_indexes_than_all
     cache: EmbeddingCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     allowed = 64_000
-    monkeypatch.setattr("pipeline.cache.INDEX_BYTES", allowed)
+    monkeypatch.setattr("pipeline.store.cache.INDEX_BYTES", allowed)
     clips = 0
     held = []
     for shard in range(20):
@@ -183,7 +183,7 @@ def test_an_open_cache_holds_48_bytes_a_clip_and_no_more_of_its_indexes_than_all
 def test_a_shard_that_is_gone_or_damaged_when_its_index_is_read_again_is_forgotten(
     cache: EmbeddingCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.cache.INDEX_BYTES", 1)
+    monkeypatch.setattr("pipeline.store.cache.INDEX_BYTES", 1)
     for seed in range(3):
         write_shard(cache.folder / f"{seed}.h5", [entry(seed)])
     said: list[str] = []

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from extraction import Project, shards
 
-from pipeline.cache import LEFTOVER_SECONDS
-from pipeline.cache_tools import collect, describe, verify
 from pipeline.errors import CacheError, FeaturesError
+from pipeline.store.cache import LEFTOVER_SECONDS
+from pipeline.store.cache_tools import collect, describe, verify
 
 
 @pytest.fixture

@@ -8,14 +8,14 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.clip_embedding import ClipEmbeddings, embed_clip, embed_frames
+from pipeline.embedding.clip_embedding import ClipEmbeddings, embed_clip, embed_frames
 from pipeline.errors import ClipError
-from pipeline.extractor import Extractor
-from pipeline.images import ImageReader
-from pipeline.sources import Source
-from pipeline.video import WHOLE, Sampling, VideoReader, sample_frames
+from pipeline.frames.images import ImageReader
+from pipeline.frames.sources import Source
+from pipeline.frames.video import WHOLE, Sampling, VideoReader, sample_frames
+from pipeline.store.extractor_spec import ExtractorSpec
 
-EXTRACTOR = Extractor("dummy", 32, "stretch", "float32")
+EXTRACTOR = ExtractorSpec("dummy", 32, "stretch", "float32")
 EVERY = Sampling()
 
 Embed = Callable[..., ClipEmbeddings]

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.clips import (
+from pipeline.dataset.clips import (
     NO_SPLIT,
     SPLIT_NAMES,
     Clip,
@@ -127,7 +127,7 @@ def test_reading_tables_does_not_import_pandas_which_takes_half_a_second(tmp_pat
     script = """
 import sys
 from pathlib import Path
-from pipeline.clips import read_images, read_index
+from pipeline.dataset.clips import read_images, read_index
 clips, images = read_index(Path("index.csv")), read_images(Path("images.csv"))
 clips.codes("group"), list(clips.together("digest").sorted()), images["walk/seq"]
 sys.exit("pandas" in sys.modules)

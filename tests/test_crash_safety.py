@@ -81,10 +81,10 @@ def test_a_run_killed_at_any_moment_is_finished_by_the_next(
 # Runs the command, but dies by SIGKILL at the n-th call of a function.
 DIE_AT = """
 import importlib, os, signal, sys
-import pipeline.cache
+import pipeline.store.cache
 from pipeline.cli import main
 
-pipeline.cache.SHARD_CLIPS = 4
+pipeline.store.cache.SHARD_CLIPS = 4
 moment, name, module = int(sys.argv.pop()), sys.argv.pop(), importlib.import_module(sys.argv.pop())
 owner = module
 for part in name.split(".")[:-1]:
@@ -109,7 +109,7 @@ DEATHS = {
     "in the middle of a later shard": ("h5py", "Dataset.__setitem__", 4),
     "before a shard is on disk": ("os", "fsync", 6),
     "before a shard has its name": ("os", "replace", 5),
-    "at the start of the feature file": ("pipeline.dataset", "_narrow", 1),
+    "at the start of the feature file": ("pipeline.store.feature_files", "_narrow", 1),
     "in the middle of the feature file": ("h5py", "Dataset.__setitem__", 6 + 2),
     "before the features folder has its name": ("os", "replace", 12),
 }

@@ -7,9 +7,9 @@ import pytest
 from small_features import LABELS, SmallProject, write_small_project
 
 from pipeline.errors import DatasetError
-from pipeline.params import Params
-from pipeline.stages.crossval import calibrated, crossval, deal_folds
-from pipeline.train_params import CrossvalParams, TrainParams
+from pipeline.evaluation.crossval import calibrated, crossval, deal_folds
+from pipeline.evaluation.params import CrossvalParams
+from pipeline.head.params import TrainParams
 
 
 @pytest.fixture(scope="module")
@@ -20,12 +20,12 @@ def project(tmp_path_factory) -> SmallProject:
 @pytest.fixture(scope="module")
 def outcome(project, tmp_path_factory):
     reports = tmp_path_factory.mktemp("reports")
-    params = Params(
-        train=TrainParams(units=16, projection=16, steps=8, batch_size=8, epochs=20, seed=5),
-        crossval=CrossvalParams(folds=2, seeds=2, workers=2),
-    )
     result = crossval(
-        params, features_folder=project.features_folder, index=project.index, reports=reports
+        CrossvalParams(folds=2, seeds=2, workers=2),
+        TrainParams(units=16, projection=16, steps=8, batch_size=8, epochs=20, seed=5),
+        features_folder=project.features_folder,
+        index=project.index,
+        reports=reports,
     )
     return result, reports
 

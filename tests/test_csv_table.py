@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.clips import read_images, read_index
-from pipeline.dataset_params import DatasetParams
+from pipeline.dataset.clips import read_images, read_index
+from pipeline.dataset.layouts import Findings, find_clips
+from pipeline.dataset.params import DatasetParams
 from pipeline.errors import DatasetError
-from pipeline.layouts import Findings, find_clips
 from pipeline.stages.index import index_clips
 
 HEADER = "path,label,start,end\n"

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.layouts.cuts import Changes, find_cuts, is_cut, measure_changes
-from pipeline.video import VideoReader
+from pipeline.dataset.layouts.cuts import Changes, find_cuts, is_cut, measure_changes
+from pipeline.frames.video import VideoReader
 
 Write = Callable[[Iterable[np.ndarray]], list[Path]]
 

@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.dataset import ABSENT, FeatureSet, Row, write_feature_file
 from pipeline.errors import FeaturesError
+from pipeline.store.feature_files import ABSENT, FeatureSet, Row, write_feature_file
 
 SETTINGS = {"extractor": json.dumps({"backbone": "0" * 64}), "sampling": {"fps": 8.0}}
 VIEWS = ("identity", "hflip")
@@ -143,7 +143,7 @@ def test_only_part_of_a_large_file_stays_mapped(
         pytest.skip("this system does not tell what is mapped (/proc/self/smaps)")
     held = {}
     for allowed in (1 << 20, 1 << 30):
-        monkeypatch.setattr("pipeline.dataset.MAPPED_BYTES", allowed)
+        monkeypatch.setattr("pipeline.store.feature_files.MAPPED_BYTES", allowed)
         features = FeatureSet.open(tmp_path)
         first = features.embeddings(0)
         assert all((features.embeddings(i) == i).all() for i in range(200))

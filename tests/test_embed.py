@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.embed import choose_engine, load_engine
+from pipeline.embedding.engines import choose_engine, load_engine
 from pipeline.errors import FeaturesError
-from pipeline.video import RateSampler, Sampling, VideoReader, resize
+from pipeline.frames.video import RateSampler, Sampling, VideoReader, resize
 
 
 @pytest.fixture(scope="module")

@@ -8,16 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.cache import EmbeddingCache, ShardWriter
-from pipeline.clips import Clip, ClipTable
-from pipeline.dataset import Row, Rows
-from pipeline.embedding_plan import Place, make_plan
-from pipeline.extractor import Extractor
-from pipeline.shards import Entry
-from pipeline.synthetic import synthetic_embeddings, synthetic_timeline
-from pipeline.video import WHOLE, Sampling, sample_frames
+from pipeline.dataset.clips import Clip, ClipTable
+from pipeline.embedding.plan import Place, make_plan
+from pipeline.embedding.synthetic import synthetic_embeddings, synthetic_timeline
+from pipeline.frames.video import WHOLE, Sampling, sample_frames
+from pipeline.store.cache import EmbeddingCache, ShardWriter
+from pipeline.store.extractor_spec import ExtractorSpec
+from pipeline.store.feature_files import Row, Rows
+from pipeline.store.shards import Entry
 
-EXTRACTOR = Extractor("synthetic", 224, "stretch", "float32")
+EXTRACTOR = ExtractorSpec("synthetic", 224, "stretch", "float32")
 SAMPLING = Sampling(8.0, 512)
 PLACE = Place("synthetic://clips", {}, 25.0)
 VIEWS = ("identity", "hflip")
@@ -93,8 +93,8 @@ def test_segments_of_one_video_are_one_job_with_the_union_of_what_is_missing(
 def test_a_plan_holds_no_object_a_clip(
     caches: dict[str, EmbeddingCache], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.clips.ROWS_AT_ONCE", 500)
-    monkeypatch.setattr("pipeline.digest_index.AT_ONCE", 500)
+    monkeypatch.setattr("pipeline.dataset.clips.ROWS_AT_ONCE", 500)
+    monkeypatch.setattr("pipeline.store.digest_index.AT_ONCE", 500)
     peaks = []
     for count in (3000, 6000):
         table = ClipTable.of(clips(count))
@@ -110,7 +110,7 @@ def test_a_plan_holds_no_object_a_clip(
 def test_rows_of_a_feature_file_take_the_memory_of_their_columns(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("pipeline.dataset.ROWS_AT_ONCE", 500)
+    monkeypatch.setattr("pipeline.store.feature_files.ROWS_AT_ONCE", 500)
 
     def rows(count: int) -> Iterator[Row]:
         for clip in clips(count):

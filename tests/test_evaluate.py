@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from small_features import SmallProject, write_small_project
 
-from pipeline.clips import (
+from pipeline.dataset.clips import (
     Clip,
     Rejected,
     read_index,
@@ -19,11 +19,11 @@ from pipeline.clips import (
     write_rejected,
     write_splits,
 )
-from pipeline.dataset import FeatureSet
 from pipeline.errors import DatasetError
 from pipeline.params import Params
 from pipeline.stages.evaluate import Evaluated, evaluate
 from pipeline.stages.train import train
+from pipeline.store.feature_files import FeatureSet
 
 
 def write_video(path: Path, frames: int = 30) -> None:

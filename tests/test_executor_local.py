@@ -12,17 +12,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.backbone import read_backbone
-from pipeline.clip_embedding import ClipEmbeddings
+from pipeline.embedding.backbone import read_backbone
+from pipeline.embedding.clip_embedding import ClipEmbeddings
+from pipeline.embedding.executors import EmbeddingSetup, Job, run_jobs
 from pipeline.errors import ClipcacheError, ClipError
-from pipeline.executors import Job, Recipe, run_jobs
-from pipeline.executors.processes import CrashedError, TooSlowError, run_in_processes
-from pipeline.extractor import Extractor
 from pipeline.files import sha256
-from pipeline.sources import Source
-from pipeline.video import Sampling
+from pipeline.frames.sources import Source
+from pipeline.frames.video import Sampling
+from pipeline.processes import CrashedError, TooSlowError, run_in_processes
+from pipeline.store.extractor_spec import ExtractorSpec
 
-NULL = Recipe("dummy", Path(), Extractor("dummy", 64, "stretch", "float32"), Sampling(8, 512))
+NULL = EmbeddingSetup(
+    "dummy", Path(), ExtractorSpec("dummy", 64, "stretch", "float32"), Sampling(8, 512)
+)
 
 
 def behave(task: object) -> object:
@@ -137,7 +139,7 @@ def test_no_worker_outlives_a_reader_that_loses_interest() -> None:
 def test_no_worker_outlives_a_main_process_that_is_killed() -> None:
     script = (
         "from test_executor_local import behave\n"
-        "from pipeline.executors.processes import run_in_processes\n"
+        "from pipeline.processes import run_in_processes\n"
         "list(run_in_processes(behave, ['hang'] * 4, workers=2, timeout=600))"
     )
     folders = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
@@ -173,7 +175,7 @@ def test_clips_are_embedded_and_a_bad_one_has_a_reason(make_video, tmp_path: Pat
 
 def test_a_clip_that_takes_too_long_is_rejected_with_its_limit(make_video) -> None:
     path = make_video("long.avi", frames=4000)
-    every = Recipe("dummy", Path(), NULL.extractor, Sampling())
+    every = EmbeddingSetup("dummy", Path(), NULL.extractor, Sampling())
     job = Job(Source(str(path)), sha256(path), {"identity": None})
     ((_, result),) = run_jobs([job], every, workers=1, timeout=0.01)
     assert "took longer than features.clip_timeout (0.01 s)" in str(result)
@@ -189,7 +191,7 @@ def test_an_engine_in_the_main_process_gives_the_same_and_leaves_no_frames_behin
     extractor = read_backbone(backbone_folder).extractor("stretch", "float32")
     by_engine = {}
     for engine in ("keras", "litert"):
-        recipe = Recipe(engine, backbone_folder, extractor, Sampling(4))
+        recipe = EmbeddingSetup(engine, backbone_folder, extractor, Sampling(4))
         ((_, result),) = run_jobs([job], recipe, workers=1, timeout=300)
         assert isinstance(result, ClipEmbeddings)
         by_engine[engine] = result
@@ -206,7 +208,10 @@ def test_an_engine_in_the_main_process_gives_the_same_and_leaves_no_frames_behin
 
 
 def test_the_workers_never_import_tensorflow() -> None:
-    script = "import sys, pipeline.executors; print([m for m in sys.modules if 'tensorflow' in m])"
+    script = (
+        "import sys, pipeline.embedding.executors\n"
+        "print([m for m in sys.modules if 'tensorflow' in m])"
+    )
     root = str(Path(__file__).parents[1])
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=True
@@ -224,7 +229,7 @@ def resident_peak(pid: int) -> int:
 
 def test_memory_does_not_grow_with_the_length_of_a_video(make_video) -> None:
     peaks = {}
-    every = Recipe("dummy", Path(), NULL.extractor, Sampling(None, 64))
+    every = EmbeddingSetup("dummy", Path(), NULL.extractor, Sampling(None, 64))
     last = make_video("last.avi", frames=1)  # keeps the worker alive to be looked at
     for frames in (100, 3000):
         path = make_video(f"{frames}.avi", frames=frames, size=(320, 240))

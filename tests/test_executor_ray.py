@@ -19,16 +19,23 @@ import pytest
 from extraction import Project
 from test_executor_local import NULL, behave
 
-from pipeline.backbone import Backbone
-from pipeline.clip_embedding import ClipEmbeddings
+from pipeline.embedding.backbone import Backbone
+from pipeline.embedding.clip_embedding import ClipEmbeddings
+from pipeline.embedding.executors import (
+    EmbeddingSetup,
+    Job,
+    RayCluster,
+    cluster,
+    ray_actors,
+    run_jobs,
+)
+from pipeline.embedding.executors.cluster import import_ray
+from pipeline.embedding.executors.jobs import outcome
+from pipeline.embedding.executors.ray_actors import run_in_actors
 from pipeline.errors import ClipcacheError, ClipError
-from pipeline.executors import Job, RayCluster, Recipe, cluster, ray_actors, run_jobs
-from pipeline.executors.cluster import import_ray
-from pipeline.executors.jobs import outcome
-from pipeline.executors.processes import CrashedError, TooSlowError
-from pipeline.executors.ray_actors import run_in_actors
 from pipeline.files import sha256, write_json
-from pipeline.sources import Source
+from pipeline.frames.sources import Source
+from pipeline.processes import CrashedError, TooSlowError
 
 if importlib.util.find_spec("ray") is None:  # found, not imported: it reads settings as it is
     pytest.skip("the extra `scale` (ray) is not installed", allow_module_level=True)
@@ -345,7 +352,7 @@ def test_a_reader_that_loses_interest_leaves_no_actor(joined: RayCluster, nodes:
 # What cannot work is one sentence
 
 
-def refused(where: RayCluster, recipe: Recipe = NULL) -> str:
+def refused(where: RayCluster, recipe: EmbeddingSetup = NULL) -> str:
     job = Job(Source("/nowhere.avi"), "0" * 64, {"identity": None})
     with pytest.raises(ClipcacheError) as caught:
         list(run_jobs([job], recipe, workers=1, timeout=60, cluster=where))
@@ -367,7 +374,7 @@ def test_a_gpu_that_no_node_has(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -
 
 def test_an_engine_that_does_not_load_on_the_nodes(joined: RayCluster, tmp_path: Path) -> None:
     write_json(tmp_path / "backbone.json", Backbone("0" * 64, 64).__dict__)
-    recipe = Recipe("litert", tmp_path, NULL.extractor, NULL.sampling)
+    recipe = EmbeddingSetup("litert", tmp_path, NULL.extractor, NULL.sampling)
     assert "workers end as soon as they start (ValueError: " in refused(joined, recipe)
 
 

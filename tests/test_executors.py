@@ -9,12 +9,13 @@ import pytest
 from extraction import Project
 from test_executor_local import NULL
 
-from pipeline.clip_embedding import ClipEmbeddings
+from pipeline.embedding.clip_embedding import ClipEmbeddings
+from pipeline.embedding.executors import Job, RayCluster, crew, run_jobs
+from pipeline.embedding.params import FeaturesParams
 from pipeline.errors import ParamsError, StorageError
-from pipeline.executors import Job, RayCluster, crew, run_jobs
 from pipeline.files import sha256
-from pipeline.params import FeaturesParams, load_params
-from pipeline.sources import Source
+from pipeline.frames.sources import Source
+from pipeline.params import load_params
 
 WITHOUT_RAY = """
 import sys
@@ -49,7 +50,7 @@ def test_ray_without_the_extra_is_one_sentence_that_says_how_to_install_it(
 
 def test_the_local_executor_never_imports_ray() -> None:
     script = (
-        "import sys, pipeline.executors, pipeline.stages.features\n"
+        "import sys, pipeline.embedding.executors, pipeline.stages.features\n"
         "from pipeline.params import FeaturesParams\n"
         "assert FeaturesParams().cluster is None\n"
         "print([name for name in sys.modules if name == 'ray' or name == 'fsspec'])"

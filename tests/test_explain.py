@@ -14,7 +14,7 @@ from pipeline.cli import app
 from pipeline.errors import ClipError, ModelError
 from pipeline.explaining.explain import Explanation, explain
 from pipeline.explaining.output import overlay, write_explanation
-from pipeline.predict import Predictor
+from pipeline.predict.predictor import Predictor
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ import cv2
 import numpy as np
 import pytest
 
+from pipeline.dataset.params import DatasetParams
+from pipeline.dataset.survey import Survey
 from pipeline.errors import DatasetError
-from pipeline.params import Params
-from pipeline.stages.explore import explore
-from pipeline.survey import Survey
+from pipeline.evaluation.explore import explore
 
 
 def write_video(path: Path, size: tuple[int, int] = (64, 48), frames: int = 20, shade: int = 0):
@@ -24,7 +24,7 @@ def write_video(path: Path, size: tuple[int, int] = (64, 48), frames: int = 20, 
 def look(folder: Path, group: str = "person_first", **dataset) -> tuple[Survey, Path]:
     out = folder / "explore"
     raw = {"raw": str(folder / "raw"), "group": group, **dataset}
-    return explore(Params.model_validate({"dataset": raw}), out), out
+    return explore(DatasetParams.model_validate(raw), folder=out), out
 
 
 def test_what_is_there_is_told_in_three_ways(

@@ -16,16 +16,16 @@ from typer.testing import CliRunner
 
 import pipeline.exporting.export as exporting
 from pipeline.cli import app
-from pipeline.dataset_params import DatasetParams
+from pipeline.dataset.params import DatasetParams
 from pipeline.errors import ClipError, DatasetError, ModelError
 from pipeline.exporting.clips import clips_of_files, clips_of_test_split, evenly
 from pipeline.exporting.export import export
 from pipeline.exporting.formats import FORMATS
 from pipeline.exporting.graph import build_graph
 from pipeline.files import sha256
-from pipeline.model import read_card
-from pipeline.predict import Predictor
-from pipeline.views import VIEWS, apply_view
+from pipeline.frames.views import VIEWS, apply_view
+from pipeline.head.model import read_card
+from pipeline.predict.predictor import Predictor
 
 ROOT = Path(__file__).resolve().parents[1]
 ALL = [
@@ -221,7 +221,7 @@ def test_the_home_folder_in_the_settings_is_found(project: Path, monkeypatch) ->
 
 def test_clips_that_cannot_be_read_are_left_out(project: Path, tmp_path: Path) -> None:
     from pipeline.exporting.comparison import compare
-    from pipeline.model import load_model
+    from pipeline.head.model import load_model
 
     (tmp_path / "broken.avi").write_bytes(b"RIFF")
     model = load_model(project / "models/head", "litert")

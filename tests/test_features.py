@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from extraction import Project, shards
 
-from pipeline.clips import read_rejected
-from pipeline.dataset import FeatureSet
-from pipeline.embed import load_engine
+from pipeline.dataset.clips import read_rejected
+from pipeline.embedding.engines import load_engine
 from pipeline.errors import FeaturesError, TooManyRejectedError
+from pipeline.frames.video import RateSampler, Sampling, VideoReader, resize
 from pipeline.stages.features import extract_features
-from pipeline.video import RateSampler, Sampling, VideoReader, resize
+from pipeline.store.feature_files import FeatureSet
 
 
 @pytest.fixture

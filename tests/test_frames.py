@@ -7,13 +7,15 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.clips import Clip
-from pipeline.dataset_params import DatasetParams
+from pipeline.dataset.clips import Clip
+from pipeline.dataset.params import DatasetParams
+from pipeline.embedding.params import FeaturesParams
 from pipeline.errors import ClipError, DatasetError
-from pipeline.params import FeaturesParams, FramesParams, Params
+from pipeline.frames.params import FramesParams
+from pipeline.frames.video import RateSampler, VideoReader, resize
+from pipeline.params import Params
 from pipeline.stages.frames import named_clips, write_contact_sheets, write_frames
 from pipeline.stages.index import index_clips
-from pipeline.video import RateSampler, VideoReader, resize
 
 
 @pytest.fixture

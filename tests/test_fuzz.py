@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from extraction import Project
 
-from pipeline.clips import read_rejected
-from pipeline.dataset import FeatureSet
+from pipeline.dataset.clips import read_rejected
+from pipeline.store.feature_files import FeatureSet
 
 MUTANTS = 520
 CLIP_TIMEOUT = 20.0  # seconds

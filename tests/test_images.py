@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline import images
 from pipeline.errors import ClipError
-from pipeline.images import ImageReader, read_image
+from pipeline.frames import images
+from pipeline.frames.images import ImageReader, read_image
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from extraction import Project, embedded_frames
 
-from pipeline.dataset import FeatureSet
+from pipeline.store.feature_files import FeatureSet
 
 CLIPS, SECONDS = 6, 2  # of 25 frames a second
 AT_4_FPS, AT_8_FPS = 8, 16  # frames of each clip

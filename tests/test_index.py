@@ -3,8 +3,8 @@
 import hashlib
 from pathlib import Path
 
-from pipeline.clips import read_images, read_index
-from pipeline.dataset_params import DatasetParams
+from pipeline.dataset.clips import read_images, read_index
+from pipeline.dataset.params import DatasetParams
 from pipeline.stages.index import index_clips
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import ClipError
-from pipeline.inputs import find_frames, find_inputs
+from pipeline.predict.inputs import find_frames, find_inputs
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.dataset_params import DatasetParams
+from pipeline.dataset.layouts import FoundClip, find_clips
+from pipeline.dataset.params import DatasetParams
 from pipeline.errors import DatasetError
-from pipeline.layouts import Found, find_clips
 
 
 def lay(raw: Path, *names: str) -> None:
@@ -17,7 +17,7 @@ def lay(raw: Path, *names: str) -> None:
         path.write_bytes(name.encode())
 
 
-def find(raw: Path, group: str = "none") -> list[Found]:
+def find(raw: Path, group: str = "none") -> list[FoundClip]:
     return list(find_clips(DatasetParams(raw=str(raw), group=group)).clips)
 
 

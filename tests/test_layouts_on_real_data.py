@@ -9,9 +9,9 @@ from pathlib import Path
 import cv2
 import pytest
 
-from pipeline.clips import read_splits
 from pipeline.commands import stages
-from pipeline.dataset_params import DatasetParams, SplitParams
+from pipeline.dataset.clips import read_splits
+from pipeline.dataset.params import DatasetParams, SplitParams
 from pipeline.errors import DatasetError
 from pipeline.files import write_json
 from pipeline.stages.index import index_clips

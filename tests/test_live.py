@@ -16,11 +16,11 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline import capture as capture_module
-from pipeline.capture import Frame, LiveCapture, shown
 from pipeline.errors import ClipError
-from pipeline.live import Answer, follow
-from pipeline.predict import Predictor
+from pipeline.frames import capture as capture_module
+from pipeline.frames.capture import Frame, LiveCapture, shown
+from pipeline.predict.live import Answer, follow
+from pipeline.predict.predictor import Predictor
 
 ROOT = Path(__file__).resolve().parents[1]
 

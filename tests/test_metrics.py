@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.metrics import (
+from pipeline.evaluation.metrics import (
     Interval,
     Outcome,
     bootstrap_interval,

@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 from small_features import write_backbone_stand_in
 
-from pipeline.dataset import FeatureSet
 from pipeline.errors import ModelError
-from pipeline.heads import HeadShape, build_head
-from pipeline.inference import views_of
-from pipeline.model import (
+from pipeline.head.heads import HeadShape, build_head
+from pipeline.head.inference import views_of
+from pipeline.head.model import (
     ModelCard,
     check_fits,
     load_model,
@@ -21,8 +20,9 @@ from pipeline.model import (
     read_card,
     save_model,
 )
-from pipeline.network import load_keras, write_keras
-from pipeline.sequences import Windowing
+from pipeline.head.network import load_keras, write_keras
+from pipeline.head.sequences import Windowing
+from pipeline.store.feature_files import FeatureSet
 
 SHAPE = HeadShape(projection=8, units=8)
 CARD = ModelCard(

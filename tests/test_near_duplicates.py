@@ -6,8 +6,12 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.layouts.near_duplicates import group_hashes, image_hashes, near_duplicate_groups
-from pipeline.video import VideoReader
+from pipeline.dataset.layouts.near_duplicates import (
+    group_hashes,
+    image_hashes,
+    near_duplicate_groups,
+)
+from pipeline.frames.video import VideoReader
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +104,7 @@ def test_blocks_give_what_one_pass_gives(monkeypatch: pytest.MonkeyPatch) -> Non
     )
     whole = group_hashes(hashes, 6)
     assert len(set(whole.tolist())) == 100
-    monkeypatch.setattr("pipeline.layouts.near_duplicates.BLOCK_PAIRS", 1000)
+    monkeypatch.setattr("pipeline.dataset.layouts.near_duplicates.BLOCK_PAIRS", 1000)
     assert np.array_equal(group_hashes(hashes, 6), whole)
 
 

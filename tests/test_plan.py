@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from extraction import Project
 
-from pipeline import forecast
-from pipeline.clips import ClipTable
-from pipeline.dataset import FeatureSet
-from pipeline.executors import Job
-from pipeline.forecast import Amount, Speed, Work, estimate_work
-from pipeline.sources import Source
+from pipeline.dataset.clips import ClipTable
+from pipeline.embedding import forecast
+from pipeline.embedding.executors import Job
+from pipeline.embedding.forecast import Amount, Speed, Work, estimate_work
+from pipeline.frames.sources import Source
+from pipeline.frames.video import Sampling
 from pipeline.stages.plan import plan_features
-from pipeline.video import Sampling
+from pipeline.store.feature_files import FeatureSet
 
 
 def planned(project: Project) -> str:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from dvclive import Live
 
-from pipeline.metrics import class_scores, confusion_counts, reliability
-from pipeline.plots import (
+from pipeline.evaluation.metrics import class_scores, confusion_counts, reliability
+from pipeline.evaluation.plots import (
     Curve,
     class_bars,
     class_distribution,

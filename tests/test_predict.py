@@ -11,12 +11,13 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.dataset import FeatureSet
 from pipeline.errors import ClipError, ModelError
-from pipeline.inference import views_of
-from pipeline.model import load_model, predict_probabilities
-from pipeline.predict import Prediction, Predictor, timeline
-from pipeline.video import VideoReader
+from pipeline.frames.video import VideoReader
+from pipeline.head.inference import views_of
+from pipeline.head.model import load_model, predict_probabilities
+from pipeline.predict.prediction import Prediction
+from pipeline.predict.predictor import Predictor, timeline
+from pipeline.store.feature_files import FeatureSet
 
 ROOT = Path(__file__).resolve().parents[1]
 UNSEEN = "ira"  # in no split but the test split

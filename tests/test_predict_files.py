@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from pipeline.cli import app
 from pipeline.errors import ClipcacheError
-from pipeline.video import VideoReader
+from pipeline.frames.video import VideoReader
 
 
 @pytest.fixture

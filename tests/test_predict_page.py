@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from pipeline.video import VideoReader
+from pipeline.frames.video import VideoReader
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs/predict.md").read_text()

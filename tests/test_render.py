@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from pipeline.errors import ClipError
-from pipeline.images import ImageReader
-from pipeline.timeline.overlay import draw_answer
-from pipeline.timeline.render import render_video
-from pipeline.timeline.spans import Window
-from pipeline.video import VideoReader
+from pipeline.frames.images import ImageReader
+from pipeline.frames.video import VideoReader
+from pipeline.predict.overlay import draw_answer
+from pipeline.predict.prediction import Window
+from pipeline.predict.render import render_video
 
 
 def windows(*labels: str, seconds: float = 1.0) -> list[Window]:

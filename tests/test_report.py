@@ -8,19 +8,19 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.clips import Clip, Rejected
-from pipeline.dataset import FeatureSet, Row, write_feature_file
-from pipeline.extractor import DIMENSION, Extractor
-from pipeline.heads import HeadShape
-from pipeline.metrics import Measured, Outcome, measure
-from pipeline.model import ModelCard
+from pipeline.dataset.clips import Clip, Rejected
+from pipeline.evaluation.metrics import Measured, Outcome, measure
+from pipeline.evaluation.plots import Curve
+from pipeline.evaluation.report.evaluation import Run, verdict, write_report
+from pipeline.evaluation.report.images import GAP, sheet_uri, strip_uri
+from pipeline.evaluation.report.page import bar, between, duration, number, points, with_code
+from pipeline.frames.sources import Source
+from pipeline.head.heads import HeadShape
+from pipeline.head.model import ModelCard
+from pipeline.head.sequences import Windowing
 from pipeline.params import Params
-from pipeline.plots import Curve
-from pipeline.report.evaluation import Run, verdict, write_report
-from pipeline.report.images import GAP, sheet_uri, strip_uri
-from pipeline.report.page import bar, between, duration, number, points, with_code
-from pipeline.sequences import Windowing
-from pipeline.sources import Source
+from pipeline.store.extractor_spec import DIMENSION, ExtractorSpec
+from pipeline.store.feature_files import FeatureSet, Row, write_feature_file
 
 SAMPLING = {"fps": 8.0, "max_frames": 512}
 
@@ -139,7 +139,7 @@ def write_run(folder: Path, labels: list[str], group: str, path: Path) -> str:
         Row(clip.clip_id, clip.digest, np.arange(2, dtype=np.int32), np.array([0, 0.5], np.float32))
         for clip in clips
     ]
-    extractor = Extractor("0" * 64, 224, "stretch", "float32").to_json()
+    extractor = ExtractorSpec("0" * 64, 224, "stretch", "float32").to_json()
     write_feature_file(
         folder / "features" / "features.h5", rows, ["identity"],
         lambda row, view: np.zeros((2, DIMENSION)), extractor=extractor, sampling=SAMPLING,
@@ -162,7 +162,9 @@ def write_run(folder: Path, labels: list[str], group: str, path: Path) -> str:
     sides = {"p0": "train", "p1": "val", "p2": "test"}
     write_report(
         Run(
-            params=params,
+            settings=params.model_dump(mode="json"),
+            dataset=params.dataset,
+            resize=params.features.resize,
             images={},
             clips=clips,
             splits={clip.clip_id: sides[clip.group] for clip in clips},

@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from pipeline.predict import Prediction
+from pipeline.predict.prediction import Prediction, Window
 from pipeline.serve.answers import Recognised
 from pipeline.serve.result_html import TOP, curves, result_html
-from pipeline.timeline.spans import Window
 
 LABELS = ("bend", "jack", "jump", "run", "skip", "walk", "wave")
 

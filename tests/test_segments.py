@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from extraction import Project, shards
 
-from pipeline.cache_tools import collect, verify
-from pipeline.clips import Clip, read_rejected
-from pipeline.dataset import FeatureSet
+from pipeline.dataset.clips import Clip, read_rejected
+from pipeline.dataset.sources import source_of
 from pipeline.files import sha256
-from pipeline.sources import source_digest, source_of
+from pipeline.frames.sources import source_digest
 from pipeline.stages.features import Extraction, extract_features
+from pipeline.store.cache_tools import collect, verify
+from pipeline.store.feature_files import FeatureSet
 
 FPS, SECONDS = 25, 4
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from small_features import write_small_project
 
-from pipeline.sequences import (
+from pipeline.head.sequences import (
     Augmentation,
     Batch,
     Windowing,

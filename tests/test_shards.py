@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import CacheError
-from pipeline.shards import Entry, check_shard, read_entries, read_index, write_shard
+from pipeline.store.shards import Entry, check_shard, read_entries, read_index, write_shard
 
 
 def entry(seed: int, frames: int = 3, length: int = 20) -> Entry:

@@ -8,20 +8,20 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.clips import Clip
+from pipeline.dataset.clips import Clip
+from pipeline.dataset.sources import source_of
 from pipeline.errors import ClipError, DatasetError
 from pipeline.files import sha256
-from pipeline.images import ImageReader
-from pipeline.sources import (
+from pipeline.frames.images import ImageReader
+from pipeline.frames.sources import (
     Source,
     file_source,
     images_digest,
     local_source,
     open_source,
     source_digest,
-    source_of,
 )
-from pipeline.video import VideoReader
+from pipeline.frames.video import VideoReader
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.clips import Clip, read_splits
-from pipeline.dataset_params import SplitParams
+from pipeline.dataset.clips import Clip, read_splits
+from pipeline.dataset.params import SplitParams
 from pipeline.errors import DatasetError
 from pipeline.stages.split import split_clips
 

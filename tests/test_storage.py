@@ -14,11 +14,11 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from pipeline import storage
 from pipeline.errors import ClipError, StorageError
 from pipeline.files import sha256
-from pipeline.storage import is_url, local_copies, url_digest
-from pipeline.video import VideoReader
+from pipeline.frames import storage
+from pipeline.frames.storage import is_url, local_copies, url_digest
+from pipeline.frames.video import VideoReader
 
 CONTENT = os.urandom(3_000_000)
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -190,7 +190,7 @@ def test_what_a_killed_process_left_is_removed_by_the_next(
     source = tmp_path / "clip.avi"
     source.write_bytes(CONTENT)
     script = (
-        "import sys, time\nfrom pipeline.storage import local_copies\n"
+        "import sys, time\nfrom pipeline.frames.storage import local_copies\n"
         f"with local_copies(['file://{source}']) as ((path, _),):\n"
         "    print(path, flush=True); time.sleep(600)"
     )

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from pipeline.errors import ClipcacheError
-from pipeline.timeline.clock import clock, short_clock, ticks
-from pipeline.timeline.spans import Window, merge, place_windows
+from pipeline.predict.clock import clock, short_clock, ticks
+from pipeline.predict.prediction import Window
+from pipeline.predict.windows import merge, place_windows
 
 
 def window(start: float, end: float, label: str, confidence: float = 0.9) -> Window:

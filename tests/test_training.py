@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from small_features import EXTRACTOR, LABELS, SmallProject, write_small_project
 
-from pipeline.calibration import cross_entropy, fit_temperature, softmax
 from pipeline.errors import DatasetError, FeaturesError
-from pipeline.model import load_model, predict_probabilities, read_card
+from pipeline.head.calibration import cross_entropy, fit_temperature, softmax
+from pipeline.head.fit import LabelledClips, fit, usual_batch_size
+from pipeline.head.model import load_model, predict_probabilities, read_card
+from pipeline.head.params import DenseParams, TrainParams
 from pipeline.params import Params
 from pipeline.stages.train import train
-from pipeline.train_params import DenseParams, TrainParams
-from pipeline.training.fit import LabelledClips, fit, usual_batch_size
 
 QUICK = {"units": 16, "projection": 16, "steps": 8, "batch_size": 8}
 

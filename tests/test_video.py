@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import ClipError
-from pipeline.video import (
+from pipeline.frames.video import (
     MAX_FRAMES,
     RateSampler,
     Sampling,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.views import VIEWS, apply_view
+from pipeline.frames.views import VIEWS, apply_view
 
 
 @pytest.fixture

@@ -8,8 +8,14 @@ import h5py
 import numpy as np
 import pytest
 
+from pipeline.embedding.weights import (
+    IMAGENET_SHA256,
+    TENSORS,
+    load_weights,
+    read_tensors,
+    tensors_sha256,
+)
 from pipeline.errors import WeightsError
-from pipeline.weights import IMAGENET_SHA256, TENSORS, load_weights, read_tensors, tensors_sha256
 
 
 def test_the_prepared_backbone_has_the_pinned_weights(backbone_folder: Path) -> None:
@@ -65,7 +71,7 @@ def test_where_nothing_is_reachable_all_three_ways_are_named(tmp_path: Path) -> 
     script = """
 import sys
 from pipeline.errors import WeightsError
-from pipeline.weights import load_weights
+from pipeline.embedding.weights import load_weights
 try:
     load_weights("imagenet")
 except WeightsError as error:

@@ -6,10 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pipeline.dataset_params import DatasetParams, SplitParams
+from pipeline.dataset.params import DatasetParams, SplitParams
+from pipeline.embedding.params import FeaturesParams
 from pipeline.files import write_json
-from pipeline.params import FeaturesParams, Params
-from pipeline.train_params import TrainParams
+from pipeline.head.params import TrainParams
+from pipeline.params import Params
 
 ROOT = Path(__file__).resolve().parents[1]
 LABELS = ("bend", "jack", "walk", "wave2")

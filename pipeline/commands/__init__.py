@@ -1,1 +1,1 @@
-"""The commands, thin: heavy imports happen inside them."""
+"""What can be typed after `clipcache`? The commands are thin: heavy imports happen inside them."""

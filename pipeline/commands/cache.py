@@ -8,14 +8,14 @@ import typer
 
 def info() -> None:
     """What is in the cache, by extractor and view, and how large."""
-    from pipeline.cache_tools import describe
+    from pipeline.store.cache_tools import describe
 
     describe()
 
 
 def verify() -> None:
     """Check every shard against its checksum; damaged ones are set aside."""
-    from pipeline.cache_tools import verify
+    from pipeline.store.cache_tools import verify
 
     verify()
 
@@ -31,6 +31,6 @@ def gc(
 
     The cache is shared by all projects of a user: name the features folder of each that matters.
     """
-    from pipeline.cache_tools import collect
+    from pipeline.store.cache_tools import collect
 
     collect(features or [Path("features")], really=yes)

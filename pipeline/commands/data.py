@@ -10,9 +10,10 @@ from pipeline.commands.options import DEFAULT_PARAMS, ParamsFile, load_settings
 
 def explore(params: ParamsFile = DEFAULT_PARAMS) -> None:
     """Look at a data set before anything is computed: classes, clips, groups, what is wrong."""
-    from pipeline.stages.explore import explore as run
+    from pipeline.evaluation.explore import explore as run
 
-    run(load_settings(params))
+    settings = load_settings(params)
+    run(settings.dataset, settings.features.workers)
 
 
 def sample(

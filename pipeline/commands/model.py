@@ -8,6 +8,7 @@ def crossval(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> No
 
     For example: `clipcache crossval -S crossval.seeds=3 -S train.head=linear`
     """
-    from pipeline.stages.crossval import crossval as run
+    from pipeline.evaluation.crossval import crossval as run
 
-    run(load_settings(params, changes or ()))
+    settings = load_settings(params, changes or ())
+    run(settings.crossval, settings.train)

@@ -96,7 +96,7 @@ def predict(
     `clipcache predict clip.mp4 more_clips/` prints a table. For a long video, `--timeline` tells
     what happens when, `--plot` draws it, and `--render` writes it on the picture.
     """
-    from pipeline.predict_files import predict_files
+    from pipeline.predict.files import predict_files
 
     predict_files(
         file, model=model, threshold=threshold, top=top, as_json=as_json, csv=csv,
@@ -133,7 +133,7 @@ def live(
     `clipcache live 0` opens a window with the label on the picture; `clipcache live 0 --json`
     prints lines for programs. Frames are dropped rather than shown late.
     """
-    from pipeline.live import live as run
+    from pipeline.predict.live import live as run
 
     run(source, model=model, threshold=threshold, smoothing=smoothing, as_json=as_json,
         as_fast=as_fast)  # fmt: skip

@@ -51,7 +51,7 @@ def serve(
     from pipeline.serve.run import check_installed
 
     check_installed(ui)
-    from pipeline.executors.processes import available_cores
+    from pipeline.processes import available_cores
     from pipeline.serve.run import serve as run
     from pipeline.serve.settings import Limits, Settings
 

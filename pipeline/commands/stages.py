@@ -35,7 +35,7 @@ def frames(
     Without arguments: a few clips per class as contact sheets in reports/frames/.
     With clips (or --all) and --out: every sampled frame of those clips.
     """
-    from pipeline.clips import read_images, read_index
+    from pipeline.dataset.clips import read_images, read_index
     from pipeline.errors import ParamsError
     from pipeline.stages.frames import SHEETS, named_clips, write_contact_sheets, write_frames
 
@@ -59,7 +59,7 @@ def split(params: ParamsFile = DEFAULT_PARAMS) -> None:
     """Deal the clips out to train, val and test in data/splits.csv; no group is torn apart."""
     import numpy as np
 
-    from pipeline.clips import NO_SPLIT, SPLIT_NAMES, read_index
+    from pipeline.dataset.clips import NO_SPLIT, SPLIT_NAMES, read_index
     from pipeline.stages.split import split_clips
 
     settings = load_settings(params)
@@ -94,7 +94,7 @@ def features(
     With --plan: what the cache covers, frames, disk, and the time on 1, 2, 4, ... workers, from the
     videos' headers and a few clips embedded for practice. Writes nothing.
     """
-    from pipeline.clips import read_images, read_index
+    from pipeline.dataset.clips import read_images, read_index
 
     settings, clips, files = load_settings(params), read_index(), read_images()
     if plan:

@@ -1,1 +1,1 @@
-"""Where a model looked, and the pictures of it."""
+"""What did the model look at?"""

@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.backbone import LITERT_FILE, WEIGHTS_FILE, load_keras_model
-from pipeline.calibration import softmax
+from pipeline.embedding.backbone import LITERT_FILE, WEIGHTS_FILE, load_keras_model
+from pipeline.embedding.pictures import Pictures, sampled_pictures
 from pipeline.errors import ClipError, ModelError
 from pipeline.explaining.occlusion import frame_effects
-from pipeline.extractor import Extractor
-from pipeline.inference import forward_function
-from pipeline.model import (
+from pipeline.frames.sources import file_source
+from pipeline.frames.video import Sampling
+from pipeline.frames.views import MOVED, apply_view
+from pipeline.head.calibration import softmax
+from pipeline.head.inference import forward_function
+from pipeline.head.model import (
     MODEL,
     NETWORK,
     Model,
@@ -28,13 +31,10 @@ from pipeline.model import (
     load_model_engine,
     predict_logits,
 )
-from pipeline.network import load_keras
-from pipeline.pictures import Pictures, sampled_pictures
+from pipeline.head.network import load_keras
+from pipeline.head.sequences import even_windows, take
 from pipeline.quiet import import_tensorflow
-from pipeline.sequences import even_windows, take
-from pipeline.sources import file_source
-from pipeline.video import Sampling
-from pipeline.views import MOVED, apply_view
+from pipeline.store.extractor_spec import ExtractorSpec
 
 if TYPE_CHECKING:
     import keras
@@ -93,7 +93,7 @@ def explain(path: Path, label: str | None = None, folder: Path = MODEL) -> Expla
         raise ModelError(
             f"{folder} does not know the label {label}: it knows {', '.join(card.labels)}."
         )
-    extractor = Extractor(**card.extractor)
+    extractor = ExtractorSpec(**card.extractor)
     try:
         pictures = sampled_pictures(file_source(path), extractor, Sampling(**card.sampling))
     except ClipError as error:

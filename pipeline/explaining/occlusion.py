@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from pipeline.inference import Views
+from pipeline.head.inference import Views
 
 
 def frame_effects(

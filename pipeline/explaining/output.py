@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from pipeline.contact_sheet import INK, TITLE, gap, line, strip, write_picture
 from pipeline.csv_tables import write_rows
 from pipeline.errors import ClipcacheError
+from pipeline.evaluation.plots import BLUE, MUTED, ORANGE, save_png, style
 from pipeline.explaining.explain import Explanation
 from pipeline.files import replacing_folder, write_json
-from pipeline.plots import BLUE, MUTED, ORANGE, save_png, style
+from pipeline.frames.contact_sheet import INK, TITLE, gap, line, strip, write_picture
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

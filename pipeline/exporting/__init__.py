@@ -1,1 +1,1 @@
-"""A trained model as one file for another runtime, compared with the original before it is kept."""
+"""How does a trained model go to another runtime, and is it still the same there?"""

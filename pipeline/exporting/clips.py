@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.clips import IMAGES, INDEX, SPLITS, Clip, read_images, read_index, read_splits
+from pipeline.dataset.clips import IMAGES, INDEX, SPLITS, Clip, read_images, read_index, read_splits
+from pipeline.dataset.sources import source_of
 from pipeline.errors import ClipcacheError, DatasetError
-from pipeline.inputs import named_files
-from pipeline.sources import Source, file_source, source_of
-from pipeline.video import VIDEO_EXTENSIONS
+from pipeline.frames.sources import Source, file_source
+from pipeline.frames.video import VIDEO_EXTENSIONS
+from pipeline.predict.inputs import named_files
 
 MOST_CLIPS = 40  # about 150 windows
 

@@ -5,16 +5,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.embed import Engine
+from pipeline.embedding.engines import Engine
+from pipeline.embedding.pictures import sampled_pictures
 from pipeline.errors import ClipError
 from pipeline.exporting.clips import NamedClip
 from pipeline.exporting.formats import Run
-from pipeline.extractor import Extractor
-from pipeline.model import Model, predict_probabilities
-from pipeline.pictures import sampled_pictures
-from pipeline.sequences import even_windows
-from pipeline.video import Sampling
-from pipeline.views import apply_view
+from pipeline.frames.video import Sampling
+from pipeline.frames.views import apply_view
+from pipeline.head.model import Model, predict_probabilities
+from pipeline.head.sequences import even_windows
+from pipeline.store.extractor_spec import ExtractorSpec
 from pipeline.wording import some
 
 
@@ -88,7 +88,7 @@ def _windows(
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Frames (n, size, size, 3), n at most `steps`, and probabilities (K,) of each window."""
     card = model.card
-    extractor, sampling = Extractor(**card.extractor), Sampling(**card.sampling)
+    extractor, sampling = ExtractorSpec(**card.extractor), Sampling(**card.sampling)
     frames = sampled_pictures(clip.source, extractor, sampling, clip.start, clip.end).pictures
     embeddings = {
         view: engine(np.stack([apply_view(picture, view) for picture in frames]))

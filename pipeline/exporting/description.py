@@ -3,8 +3,8 @@
 from typing import Any
 
 from pipeline import __version__
-from pipeline.extractor import Extractor
-from pipeline.model import ModelCard
+from pipeline.head.model import ModelCard
+from pipeline.store.extractor_spec import ExtractorSpec
 
 RESIZE = {
     "stretch": "to size x size, whatever the shape",
@@ -19,7 +19,7 @@ SCALING = (
 
 def describe(card: ModelCard, kind: str, precision: str) -> dict[str, Any]:
     """Labels, inputs and rules of an export of this model, as JSON-ready values."""
-    extractor, steps = Extractor(**card.extractor), card.windowing.steps
+    extractor, steps = ExtractorSpec(**card.extractor), card.windowing.steps
     size = extractor.input_size
     return {
         "clipcache": __version__,

@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline.errors import ModelError
 from pipeline.exporting.graph import ClipGraph
-from pipeline.network import EPOCH
+from pipeline.head.network import EPOCH
 from pipeline.quiet import quiet_native_output
 
 Precision = Literal["float32", "float16", "int8"]
@@ -116,7 +116,7 @@ def _write_litert(
 def _load_litert(path: Path) -> Run:
     from ai_edge_litert.interpreter import Interpreter
 
-    from pipeline.executors.processes import available_cores
+    from pipeline.processes import available_cores
 
     with quiet_native_output():
         interpreter = Interpreter(str(path), num_threads=available_cores())

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.backbone import WEIGHTS_FILE, load_keras_model
+from pipeline.embedding.backbone import WEIGHTS_FILE, load_keras_model
 from pipeline.errors import ModelError
-from pipeline.extractor import DIMENSION, Extractor
-from pipeline.model import MODEL, NETWORK, ModelCard, checked_card
-from pipeline.network import load_keras
-from pipeline.views import MOVED, VIEWS
+from pipeline.frames.views import MOVED, VIEWS
+from pipeline.head.model import MODEL, NETWORK, ModelCard, checked_card
+from pipeline.head.network import load_keras
+from pipeline.store.extractor_spec import DIMENSION, ExtractorSpec
 from pipeline.wording import some
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def build_graph(folder: Path = MODEL) -> ClipGraph:
     cnn = load_keras_model(folder)
     import tensorflow as tf
 
-    extractor, steps, views = Extractor(**card.extractor), card.windowing.steps, len(card.views)
+    extractor, steps, views = ExtractorSpec(**card.extractor), card.windowing.steps, len(card.views)
 
     def run(frames: Tensor, valid: Tensor) -> dict[str, Tensor]:
         seen = tf.concat([_view(frames, name) for name in card.views], axis=0)
@@ -80,7 +80,7 @@ def build_graph(folder: Path = MODEL) -> ClipGraph:
 
 
 def _view(frames: Tensor, name: str) -> Tensor:
-    """`pipeline.views` in TensorFlow; a change of brightness is a table of 256 levels."""
+    """`pipeline.frames.views` in TensorFlow; a change of brightness is a table of 256 levels."""
     import tensorflow as tf
 
     if name == "identity":

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field
 
-from pipeline.predict import Prediction
+from pipeline.predict.prediction import Prediction
 from pipeline.serve.content import Kind
 
 DIGITS = 6  # of a probability, as `clipcache predict --json` gives it

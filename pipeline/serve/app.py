@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Coroutine
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,16 +21,14 @@ from pipeline.serve.answers import (
     Classes,
     Health,
     Problem,
-    Recognised,
     Start,
     Task,
     as_answer,
 )
 from pipeline.serve.body_guard import BodyGuard
-from pipeline.serve.metrics import GONE, Metrics
-from pipeline.serve.prediction_workers import PredictionWorkers
+from pipeline.serve.metrics import GONE
 from pipeline.serve.refusals import Refusal
-from pipeline.serve.settings import Settings
+from pipeline.serve.served import Served
 from pipeline.serve.uploads import received
 
 PAGE = "/ui"
@@ -74,31 +71,6 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
         504: "The file took too long to recognise.",
     }.items()
 }
-
-
-@dataclass(frozen=True)
-class Served:
-    """What the routes share.
-
-    Attributes
-    ----------
-    folder : for files that are being answered; empty otherwise
-    labels : that the model knows
-    digest : of the model
-    """
-
-    settings: Settings
-    workers: PredictionWorkers
-    metrics: Metrics
-    folder: Path
-    labels: tuple[str, ...]
-    digest: str
-
-    async def recognise(self, task: Task) -> Recognised:
-        """The one way to the model, of the API and of the page."""
-        recognised: Recognised = await self.workers.ask(task)
-        self.metrics.observe_work(recognised.prediction.clock)
-        return recognised
 
 
 def create_app(served: Served) -> FastAPI:

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 
 from pipeline.explaining.occlusion import frame_effects
-from pipeline.predict import Predictor
+from pipeline.frames.video import RateSampler, Sampling, VideoReader
+from pipeline.predict.prediction import Window
+from pipeline.predict.predictor import Predictor
 from pipeline.serve.answers import DecidingFrame
-from pipeline.timeline.spans import Window
-from pipeline.video import RateSampler, Sampling, VideoReader
 
 SHOWN = 6  # frames
 MOST_WEIGHED = 64  # frames of the window; more would not fit into memory at any size

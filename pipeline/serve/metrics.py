@@ -2,15 +2,13 @@
 
 from collections.abc import Mapping
 from time import perf_counter
-from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-if TYPE_CHECKING:
-    from pipeline.serve.prediction_workers import PredictionWorkers
+from pipeline.serve.prediction_workers import PredictionWorkers
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 60.0)  # seconds
 GONE = 499  # what nginx calls a request whose client left before the answer
@@ -40,7 +38,7 @@ class Metrics:
             registry=self.registry,
         )  # fmt: skip
 
-    def watch(self, workers: "PredictionWorkers") -> None:
+    def watch(self, workers: PredictionWorkers) -> None:
         """Show the state of the workers, read whenever somebody asks."""
         for name, text, read in (
             ("queue_length", "Files that wait for a worker.", lambda: workers.waiting),

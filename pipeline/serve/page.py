@@ -15,17 +15,18 @@ from starlette.responses import JSONResponse
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from pipeline.dataset.walk import find_files
 from pipeline.serve import refusals
 from pipeline.serve.answers import Task
 from pipeline.serve.content import HEAD_BYTES, Kind, kind_of
 from pipeline.serve.refusals import Refusal
 from pipeline.serve.result_html import TOP, result_html
-from pipeline.walk import find_files
 
 if TYPE_CHECKING:
     import gradio
 
-    from pipeline.serve.app import Served
+
+from pipeline.serve.served import Served
 
 MOST_EXAMPLES = 12
 MOST_FILES = 32  # of the largest size, that visitors' files may fill together
@@ -36,7 +37,7 @@ MONOSPACE = ("ui-monospace", "SF Mono", "Menlo", "Consolas", "monospace")
 STYLE = Path(__file__).parent / "templates" / "page.css"
 
 
-def add_page(app: FastAPI, served: "Served", path: str) -> None:
+def add_page(app: FastAPI, served: Served, path: str) -> None:
     """Mount the page; its files live in the server's own folder.
 
     ``app.state.close_page()`` ends the streams that open pages hold.
@@ -109,7 +110,7 @@ class UploadRoom:
             self._arriving -= 1
 
 
-def build_page(served: "Served") -> "gradio.Blocks":
+def build_page(served: Served) -> "gradio.Blocks":
     """The page's components and what happens when they are used."""
     import gradio
 
@@ -191,7 +192,7 @@ def example_files(folder: Path | None) -> list[Path]:
     return found
 
 
-async def _recognise(served: "Served", path: Path) -> tuple[dict[str, float], str]:
+async def _recognise(served: Served, path: Path) -> tuple[dict[str, float], str]:
     """Confidences by label, and the rest as HTML."""
     kind = await asyncio.to_thread(_kind, path)
     if kind is None:

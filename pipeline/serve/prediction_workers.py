@@ -21,7 +21,7 @@ from multiprocessing.context import SpawnProcess
 from typing import Any
 
 from pipeline.errors import ClipcacheError
-from pipeline.executors.processes import (
+from pipeline.processes import (
     START_SECONDS,
     CrashedError,
     Ready,

@@ -8,14 +8,14 @@ import cv2
 import numpy as np
 
 from pipeline.errors import ClipError
-from pipeline.executors.processes import available_cores
-from pipeline.images import ImageReader, image_size, read_image
-from pipeline.predict import Predictor
+from pipeline.frames.images import ImageReader, image_size, read_image
+from pipeline.frames.video import VideoReader
+from pipeline.predict.predictor import Predictor
+from pipeline.processes import available_cores
 from pipeline.serve import refusals
 from pipeline.serve.answers import DecidingFrame, Recognised, Task
 from pipeline.serve.deciding import deciding_frames, thumbnail
 from pipeline.serve.settings import Limits
-from pipeline.video import VideoReader
 
 
 class Recogniser:

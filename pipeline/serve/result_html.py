@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-from pipeline.predict import Prediction
+from pipeline.predict.clock import short_clock, ticks
+from pipeline.predict.prediction import Prediction
+from pipeline.predict.windows import borders, timeline
 from pipeline.serve.answers import Recognised
-from pipeline.timeline.clock import short_clock, ticks
-from pipeline.timeline.spans import borders, timeline
 
 if TYPE_CHECKING:
     from jinja2 import Template

@@ -12,7 +12,7 @@ from types import FrameType
 
 from pipeline.errors import ClipcacheError
 from pipeline.files import scratch_folder, sha256
-from pipeline.model import read_card
+from pipeline.head.model import read_card
 from pipeline.serve.settings import Settings
 from pipeline.wording import count
 
@@ -66,10 +66,11 @@ async def _serve(
 ) -> None:
     import uvicorn
 
-    from pipeline.serve.app import Served, create_app
+    from pipeline.serve.app import create_app
     from pipeline.serve.metrics import Metrics
     from pipeline.serve.prediction_workers import PredictionWorkers
     from pipeline.serve.recognition import Recogniser
+    from pipeline.serve.served import Served
 
     limits = settings.limits
     workers = PredictionWorkers(

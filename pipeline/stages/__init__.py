@@ -1,1 +1,1 @@
-"""The stages of dvc.yaml: one module each, one public function each."""
+"""What does `dvc repro` run? The stages of dvc.yaml: one module and one public function each."""

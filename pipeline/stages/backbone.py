@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from pipeline.backbone import BACKBONE, Backbone, write_backbone
-from pipeline.params import BackboneParams
-from pipeline.weights import load_weights
+from pipeline.embedding.backbone import BACKBONE, Backbone, write_backbone
+from pipeline.embedding.params import BackboneParams
+from pipeline.embedding.weights import load_weights
 
 
 def prepare_backbone(params: BackboneParams, folder: Path = BACKBONE) -> Backbone:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.baseline import baseline_predictions, frame_means
-from pipeline.clips import (
+from pipeline.csv_tables import write_rows
+from pipeline.dataset.clips import (
     IMAGES,
     INDEX,
     REJECTED,
@@ -21,13 +21,10 @@ from pipeline.clips import (
     read_rejected,
     read_splits,
 )
-from pipeline.csv_tables import write_rows
-from pipeline.dataset import FEATURES, FeatureSet
 from pipeline.errors import DatasetError, ModelError
-from pipeline.files import replacing_folder, write_json, write_text
-from pipeline.metrics import DIGITS, Interval, Measured, Outcome, Scores, measure, top_k
-from pipeline.model import MODEL, Model, check_fits, load_model, predict_probabilities
-from pipeline.plots import (
+from pipeline.evaluation.baseline import baseline_predictions, frame_means
+from pipeline.evaluation.metrics import DIGITS, Interval, Measured, Outcome, Scores, measure, top_k
+from pipeline.evaluation.plots import (
     class_bars,
     confusion_matrix,
     read_curves,
@@ -35,7 +32,10 @@ from pipeline.plots import (
     save_png,
     training_curves,
 )
-from pipeline.report.evaluation import Run, head_name, verdict, write_report
+from pipeline.evaluation.report.evaluation import Run, head_name, verdict, write_report
+from pipeline.files import replacing_folder, write_json, write_text
+from pipeline.head.model import MODEL, Model, check_fits, load_model, predict_probabilities
+from pipeline.store.feature_files import FEATURES, FeatureSet
 from pipeline.wording import some
 
 if TYPE_CHECKING:
@@ -105,7 +105,9 @@ def evaluate(
         save_png(diagram, folder / "reliability.png")
     write_report(
         Run(
-            params=params,
+            settings=params.model_dump(mode="json"),
+            dataset=params.dataset,
+            resize=params.features.resize,
             clips=clips,
             images=images,
             splits=split_of,
@@ -134,7 +136,7 @@ def classify(
     ModelError
         When a test clip has a label that the model does not know.
     """
-    from pipeline.inference import views_of
+    from pipeline.head.inference import views_of
 
     number = {label: i for i, label in enumerate(head.labels)}
     unknown = sorted({clip.label for clip in (*train, *test)} - set(number))
@@ -215,8 +217,8 @@ def _check_sides(
 
 
 def _load(folder: Path) -> Model:
+    from pipeline.head.fit import set_up_tensorflow
     from pipeline.quiet import import_tensorflow
-    from pipeline.training.fit import set_up_tensorflow
 
     import_tensorflow()
     set_up_tensorflow()

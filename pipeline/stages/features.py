@@ -8,21 +8,22 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.backbone import BACKBONE, read_backbone
-from pipeline.cache import CachedClip, EmbeddingCache, ShardWriter
-from pipeline.clip_embedding import ClipEmbeddings
-from pipeline.clips import REJECTED, Clip, ClipTable, Rejected, write_rejected
-from pipeline.dataset import FEATURES, Row, Rows, write_feature_file
-from pipeline.embed import MADE_UP, choose_engine
-from pipeline.embedding_plan import Caches, Place, Plan, make_plan
+from pipeline.dataset.clips import REJECTED, Clip, ClipTable, Rejected, write_rejected
+from pipeline.embedding.backbone import BACKBONE, read_backbone
+from pipeline.embedding.clip_embedding import ClipEmbeddings
+from pipeline.embedding.engines import TIMING_ENGINES, choose_engine
+from pipeline.embedding.executors import EmbeddingSetup, Job, crew, run_jobs
+from pipeline.embedding.params import FeaturesParams
+from pipeline.embedding.plan import Caches, Place, Plan, make_plan
 from pipeline.errors import CacheError, ClipError, TooManyRejectedError
-from pipeline.executors import Job, Recipe, crew, run_jobs
-from pipeline.extractor import Extractor
 from pipeline.files import replacing_folder
-from pipeline.params import FeaturesParams, Params
+from pipeline.frames.video import Sampling, sample_frames
+from pipeline.params import Params
 from pipeline.progress import Progress
-from pipeline.shards import Entry
-from pipeline.video import Sampling, sample_frames
+from pipeline.store.cache import CachedClip, EmbeddingCache, ShardWriter
+from pipeline.store.extractor_spec import ExtractorSpec
+from pipeline.store.feature_files import FEATURES, Row, Rows, write_feature_file
+from pipeline.store.shards import Entry
 from pipeline.wording import some
 
 MEASURED_CLIPS = 5  # tried at most to measure the error of a precision below float32
@@ -78,9 +79,9 @@ def extract_features(
     settings, table = params.features, ClipTable.of(clips)
     engine, reason = choose_engine(settings.engine)
     extractor = read_backbone(backbone).extractor(settings.resize, settings.precision)
-    if engine in MADE_UP:  # made-up numbers must never be found under a real key
-        extractor = Extractor(engine, extractor.input_size, settings.resize, settings.precision)
-    recipe = Recipe(engine, backbone, extractor, settings.sampling)
+    if engine in TIMING_ENGINES:  # made-up numbers must never be found under a real key
+        extractor = ExtractorSpec(engine, extractor.input_size, settings.resize, settings.precision)
+    recipe = EmbeddingSetup(engine, backbone, extractor, settings.sampling)
     place = Place(params.dataset.place, files or {}, params.dataset.frames_fps)
     failures: dict[str, str] = {}  # digest -> reason
     done = Extraction(len(table), 0, 0, 0, [], {})
@@ -95,7 +96,7 @@ def extract_features(
             if plan.videos:
                 progress.say(f"Embedding {plan.videos} clips with {engine} ({reason}), "
                              f"{crew(settings.workers, settings.cluster)}.")  # fmt: skip
-                if settings.precision != "float32" and engine not in MADE_UP:
+                if settings.precision != "float32" and engine not in TIMING_ENGINES:
                     progress.say(_precision_note(plan, recipe, settings.clip_timeout))
                 _embed(plan, recipe, caches, failures, done, progress, settings)
             try:
@@ -115,7 +116,7 @@ def extract_features(
     return done
 
 
-def _precision_note(plan: Plan, recipe: Recipe, timeout: float) -> str:
+def _precision_note(plan: Plan, recipe: EmbeddingSetup, timeout: float) -> str:
     """How far embeddings in this precision are from float32, measured on the first clip that reads.
 
     The error is the length of the difference over the length of the float32 embedding.
@@ -141,7 +142,7 @@ def _precision_note(plan: Plan, recipe: Recipe, timeout: float) -> str:
 
 def _embed(
     plan: Plan,
-    recipe: Recipe,
+    recipe: EmbeddingSetup,
     caches: Caches,
     failures: dict[str, str],
     done: Extraction,

@@ -12,15 +12,16 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.clips import Clip
-from pipeline.contact_sheet import INK, line, strip, write_picture
+from pipeline.dataset.clips import Clip
+from pipeline.dataset.sources import source_of
 from pipeline.errors import ClipError, DatasetError
 from pipeline.files import replacing_folder
+from pipeline.frames.contact_sheet import INK, line, strip, write_picture
+from pipeline.frames.sources import local_source, open_source
+from pipeline.frames.storage import is_url
+from pipeline.frames.video import RateSampler, Sampling, resize, sample_frames
 from pipeline.params import Params
 from pipeline.progress import Progress
-from pipeline.sources import local_source, open_source, source_of
-from pipeline.storage import is_url
-from pipeline.video import RateSampler, Sampling, resize, sample_frames
 from pipeline.wording import count, some
 
 SHEETS = Path("reports/frames")

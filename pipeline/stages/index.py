@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from pipeline.clips import IMAGES, INDEX, Clip, ClipTable, write_images, write_index
-from pipeline.dataset_params import DatasetParams
+from pipeline.dataset.clips import IMAGES, INDEX, Clip, ClipTable, write_images, write_index
+from pipeline.dataset.layouts import find_clips
+from pipeline.dataset.layouts.found import FoundClip
+from pipeline.dataset.params import DatasetParams
 from pipeline.errors import ClipError, DatasetError
 from pipeline.files import sha256
-from pipeline.layouts import find_clips
-from pipeline.layouts.found import Found
+from pipeline.frames.sources import images_digest
+from pipeline.frames.storage import is_url, url_digest
 from pipeline.progress import Progress
-from pipeline.sources import images_digest
-from pipeline.storage import is_url, url_digest
 
 HASH_THREADS = 4  # hashing waits for the disk about as long as it computes
 WAITING = 64  # files given to the threads ahead of the one whose turn it is
@@ -30,7 +30,7 @@ def index_clips(params: DatasetParams, path: Path = INDEX) -> ClipTable:
     Raises
     ------
     DatasetError
-        When the data set cannot be used; see pipeline.layouts.
+        When the data set cannot be used; see pipeline.dataset.layouts.
     """
     findings = find_clips(params)
     with (
@@ -53,7 +53,7 @@ class _Content:
 
 
 def _clips(
-    found: Iterable[Found],
+    found: Iterable[FoundClip],
     params: DatasetParams,
     pool: ThreadPoolExecutor,
     progress: Progress,
@@ -73,10 +73,10 @@ def _clips(
 
 
 def _ahead(
-    found: Iterable[Found], params: DatasetParams, pool: ThreadPoolExecutor
-) -> Iterator[tuple["_Content | Future[_Content]", list[Found]]]:
+    found: Iterable[FoundClip], params: DatasetParams, pool: ThreadPoolExecutor
+) -> Iterator[tuple["_Content | Future[_Content]", list[FoundClip]]]:
     """The clips of each file, with the content that a thread is reading; a few files ahead."""
-    waiting: deque[tuple[_Content | Future[_Content], list[Found]]] = deque()
+    waiting: deque[tuple[_Content | Future[_Content], list[FoundClip]]] = deque()
     for _, group in groupby(found, key=lambda clip: clip.path or clip.clip_id):
         clips = list(group)
         first = clips[0]
@@ -87,7 +87,7 @@ def _ahead(
     yield from waiting
 
 
-def _read(clip: Found, params: DatasetParams) -> _Content:
+def _read(clip: FoundClip, params: DatasetParams) -> _Content:
     """Hash the file or the images of a clip."""
     try:
         files = [_read_file(file, params) for file in clip.images or (clip.path,)]

@@ -6,15 +6,11 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from pipeline.backbone import BACKBONE, read_backbone
-from pipeline.cache import EmbeddingCache, embeddings_folder
-from pipeline.clips import ClipTable
-from pipeline.dataset import FEATURES
-from pipeline.embed import MADE_UP, choose_engine
-from pipeline.embedding_plan import Place, Plan, make_plan
-from pipeline.executors import Recipe, available_cores
-from pipeline.extractor import Extractor
-from pipeline.forecast import (
+from pipeline.dataset.clips import ClipTable
+from pipeline.embedding.backbone import BACKBONE, read_backbone
+from pipeline.embedding.engines import TIMING_ENGINES, choose_engine
+from pipeline.embedding.executors import EmbeddingSetup, available_cores
+from pipeline.embedding.forecast import (
     FEATURE_BYTES,
     ROW_BYTES,
     SAMPLE,
@@ -25,10 +21,15 @@ from pipeline.forecast import (
     measure_speed,
     row_estimate,
 )
-from pipeline.params import FeaturesParams, Params
+from pipeline.embedding.params import FeaturesParams
+from pipeline.embedding.plan import Place, Plan, make_plan
+from pipeline.frames.storage import is_url
+from pipeline.frames.video import Sampling, sample_frames
+from pipeline.params import Params
 from pipeline.progress import Progress
-from pipeline.storage import is_url
-from pipeline.video import Sampling, sample_frames
+from pipeline.store.cache import EmbeddingCache, embeddings_folder
+from pipeline.store.extractor_spec import ExtractorSpec
+from pipeline.store.feature_files import FEATURES
 
 MOST_WORKERS = 1024  # in the table
 SHORT = 60.0  # seconds of a run that more workers need not make shorter
@@ -53,9 +54,9 @@ def plan_features(
     settings = params.features
     engine, _ = choose_engine(settings.engine)
     extractor = read_backbone(backbone).extractor(settings.resize, settings.precision)
-    if engine in MADE_UP:
-        extractor = Extractor(engine, extractor.input_size, settings.resize, settings.precision)
-    recipe = Recipe(engine, backbone, extractor, settings.sampling)
+    if engine in TIMING_ENGINES:
+        extractor = ExtractorSpec(engine, extractor.input_size, settings.resize, settings.precision)
+    recipe = EmbeddingSetup(engine, backbone, extractor, settings.sampling)
     place = Place(params.dataset.place, files or {}, params.dataset.frames_fps)
     with Progress("plan", len(clips), "clips") as progress:
         caches = {

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.clips import SPLITS, Clip, ClipTable, write_split_codes
-from pipeline.dataset_params import SplitParams
-from pipeline.splits.checks import check_leaks, check_sides, torn_groups, untested
-from pipeline.splits.columns import VAL
-from pipeline.splits.methods import deal
+from pipeline.dataset.clips import SPLITS, Clip, ClipTable, write_split_codes
+from pipeline.dataset.params import SplitParams
+from pipeline.dataset.splits.checks import check_leaks, check_sides, torn_groups, untested
+from pipeline.dataset.splits.columns import VAL
+from pipeline.dataset.splits.methods import deal
 from pipeline.wording import count, some
 
 

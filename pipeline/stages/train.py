@@ -8,14 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.backbone import BACKBONE
-from pipeline.calibration import fit_temperature
-from pipeline.clips import INDEX, SPLIT_NAMES, SPLITS, read_index, read_split_codes
-from pipeline.dataset import ABSENT, FEATURES, FeatureSet
+from pipeline.dataset.clips import INDEX, SPLIT_NAMES, SPLITS, read_index, read_split_codes
+from pipeline.embedding.backbone import BACKBONE
 from pipeline.errors import ClipcacheError, DatasetError
-from pipeline.inference import clip_logits, forward_function, views_of
-from pipeline.model import MODEL, ModelCard, check_backbone, save_model, versions
-from pipeline.training.fit import (
+from pipeline.head.calibration import fit_temperature
+from pipeline.head.fit import (
     Epoch,
     Fit,
     LabelledClips,
@@ -23,6 +20,9 @@ from pipeline.training.fit import (
     fit,
     set_up_tensorflow,
 )
+from pipeline.head.inference import clip_logits, forward_function, views_of
+from pipeline.head.model import MODEL, ModelCard, check_backbone, save_model, versions
+from pipeline.store.feature_files import ABSENT, FEATURES, FeatureSet
 from pipeline.wording import count
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""What clips are there, with which label, group and split?"""

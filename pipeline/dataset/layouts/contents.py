@@ -1,0 +1,142 @@
+"""What a folder holds, and which layout would read it."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from pipeline.dataset.params import DatasetParams
+from pipeline.dataset.walk import find_files
+from pipeline.errors import DatasetError
+from pipeline.frames.images import IMAGE_EXTENSIONS
+from pipeline.frames.video import VIDEO_EXTENSIONS
+from pipeline.wording import some
+
+TABLE_EXTENSIONS = frozenset((".csv", ".tsv"))
+ARCHIVE_EXTENSIONS = frozenset((".zip", ".rar", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z"))
+LAYOUTS = {
+    "folders": "videos as <label>/<video>",
+    "frames": "videos cut into frames",
+    "images": "still images",
+    "csv": "a table that lists the clips",
+}
+READS = {"folders": "video", "csv": "video", "frames": "image", "images": "image"}
+EXAMPLE = {"video": "anna_walk.mp4", "image": "anna_walk_0001.jpg"}
+FRAMES_IN_A_FOLDER = 8  # on average, from which a folder of images reads like a video
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The files of a folder by what they are, as relative paths.
+
+    Attributes
+    ----------
+    links : those that lead out of the folder, and are not followed
+    """
+
+    videos: list[str]
+    images: list[str]
+    tables: list[str]
+    archives: list[str]
+    links: list[str]
+
+
+def look_into(folder: Path) -> Contents:
+    """Sort the files below a folder; nothing is opened."""
+    kinds: dict[str, list[str]] = {"videos": [], "images": [], "tables": [], "archives": []}
+    links: list[str] = []
+    for name in find_files(folder, outward=links):
+        suffix = PurePosixPath(name).suffix.lower()
+        if suffix in VIDEO_EXTENSIONS:
+            kinds["videos"].append(name)
+        elif suffix in IMAGE_EXTENSIONS:
+            kinds["images"].append(name)
+        elif suffix in TABLE_EXTENSIONS:
+            kinds["tables"].append(name)
+        elif suffix in ARCHIVE_EXTENSIONS:
+            kinds["archives"].append(name)
+    return Contents(**kinds, links=sorted(links))
+
+
+def passed_over(contents: Contents) -> list[str]:
+    """What a folder holds in which clips may be that people miss: ends of "<raw> holds ..."."""
+    parts = []
+    if contents.archives:
+        parts.append(
+            f"archives, which are not looked into ({some(contents.archives)}): unpack them "
+            "there if they hold clips"
+        )
+    if contents.links:
+        parts.append(
+            f"links that lead out of it, which are not followed ({some(contents.links)}): put the "
+            "clips themselves there, or set dataset.raw to a folder above both"
+        )
+    return parts
+
+
+def suggested_layouts(contents: Contents) -> list[str]:
+    """Layouts that may read such a folder, the likeliest first."""
+    tables = ["csv"] if any("/" not in name for name in contents.tables) else []
+    if len(contents.videos) >= len(contents.images):
+        return ["folders", *tables] if contents.videos else tables
+    frames = has_frame_folders(contents) or _numbered(contents.images)
+    return [*(["frames", "images"] if frames else ["images", "frames"]), *tables]
+
+
+def has_frame_folders(contents: Contents) -> bool:
+    """Whether there are folders of many images below the labels, as of videos cut into frames."""
+    folders = Counter(name.rpartition("/")[0] for name in contents.images)
+    labels = {folder.partition("/")[0] for folder in folders}
+    return len(folders) > len(labels) and len(contents.images) >= FRAMES_IN_A_FOLDER * len(folders)
+
+
+def _numbered(names: list[str]) -> bool:
+    """Whether most names end in a number, as frames do."""
+    return sum(PurePosixPath(name).stem[-1:].isdigit() for name in names) > len(names) / 2
+
+
+def named(layouts: list[str]) -> str:
+    """ "frames (videos cut into frames) or images (still images)"."""
+    return " or ".join(f"{layout} ({LAYOUTS[layout]})" for layout in layouts)
+
+
+def find_media(params: DatasetParams, extensions: frozenset[str]) -> list[str]:
+    """The files that the layout reads, as sorted relative paths.
+
+    Raises
+    ------
+    DatasetError
+        When ``dataset.raw`` is no folder or holds none; the message says what it holds instead.
+    """
+    if not params.folder.is_dir():
+        raise DatasetError(
+            f"dataset.raw is {params.raw}, which is not a folder: put videos there as "
+            "<label>/<clip>, name another folder, or render some with `clipcache sample`."
+        )
+    names = find_files(params.folder, extensions)
+    if not names:
+        raise DatasetError(" ".join(_nothing(params)))
+    return names
+
+
+def _nothing(params: DatasetParams) -> Iterator[str]:
+    kind = READS[params.layout]
+    contents = look_into(params.folder)
+    others = contents.images if kind == "video" else contents.videos
+    layouts = [name for name in suggested_layouts(contents) if name != params.layout]
+    if layouts:
+        other = ("image" if kind == "video" else "video") + "s" * (len(others) != 1)
+        there = f"{len(others):,} {other}: {some(others)}" if others else some(contents.tables)
+        yield (
+            f"{params.raw} holds no {kind}, which the layout {params.layout} reads, but {there}; "
+            f"set dataset.layout to {named(layouts)}."
+        )
+        return
+    if parts := passed_over(contents):
+        yield f"{params.raw} holds no {kind}, but {'; and '.join(parts)}."
+        return
+    extensions = ".avi .mp4 .mov .mkv .webm" if kind == "video" else ".jpg .png .bmp .webp"
+    yield (
+        f"{params.raw} holds no {kind}: put clips there as <label>/<clip>, for example "
+        f"{params.raw}/walk/{EXAMPLE[kind]} (known extensions: {extensions}, ...)."
+    )

@@ -1,0 +1,76 @@
+"""Labels and splits from the folders of a path, and what is wrong with the folders."""
+
+from collections.abc import Iterable, Sequence
+
+from pipeline.dataset.params import DatasetParams
+from pipeline.errors import DatasetError
+from pipeline.wording import some
+
+# Names of folders on top of the labels, in lower case, and the split that each stands for.
+SPLIT_FOLDERS = {
+    "train": "train", "training": "train",
+    "val": "val", "valid": "val", "validation": "val",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+
+
+def read_labels(params: DatasetParams, names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The label and the split of each file, by the folders that it lies in.
+
+    The label is the first folder below ``dataset.raw``. Where all folders there are called train,
+    val or test and hold folders in turn, they are the split, and the label is the second one.
+
+    Parameters
+    ----------
+    names : relative paths of files
+
+    Raises
+    ------
+    DatasetError
+        When a file lies in no label folder, or there is one class only.
+    """
+    loose = [name for name in names if "/" not in name]
+    if loose:
+        raise DatasetError(
+            f"{some(loose)} lie directly in {params.raw}: move each into a folder named after its "
+            "action, as <label>/<clip>, or list them in a table and set dataset.layout to csv."
+        )
+    if has_split_folders(names):
+        parts = [name.split("/", 2) for name in names]
+        splits = [SPLIT_FOLDERS[part[0].lower()] for part in parts]
+        labels = [part[1] for part in parts]
+    else:
+        splits = [""] * len(names)
+        labels = [name.split("/", 1)[0] for name in names]
+    below = {"/".join(name.split("/")[1:2]) for name in names if name.count("/") >= 2}
+    if params.layout == "folders" and len(set(labels)) == 1 and len(below) > 1 and not any(splits):
+        raise DatasetError(
+            f"{params.raw} holds one class only, {labels[0]}, and in it the folders "
+            f"{some(sorted(below))}: if those are the labels, set dataset.raw to "
+            f"{params.raw.rstrip('/')}/{labels[0]}."
+        )
+    check_classes(labels, params.raw)
+    return labels, splits
+
+
+def has_split_folders(names: Iterable[str]) -> bool:
+    """Whether the topmost folders are a split (train/, val/, test/) with labels below them."""
+    return all(
+        name.count("/") >= 2 and name.partition("/")[0].lower() in SPLIT_FOLDERS for name in names
+    )
+
+
+def check_classes(labels: Iterable[str], where: str) -> None:
+    """Refuse a single class.
+
+    Raises
+    ------
+    DatasetError
+        Naming it.
+    """
+    classes = set(labels)
+    if len(classes) < 2:
+        raise DatasetError(
+            f"{where} holds one class only, {classes.pop()}: a classifier needs at least two "
+            "labels; if these are no labels, see dataset.raw and dataset.layout."
+        )

@@ -1,0 +1,60 @@
+"""What a split is made from: the columns of the index as numbers."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from pipeline.dataset.clips import NO_SPLIT, SPLIT_NAMES, ClipTable
+
+TRAIN, VAL, TEST = range(3)  # positions in SPLIT_NAMES
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The clips of an index.
+
+    Attributes
+    ----------
+    groups, labels, digests : (C,) int32, positions in the names
+    group_names, label_names : sorted
+    """
+
+    table: ClipTable
+    groups: np.ndarray
+    group_names: list[str]
+    labels: np.ndarray
+    label_names: list[str]
+    digests: np.ndarray
+
+    @classmethod
+    def of(cls, table: ClipTable) -> "Columns":
+        """The columns of these clips."""
+        return cls(table, *table.codes("group"), *table.codes("label"), table.codes("digest")[0])
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @cached_property
+    def layout_splits(self) -> np.ndarray:
+        """(C,) int8, what the layout says: positions in SPLIT_NAMES, or NO_SPLIT."""
+        codes, names = self.table.codes("split")
+        known = [SPLIT_NAMES.index(name) if name else NO_SPLIT for name in names]
+        return np.array(known, np.int8)[codes]
+
+
+def joined_groups(columns: Columns) -> np.ndarray:
+    """(C,) the groups as numbers without gaps, those that share a video's bytes as one."""
+    joined = columns.groups
+    while True:
+        lowest = _lowest(columns.groups, _lowest(columns.digests, joined))
+        if np.array_equal(lowest, joined):
+            return np.unique(joined, return_inverse=True)[1]
+        joined = lowest
+
+
+def _lowest(codes: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """(C,) the lowest value among the clips of the same code."""
+    lowest = np.full(int(codes.max()) + 1, np.iinfo(np.int32).max, np.int32)
+    np.minimum.at(lowest, codes, values)
+    return lowest[codes]

@@ -1,0 +1,139 @@
+"""The backbone folder: frozen MobileNetV2 as a Keras model and as one LiteRT file."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.errors import FeaturesError, WeightsError
+from pipeline.files import replacing_folder, write_json
+from pipeline.quiet import import_tensorflow, quiet_native_output
+from pipeline.store.extractor_spec import DIMENSION, ExtractorSpec
+
+if TYPE_CHECKING:
+    import keras
+
+    from pipeline.embedding.weights import Tensors
+
+BACKBONE = Path("models/backbone")
+WEIGHTS_FILE = "backbone.h5"
+LITERT_FILE = "backbone.tflite"
+DESCRIPTION_FILE = "backbone.json"
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """What backbone.json says.
+
+    Attributes
+    ----------
+    digest : SHA-256 of the weight tensors (pipeline.embedding.weights.tensors_sha256)
+    source : where the weights came from
+    input_size : side of the square input, pixels
+    dimension : length of an embedding
+    """
+
+    digest: str
+    input_size: int
+    source: str = ""
+    dimension: int = DIMENSION
+
+    def extractor(self, resize: str, precision: str) -> ExtractorSpec:
+        """The cache key's part for these settings."""
+        return ExtractorSpec(self.digest, self.input_size, resize, precision)
+
+
+def write_backbone(folder: Path, tensors: "Tensors", *, source: str, input_size: int) -> Backbone:
+    """Write the backbone folder: the weights, the LiteRT model and backbone.json.
+
+    The LiteRT model takes one frame, (1, input_size, input_size, 3) uint8 RGB, and gives
+    (1, 1280) float32; scaling to [-1, 1] is inside. Conversion takes about 10 seconds.
+    """
+    import_tensorflow()
+    import h5py
+    import keras
+
+    from pipeline.embedding.weights import tensors_sha256
+
+    keras.backend.clear_session()  # layer names count up otherwise, and end up in the LiteRT file
+    backbone = Backbone(tensors_sha256(tensors), input_size, source)
+    with replacing_folder(folder) as temporary:
+        with h5py.File(temporary / WEIGHTS_FILE, "w") as file:
+            for name in sorted(tensors):
+                file.create_dataset(name, data=tensors[name])
+        model = build_keras_model(tensors, input_size)
+        (temporary / LITERT_FILE).write_bytes(_to_litert(model))
+        write_json(temporary / DESCRIPTION_FILE, asdict(backbone))
+    return backbone
+
+
+def read_backbone(folder: Path = BACKBONE) -> Backbone:
+    """Read backbone.json.
+
+    Raises
+    ------
+    FeaturesError
+        When the folder is missing or incomplete.
+    """
+    path = folder / DESCRIPTION_FILE
+    if not path.exists():
+        raise FeaturesError(
+            f"{path} is not there: run `clipcache backbone` first (or `dvc repro`)."
+        )
+    return Backbone(**json.loads(path.read_text()))
+
+
+def load_keras_model(folder: Path) -> "keras.Model":
+    """MobileNetV2 in Keras: (B, size, size, 3) uint8 RGB -> (B, 1280) float32; the reference."""
+    from pipeline.embedding.weights import read_tensors
+
+    backbone = read_backbone(folder)
+    return build_keras_model(read_tensors(folder / WEIGHTS_FILE), backbone.input_size)
+
+
+def build_keras_model(tensors: "Tensors", input_size: int) -> "keras.Model":
+    """MobileNetV2 1.0 (Sandler et al. 2018, arXiv:1801.04381) with these weights, pooled.
+
+    Parameters
+    ----------
+    tensors : "<layer>/<tensor>" -> float32, as pipeline.embedding.weights reads them
+    input_size : side of the square input, pixels
+
+    Returns
+    -------
+    keras.Model, (B, input_size, input_size, 3) uint8 RGB -> (B, 1280) float32
+    """
+    import_tensorflow()
+    import keras
+
+    shape = (input_size, input_size, 3)
+    network = keras.applications.MobileNetV2(
+        include_top=False, weights=None, input_shape=shape, pooling="avg"
+    )
+    for layer in network.layers:
+        names = [f"{layer.name}/{weight.name}" for weight in layer.weights]
+        missing = [name for name in names if name not in tensors]
+        if missing:
+            raise WeightsError(f"the weights lack {missing[0]}: they are not MobileNetV2's.")
+        for name, weight in zip(names, layer.weights, strict=True):
+            if tensors[name].shape != tuple(weight.shape):
+                raise WeightsError(
+                    f"the weights hold {name} with the shape {tensors[name].shape}, but "
+                    f"MobileNetV2(alpha=1.0) needs {tuple(weight.shape)}: they are of another size."
+                )
+        if names:
+            layer.set_weights([tensors[name] for name in names])
+    network.trainable = False
+    frames = keras.Input(shape, dtype="uint8")
+    scaled = keras.ops.cast(frames, "float32") / 127.5 - 1.0
+    return keras.Model(frames, network(scaled))
+
+
+def _to_litert(model: "keras.Model") -> bytes:
+    import keras
+    import tensorflow as tf
+
+    frame = keras.Input(model.input_shape[1:], batch_size=1, dtype="uint8")
+    converter = tf.lite.TFLiteConverter.from_keras_model(keras.Model(frame, model(frame)))
+    with quiet_native_output():
+        return converter.convert()

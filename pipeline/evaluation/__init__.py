@@ -1,0 +1,1 @@
+"""How good is it, against what, and how is that shown?"""

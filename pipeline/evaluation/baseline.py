@@ -1,0 +1,43 @@
+"""The baseline that every evaluation prints: a classifier that sees no order and no motion.
+
+Embeddings are averaged over all frames of a clip, standardised, and given to a multinomial
+logistic regression with scikit-learn's default penalty (C = 1).
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from pipeline.head.sequences import Embeddings
+
+ITERATIONS = 1000
+
+
+def frame_means(features: Embeddings, clips: Iterable[int]) -> np.ndarray:
+    """The mean embedding of each clip: (n, D) float32. Reads one clip at a time."""
+    return np.stack([features.embeddings(clip).mean(axis=0, dtype=np.float32) for clip in clips])
+
+
+def baseline_predictions(
+    train: np.ndarray, labels: np.ndarray, test: np.ndarray
+) -> np.ndarray:  # fmt: skip
+    """Train on the frame means of some clips, predict others.
+
+    Parameters
+    ----------
+    train : (n, D) frame means
+    labels : (n,) int classes of `train`
+    test : (m, D) frame means
+
+    Returns
+    -------
+    (m,) int classes
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    if len(np.unique(labels)) < 2:
+        return np.full(len(test), labels[0])
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=ITERATIONS))
+    return model.fit(train, labels).predict(test)

@@ -1,0 +1,305 @@
+"""Cross-validation of the head over groups, on the cached features -> reports/crossval.json."""
+
+import math
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.csv_tables import write_rows
+from pipeline.dataset.clips import INDEX, read_index
+from pipeline.errors import ClipcacheError, DatasetError
+from pipeline.evaluation.baseline import baseline_predictions, frame_means
+from pipeline.evaluation.metrics import confusion_counts, expected_calibration_error, macro_f1
+from pipeline.evaluation.params import CrossvalParams
+from pipeline.files import write_json
+from pipeline.head.calibration import fit_temperature, softmax
+from pipeline.head.fit import LabelledClips, choose_views, fit, set_up_tensorflow
+from pipeline.head.inference import clip_logits, forward_function, views_of
+from pipeline.head.params import TrainParams
+from pipeline.processes import CrashedError, available_cores, run_in_processes
+from pipeline.progress import Progress
+from pipeline.store.feature_files import ABSENT, FEATURES, FeatureSet
+
+REPORTS = Path("reports")
+MOST_LEFT_OUT = 10  # groups up to which each of them is a fold of its own
+FOLDS = 5  # where there are more groups
+DIGITS = 4  # of numbers in crossval.json
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One training: what the process that runs it is told."""
+
+    features: Path
+    row: int  # the position of the seed among the seeds
+    fold: int
+    seed: int
+    train: LabelledClips
+    test: np.ndarray  # (n,) positions in the feature set
+    classes: int
+    params: TrainParams
+
+
+def crossval(
+    settings: CrossvalParams,
+    training: TrainParams,
+    *,
+    features_folder: Path = FEATURES,
+    index: Path = INDEX,
+    reports: Path = REPORTS,
+) -> dict[str, Any]:
+    """Train on all groups but some, test on those, in turn; write crossval.json and a confusion.
+
+    Every clip is tested once per seed, by a head that saw none of its group. There is no
+    validation split: each head trains for all `train.epochs`. The temperature for a fold is
+    fitted on the predictions for the other folds' clips, so no clip's own label decides its
+    confidence.
+
+    Returns
+    -------
+    What crossval.json holds: ``accuracy`` (mean over seeds of the share of all clips that is
+    right), ``std`` (over seeds; over folds where there is one seed), ``macro_f1``,
+    ``baseline_accuracy``, ``ece``, ``folds``, ``seeds``, ...
+
+    Raises
+    ------
+    DatasetError
+        When there is only one group or one class.
+    """
+    features = FeatureSet.open(features_folder)
+    clips = read_index(index)
+    positions = features.positions(clips.column("clip_id"))
+    clips, positions = clips.take(positions != ABSENT), positions[positions != ABSENT]
+    actual, labels = clips.codes("label")
+    groups = np.array(list(clips.values("group")))
+    fold_of = deal_folds(actual, groups, settings.folds)
+    count = int(fold_of.max()) + 1
+    seeds = [training.seed + i for i in range(settings.seeds)]
+    choose_views(training, features.views)  # refuse an unknown view before any work
+    tasks = [
+        Fold(
+            features_folder, s, k, seed,
+            LabelledClips(positions[fold_of != k], actual[fold_of != k]),
+            positions[fold_of == k], len(labels), training,
+        )
+        for s, seed in enumerate(seeds)
+        for k in range(count)
+    ]  # fmt: skip
+    logits = np.zeros((len(seeds), len(clips), len(labels)), np.float32)
+    for task, found in run_folds(tasks, settings.workers):
+        logits[task.row, fold_of == task.fold] = found
+    compared = _run_baseline(features, positions, actual, fold_of)
+    probabilities = np.stack([calibrated(one, actual, fold_of) for one in logits])
+    result = summary(probabilities, actual, compared, fold_of, groups, seeds, labels)
+    write_json(reports / "crossval.json", result)
+    _write_outcome(reports, list(clips.values("clip_id")), labels, actual, probabilities,
+                   fold_of, seeds)  # fmt: skip
+    _print(result, groups, fold_of)
+    return result
+
+
+def deal_folds(labels: np.ndarray, groups: np.ndarray, folds: int | None) -> np.ndarray:
+    """The fold of each clip: (C,) int64, from 0; no group is torn apart.
+
+    `folds` None: each group is a fold where there are at most `MOST_LEFT_OUT`, else `FOLDS` folds.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    names, group_of = np.unique(groups, return_inverse=True)
+    if len(names) < 2 or len(np.unique(labels)) < 2:
+        raise DatasetError(
+            "Cross-validation needs at least two groups and two labels: see dataset.group in the "
+            "settings."
+        )
+    wanted = folds or (len(names) if len(names) <= MOST_LEFT_OUT else FOLDS)
+    if wanted > len(names):
+        raise DatasetError(
+            f"crossval.folds is {wanted}, but there are only {len(names)} groups: lower it, or "
+            "set it to null."
+        )
+    if wanted == len(names):
+        return group_of.astype(np.int64)
+    splitter = StratifiedGroupKFold(wanted, shuffle=True, random_state=0)
+    fold_of = np.zeros(len(labels), np.int64)
+    for fold, (_, test) in enumerate(splitter.split(np.zeros(len(labels)), labels, groups)):
+        fold_of[test] = fold
+    return fold_of
+
+
+def run_folds(folds: Sequence[Fold], workers: int | None) -> Iterator[tuple[Fold, np.ndarray]]:
+    """Train the folds in worker processes; the logits of each one's test clips: (n, K) float32.
+
+    Parameters
+    ----------
+    workers : processes at a time; None for one per core
+
+    Raises
+    ------
+    ClipcacheError
+        When a training ends in the middle.
+    """
+    workers = min(workers or available_cores(), len(folds))
+    results = run_in_processes(_run_fold, folds, workers=workers, timeout=math.inf)
+    with Progress("crossval", len(folds), "trainings") as progress, closing(results):
+        for fold, answer in results:
+            yield fold, _logits_of(fold, answer)
+            progress.advance()
+
+
+def calibrated(logits: np.ndarray, labels: np.ndarray, fold_of: np.ndarray) -> np.ndarray:
+    """Probabilities (C, K), each fold's temperature fitted on the other folds' predictions."""
+    probabilities = np.zeros(logits.shape)
+    for fold in np.unique(fold_of):
+        here = fold_of == fold
+        probabilities[here] = softmax(logits[here], fit_temperature(logits[~here], labels[~here]))
+    return probabilities
+
+
+def summary(
+    probabilities: np.ndarray,
+    actual: np.ndarray,
+    baseline: np.ndarray,
+    fold_of: np.ndarray,
+    groups: np.ndarray,
+    seeds: list[int],
+    labels: list[str],
+) -> dict[str, Any]:
+    """The numbers of crossval.json.
+
+    Parameters
+    ----------
+    probabilities : (seeds, C, K)
+    actual, baseline : (C,) classes, true and predicted by the baseline
+    """
+    predicted = probabilities.argmax(axis=2)
+    right = predicted == actual
+    per_seed = right.mean(axis=1)
+    per_fold = [float(right[:, fold_of == fold].mean()) for fold in np.unique(fold_of)]
+    errors = [
+        expected_calibration_error(one.max(axis=1), hit)
+        for one, hit in zip(probabilities, right, strict=True)
+    ]
+    scores = {
+        "accuracy": per_seed.mean(),
+        "std": np.std(per_seed if len(seeds) > 1 else per_fold),
+        "macro_f1": np.mean([macro_f1(actual, one) for one in predicted]),
+        "baseline_accuracy": (baseline == actual).mean(),
+        "ece": np.mean(errors),
+        "fold_std": np.std(per_fold),
+    }
+    return {
+        **{name: round(float(value), DIGITS) for name, value in scores.items()},
+        "folds": len(per_fold),
+        "seeds": seeds,
+        "clips": len(actual),
+        "groups": len(np.unique(groups)),
+        "classes": len(labels),
+        "accuracy_per_seed": [round(float(value), DIGITS) for value in per_seed],
+        "accuracy_per_fold": [round(value, DIGITS) for value in per_fold],
+    }
+
+
+@cache
+def _features(folder: Path) -> FeatureSet:
+    """The features of a worker process, which uses one thread: there are as many as cores."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = "1"
+    set_up_tensorflow(threads=1)
+    return FeatureSet.open(folder)
+
+
+def _logits_of(task: Fold, answer: object) -> np.ndarray:
+    """What a training gave, or a sentence on how it ended."""
+    if isinstance(answer, CrashedError):
+        raise ClipcacheError(
+            f"The training of fold {task.fold} with seed {task.seed} ended in the middle "
+            f"({answer}): where memory is short, set crossval.workers to 1."
+        )
+    if isinstance(answer, Exception):
+        raise answer
+    assert isinstance(answer, np.ndarray)
+    return answer
+
+
+def _run_fold(task: Fold) -> np.ndarray:
+    """Train, and return the logits of the test clips: (n, K) float32."""
+    features = _features(task.features)
+    params = task.params.model_copy(update={"seed": task.seed})
+    views, test_views = choose_views(params, features.views)
+    none = LabelledClips(np.zeros(0, np.int64), np.zeros(0, np.int64))
+    result = fit(features, task.train, none, task.classes, features.dimension, views, params)
+    clips = views_of(features, task.test.tolist(), test_views)
+    return clip_logits(
+        forward_function(result.head.model), clips, params.windowing, task.classes
+    )  # fmt: skip
+
+
+def _run_baseline(
+    features: FeatureSet, positions: np.ndarray, actual: np.ndarray, fold_of: np.ndarray
+) -> np.ndarray:
+    """What the baseline says of every clip, trained on the other folds: (C,) classes."""
+    means = frame_means(features, positions.tolist())
+    predicted = np.zeros(len(actual), np.int64)
+    for fold in np.unique(fold_of):
+        here = fold_of == fold
+        predicted[here] = baseline_predictions(means[~here], actual[~here], means[here])
+    return predicted
+
+
+def _write_outcome(
+    reports: Path,
+    clip_ids: list[str],
+    labels: list[str],
+    actual: np.ndarray,
+    probabilities: np.ndarray,
+    fold_of: np.ndarray,
+    seeds: list[int],
+) -> None:
+    """Write crossval_predictions.csv (a row per seed and clip) and crossval_confusion.csv/png."""
+    from pipeline.evaluation.plots import confusion_matrix, save_png
+
+    predicted = probabilities.argmax(axis=2)
+    write_rows(
+        reports / "crossval_predictions.csv",
+        ("seed", "fold", "clip_id", "actual", "predicted", "confidence"),
+        (
+            (seed, fold_of[c], clip_id, labels[actual[c]], labels[predicted[s, c]],
+             f"{probabilities[s, c].max():.4f}")
+            for s, seed in enumerate(seeds)
+            for c, clip_id in enumerate(clip_ids)
+        ),
+    )  # fmt: skip
+    counts = np.sum([confusion_counts(actual, one, len(labels)) for one in predicted], axis=0)
+    write_rows(
+        reports / "crossval_confusion.csv",
+        ("actual", *labels),
+        ((label, *row) for label, row in zip(labels, counts.tolist(), strict=True)),
+    )
+    save_png(confusion_matrix(counts, labels), reports / "crossval_confusion.png")
+
+
+def _print(result: dict[str, Any], groups: np.ndarray, fold_of: np.ndarray) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    table = Table("fold", "groups", "clips", "accuracy")
+    for fold, accuracy in enumerate(result["accuracy_per_fold"]):
+        names = sorted(set(groups[fold_of == fold]))
+        shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+        table.add_row(str(fold), shown, str(int((fold_of == fold).sum())), f"{accuracy:.1%}")
+    console.print(table)
+    many = len(result["seeds"]) > 1
+    over = f"{len(result['seeds'])} seeds" if many else "folds"
+    console.print(
+        f"accuracy {result['accuracy']:.1%} (standard deviation over {over} {result['std']:.1%}), "
+        f"macro F1 {result['macro_f1']:.3f}, calibration error {result['ece']:.3f}; "
+        f"frame-mean baseline {result['baseline_accuracy']:.1%}",
+        highlight=False,
+    )

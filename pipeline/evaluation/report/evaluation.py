@@ -1,0 +1,292 @@
+"""The page about a trained head: reports/report.html."""
+
+import platform
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline import __version__
+from pipeline.dataset.clips import Clip, Rejected
+from pipeline.dataset.params import DatasetParams
+from pipeline.dataset.sources import source_of
+from pipeline.evaluation.metrics import Interval, Measured, frequent_confusions, top_k
+from pipeline.evaluation.plots import (
+    Curve,
+    confusion_matrix,
+    curve_panel,
+    reliability_diagram,
+    to_svg,
+)
+from pipeline.evaluation.report.dataset import dataset_section
+from pipeline.evaluation.report.dataset_summary import facts_from_features, summarise
+from pipeline.evaluation.report.images import sheet_uri, strip_uri
+from pipeline.evaluation.report.page import between_points, percent, points, write_page
+from pipeline.head.model import ModelCard
+from pipeline.store.feature_files import FeatureSet
+from pipeline.wording import count
+
+MISTAKES = 12  # most confident ones shown
+MISTAKE_FRAMES = 6  # of each
+CONFUSIONS = 12  # most frequent pairs listed
+SHEET_BYTES = 4_500_000  # of all contact sheets together; base64 makes 6 MB of them
+SHEETS_OPEN = 8  # classes whose sheets are not folded away
+REJECTED = 200  # rows shown
+# Settings that say how the work is done and not what comes out.
+WITHOUT_EFFECT = {("features", name) for name in ("engine", "workers", "clip_timeout", "shards")}
+PACKAGES = ("tensorflow", "keras", "numpy", "opencv-python", "scikit-learn", "h5py")
+HEAD_NAMES = {"lstm": "LSTM head", "bilstm": "BiLSTM head", "gru": "GRU head", "none": "head"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """All that a report is made of.
+
+    Attributes
+    ----------
+    settings : all of params.yaml, section by section
+    dataset : how the clips are laid out
+    resize : rule by which frames are fitted
+    clips, splits, features, card : inputs of the evaluation
+    images : clip_id -> files of the clips of images
+    skipped : test clips without features
+    curves, best_epoch : of the training, see pipeline.evaluation.plots.read_curves
+    sheets : folder of the contact sheets; may be missing
+    """
+
+    settings: Mapping[str, Mapping[str, Any]]
+    dataset: DatasetParams
+    resize: str
+    clips: Sequence[Clip]
+    images: Mapping[str, Sequence[str]]
+    splits: Mapping[str, str]
+    features: FeatureSet
+    card: ModelCard
+    measured: Measured
+    skipped: Sequence[str]
+    rejected: Sequence[Rejected]
+    curves: Mapping[str, Sequence[Curve]]
+    best_epoch: int | None
+    sheets: Path
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A clip that the head is sure about, and wrong.
+
+    Attributes
+    ----------
+    guesses : the likeliest classes with their probabilities
+    strip : data URI, or None where the clip could not be read
+    """
+
+    clip_id: str
+    actual: str
+    predicted: str
+    confidence: float
+    guesses: list[tuple[str, float]]
+    baseline: str
+    strip: str | None
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """The contact sheet of one class as a data URI."""
+
+    label: str
+    uri: str
+
+
+def head_name(card: ModelCard) -> str:
+    """What to call the head: by its recurrent layer."""
+    return HEAD_NAMES.get(card.shape.recurrent, "head")
+
+
+def verdict(measured: Measured, name: str = "LSTM head") -> str:
+    """Head against baseline in one or two sentences that a sceptic can accept."""
+    comparison, clips = measured.comparison, len(measured.outcome.actual)
+    over, interval = _widest(measured)
+    numbers = (
+        f"On {count(clips, 'test clip')} the {name} is right in "
+        f"{percent(measured.head.accuracy)}, the frame-mean baseline in "
+        f"{percent(measured.baseline.accuracy)}"
+    )
+    if comparison.difference < 0:
+        finding = (
+            f"the head is {points(comparison.difference).lstrip('-')} points worse: it does not "
+            "beat the baseline"
+        )
+    elif comparison.difference == 0:
+        finding = "the head does not beat the baseline"
+    else:
+        finding = f"{points(comparison.difference)} points for the head"
+    if interval is None:
+        return f"{numbers}: {finding}."
+    range_text = f"95 % interval over {over} {between_points(interval)} points"
+    if comparison.difference and interval.low <= 0 <= interval.high:
+        return (
+            f"{numbers}: {finding} ({range_text}). The interval includes 0, so on this split the "
+            "two cannot be told apart."
+        )
+    return f"{numbers}: {finding} ({range_text})."
+
+
+def write_report(run: Run, path: Path) -> None:
+    """Write the page; equal runs give equal bytes.
+
+    A contact sheet or a video that is missing leaves its picture out; nothing else is lost.
+    """
+    measured = run.measured
+    outcome = measured.outcome
+    summary = summarise(facts_from_features(run.clips, run.splits, run.features))
+    values: dict[str, Any] = {
+        "version": __version__,
+        "head": head_name(run.card),
+        "verdict": verdict(measured, head_name(run.card)),
+        "behind": measured.comparison.difference <= 0,
+        "measured": measured,
+        "skipped": run.skipped,
+        "dataset": dataset_section(
+            run.dataset,
+            summary,
+            "frames embedded (sampled, one view)",
+            "from a clip's first to its last sampled frame",
+        ),
+        "sampling": _sampling_in_words(run.features.sampling),
+        "resize": run.resize,
+        "sheets": _sheets(run.sheets, list(summary.classes)),
+        "sheets_open": SHEETS_OPEN,
+        "curves": [
+            to_svg(curve_panel(metric, curves, run.best_epoch), f"{metric} over the epochs")
+            for metric, curves in run.curves.items()
+        ],
+        "best_epoch": run.best_epoch,
+        "temperature": run.card.temperature,
+        "confusion": to_svg(
+            confusion_matrix(measured.confusion, outcome.labels), "confusion matrix"
+        ),
+        "confusions": [
+            (outcome.labels[actual], outcome.labels[predicted], clips)
+            for actual, predicted, clips in frequent_confusions(measured.confusion, CONFUSIONS)
+        ],
+        "classes": sorted(
+            zip(measured.classes, measured.baseline_classes, strict=True),
+            key=lambda pair: (pair[0].f1, pair[0].recall, pair[0].label),
+        ),
+        "mistakes": _mistakes(run),
+        "wrong": int((~outcome.correct).sum()),
+        "reliability": to_svg(
+            reliability_diagram(measured.reliability, measured.calibration_error),
+            "reliability diagram",
+        ),
+        "settings": _settings(run),
+        "versions": _versions(run.card),
+        "origins": _origins(run),
+        "rejected": run.rejected[:REJECTED],
+        "rejected_total": len(run.rejected),
+    }
+    write_page(path, "report.html", values)
+
+
+def _widest(measured: Measured) -> tuple[str, Interval | None]:
+    """The interval to judge by, the wider one; few groups may agree by chance."""
+    comparison = measured.comparison
+    clips, groups = comparison.over_clips, comparison.over_groups
+    if clips and groups and clips.high - clips.low > groups.high - groups.low:
+        return "clips", clips
+    return ("groups", groups) if groups else ("clips", clips)
+
+
+def _sampling_in_words(sampling: Mapping[str, Any]) -> str:
+    fps, most = sampling.get("fps"), sampling.get("max_frames")
+    rate = f"{fps:g} frames per second" if fps else "every frame"
+    return f"{rate}, at most {most:,} of a clip" if most else rate
+
+
+def _sheets(folder: Path, labels: Sequence[str]) -> list[Sheet]:
+    limit = SHEET_BYTES // max(len(labels), 1)
+    with ThreadPoolExecutor() as pool:
+        uris = pool.map(lambda label: sheet_uri(folder / f"{label}.jpg", limit), labels)
+        return [Sheet(label, uri) for label, uri in zip(labels, uris, strict=True) if uri]
+
+
+def _mistakes(run: Run) -> list[Mistake]:
+    outcome, labels = run.measured.outcome, run.measured.outcome.labels
+    wrong = np.flatnonzero(~outcome.correct)
+    wrong = wrong[np.argsort(-outcome.confidence[wrong], kind="stable")][:MISTAKES]
+    ranked = top_k(outcome.probabilities, 3)
+    shown = {str(outcome.clip_ids[clip]) for clip in wrong}
+    clips = {clip.clip_id: clip for clip in run.clips if clip.clip_id in shown}
+    dataset = run.dataset
+    mistakes = []
+    for clip in wrong:
+        clip_id = str(outcome.clip_ids[clip])
+        sampled = run.features.frames(run.features.position(clip_id))
+        places = np.linspace(0, len(sampled) - 1, min(MISTAKE_FRAMES, len(sampled))).astype(int)
+        source = source_of(clips[clip_id], dataset.place, run.images, dataset.frames_fps)
+        mistakes.append(
+            Mistake(
+                clip_id,
+                labels[outcome.actual[clip]],
+                labels[outcome.predicted[clip]],
+                float(outcome.confidence[clip]),
+                [(labels[i], float(outcome.probabilities[clip, i])) for i in ranked[clip]],
+                labels[outcome.baseline[clip]],
+                strip_uri(source, sampled[places].tolist(), run.resize),
+            )
+        )
+    return mistakes
+
+
+def _settings(run: Run) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Section -> settings as text, without those that change nothing in the result.
+
+    A null under `train` means "as the preset says"; what that was stands in a section of its own.
+    """
+    chosen = {name: value for name, value in run.settings["train"].items() if value is not None}
+    sections = {**run.settings, "train": chosen, "head, as built": run.card.shape.to_dict()}
+    return [
+        (
+            section,
+            [
+                (name, _as_text(value))
+                for name, value in settings.items()
+                if (section, name) not in WITHOUT_EFFECT
+            ],
+        )
+        for section, settings in sections.items()
+    ]
+
+
+def _as_text(value: object) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, list | tuple):
+        return ", ".join(_as_text(item) for item in value) or "[]"
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {_as_text(item)}" for name, item in value.items())
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _versions(card: ModelCard) -> list[tuple[str, str]]:
+    rows = [("clipcache", __version__), ("Python", platform.python_version())]
+    for package in PACKAGES:
+        try:
+            rows.append((package, version(package)))
+        except PackageNotFoundError:  # another build of it, such as opencv-python-headless
+            continue
+    here = dict(rows)
+    trained = [(f"{name}, in training", value) for name, value in sorted(card.versions.items())
+               if here.get(name) != value]  # fmt: skip
+    return [*rows, *trained]
+
+
+def _origins(run: Run) -> list[tuple[str, str]]:
+    """What the numbers rest on: digests and the extractor's fields."""
+    extractor = [(name.replace("_", " "), str(value)) for name, value in
+                 sorted(run.features.extractor.items())]  # fmt: skip
+    return [("features, SHA-256", run.features.sha256), *extractor]

@@ -1,0 +1,94 @@
+"""The page about a data set before anything is computed: reports/explore/explore.html."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pipeline import __version__
+from pipeline.dataset.layouts.contents import READS
+from pipeline.dataset.params import DatasetParams
+from pipeline.dataset.survey import Survey
+from pipeline.evaluation.report.dataset import DatasetSection, dataset_section
+from pipeline.evaluation.report.dataset_summary import ClipFacts, DatasetSummary, summarise
+from pipeline.evaluation.report.page import duration, write_page
+from pipeline.wording import count
+
+SHOWN = 200  # unreadable files or copies listed
+# What the two columns count, by what the layout reads.
+FRAMES = {
+    "video": (
+        "by the containers' headers, which are often off by one or two",
+        "frames by the header over the frame rate",
+    ),
+    "image": ("image files", "image files over dataset.frames_fps"),
+}
+
+
+def summarise_survey(survey: Survey) -> DatasetSummary:
+    """Count a survey's clips by class; unreadable ones count with no frames."""
+    return summarise(
+        ClipFacts(clip.label, clip.group, *survey.length(clip)) for clip in survey.found
+    )
+
+
+def describe(params: DatasetParams, survey: Survey) -> DatasetSection:
+    """What the page and the text say about the data set."""
+    frames, seconds = FRAMES[READS[params.layout]]
+    return dataset_section(params, summarise_survey(survey), frames, seconds)
+
+
+def write_exploration(params: DatasetParams, survey: Survey, path: Path) -> None:
+    """Write the page."""
+    dataset = describe(params, survey)
+    values = {
+        "version": __version__,
+        "dataset": dataset,
+        "layout": params.layout,
+        "hints": [*survey.hints, *survey.notes],
+        "resolutions": survey.resolutions.most_common(),
+        "rates": survey.rates.most_common(),
+        "unreadable": survey.unreadable[:SHOWN],
+        "unreadable_total": len(survey.unreadable),
+        "copies": survey.copies[:SHOWN],
+        "copies_total": len(survey.copies),
+    }
+    write_page(path, "explore.html", values)
+
+
+def exploration_text(params: DatasetParams, survey: Survey) -> str:
+    """The same as plain text."""
+    dataset = describe(params, survey)
+    total, classes = dataset.summary.total, dataset.summary.classes
+    lines = [
+        f"{params.raw}: {count(total.clips, 'clip')} of {count(len(classes), 'class', 'classes')} "
+        f"in {count(len(total.groups), 'group')}",
+        f"{duration(total.seconds)}, {count(total.frames, 'frame')} ({dataset.frames_are})",
+        f"{dataset.rule_in_words} (dataset.group: {params.group}); layout {params.layout}",
+        f"resolutions: {_counts(survey.resolutions)}",
+        f"frame rates: {_counts(survey.rates)}",
+        "",
+        *_table(dataset),
+    ]
+    for title, rows in (
+        ("unreadable", [f"{row.clip_id}: {row.reason}" for row in survey.unreadable]),
+        ("same bytes under several names", [" = ".join(names) for names in survey.copies]),
+        ("to look at", [*survey.hints, *survey.notes, *dataset.warnings, *dataset.notes]),
+    ):
+        lines += ["", f"{title}: {len(rows) or 'none'}", *(f"  {row}" for row in rows)]
+    return "\n".join(lines) + "\n"
+
+
+def _table(dataset: DatasetSection) -> list[str]:
+    classes = dataset.summary.classes
+    width = max(5, *(len(label) for label in classes))
+    rows = [("class", "clips", "groups", "frames", "seconds")]
+    rows += [
+        (label, f"{tally.clips:,}", f"{len(tally.groups):,}", f"{tally.frames:,}",
+         f"{tally.seconds:,.1f}")
+        for label, tally in classes.items()
+    ]  # fmt: skip
+    return [f"{label:{width}}" + "".join(f"{cell:>10}" for cell in rest) for label, *rest in rows]
+
+
+def _counts(counter: Mapping[str, int]) -> str:
+    ranked = sorted(counter.items(), key=lambda item: -item[1])
+    return ", ".join(f"{value} ({clips:,})" for value, clips in ranked[:8]) or "unknown"

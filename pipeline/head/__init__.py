@@ -1,0 +1,1 @@
+"""What is learnt from embeddings, and what is in the model folder?"""

@@ -1,0 +1,167 @@
+"""The `train` and `crossval` sections of params.yaml."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from pipeline.head.heads import PRESETS, Dense, HeadShape
+from pipeline.head.sequences import Augmentation, Windowing
+
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Statistic = Literal["mean", "change", "std"]
+
+
+class DenseParams(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    units: int = Field(ge=1, description="units of the dense layer")
+    batch_norm: bool = Field(False, description="batch normalisation before its ReLU")
+    dropout: Fraction = Field(0.0, description="dropout after its ReLU")
+
+
+class TrainParams(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    head: str = Field("default", description=f"preset to start from: {', '.join(PRESETS)}")
+    normalisation: Literal["layer", "root", "unit", "none"] | None = Field(
+        None, description="of every embedding: layer, root, unit or none; null: as the preset says"
+    )
+    input_dropout: Fraction | None = Field(
+        None,
+        description="dropout on the embeddings before the recurrent branch; null: as the preset "
+        "says",
+    )
+    differences: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(
+        None, description="lags of the difference channels, in steps; null: as the preset says"
+    )
+    projection: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="units of the linear layer before the recurrent one, 0: none; null: as "
+        "the preset says",
+    )  # fmt: skip
+    recurrent: Literal["lstm", "bilstm", "gru", "none"] | None = Field(
+        None, description="recurrent layer: lstm, bilstm, gru or none; null: as the preset says"
+    )
+    units: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="units of the recurrent layer per direction; null: as the preset says"
+    )
+    pooling: Literal["last", "mean", "attention"] | None = Field(
+        None, description="over time: last, mean or attention; null: as the preset says"
+    )
+    dropout: Fraction | None = Field(
+        None, description="dropout after pooling; null: as the preset says"
+    )
+    dense: tuple[DenseParams, ...] | None = Field(
+        None, description="dense layers before the scores, each with units, batch_norm and "
+        "dropout; null: as the preset says",
+    )  # fmt: skip
+    shortcut: tuple[Statistic, ...] | None = Field(
+        None, description="window statistics (mean, change, std) that a linear classifier sees "
+        "beside the recurrent branch; []: no shortcut; null: as the preset says",
+    )  # fmt: skip
+    shortcut_dropout: Fraction | None = Field(
+        None, description="dropout on those statistics; null: as the preset says"
+    )
+    shortcut_share: Fraction | None = Field(
+        None,
+        description="weight of the shortcut in the logits; null: as the preset says",
+    )
+    branch_loss: float = Field(
+        0.5, ge=0, description="weight of each branch's own loss beside the loss of their mean"
+    )
+
+    steps: int = Field(16, ge=1, le=512, description="embedded frames in a window")
+    rates: tuple[float, float] = Field(
+        (0.7, 1.4), description="slowest and fastest rate at which training reads a clip"
+    )
+    test_windows: int = Field(
+        4, ge=1, description="windows averaged for a clip that is longer than one window"
+    )
+    views: tuple[str, ...] | None = Field(
+        None, description="cached views that training draws from; null: all in features.views"
+    )
+    test_views: tuple[str, ...] | None = Field(
+        None, description="cached views averaged when a clip is classified; null: as in `views`"
+    )
+    frame_dropout: Fraction = Field(
+        0.0, description="chance that a training step repeats the frame before"
+    )
+    noise: float = Field(
+        0.0, ge=0, description="Gaussian noise in training, in deviations of an embedding"
+    )
+    mixup: float = Field(0.0, ge=0, description="strength of mixup between training clips, 0: none")
+
+    epochs: int = Field(40, ge=1, description="passes over the training clips")
+    batch_size: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="clips in a batch; null: a 24th of the training clips, but 8 to 32"
+    )
+    learning_rate: float = Field(2e-3, gt=0, description="highest learning rate of the schedule")
+    schedule: Literal["cosine", "constant"] = Field(
+        "cosine", description="learning rate after the warm-up: cosine decay to 0, or constant"
+    )
+    warmup: Fraction = Field(0.05, description="share of the training over which the rate rises")
+    weight_decay: float = Field(0.02, ge=0, description="AdamW's decoupled weight decay")
+    averaging: Fraction = Field(
+        0.98, description="decay of the moving average of the weights that is kept, 0: none"
+    )
+    patience: int | None = Field(
+        15, ge=1, description="epochs without a better validation loss before training stops; "
+        "null: train all epochs, and keep the best",
+    )  # fmt: skip
+    loss: Literal["cross_entropy", "focal"] = Field(
+        "cross_entropy", description="cross_entropy, or focal for many easy clips"
+    )
+    focal_gamma: float = Field(2.0, ge=0, description="exponent of the focal loss")
+    label_smoothing: Fraction = Field(
+        0.0, description="share of each target spread over all labels"
+    )
+    imbalance: Literal["none", "class_weights", "balanced"] = Field(
+        "class_weights", description="classes of unequal size: none, class_weights in the loss, or "
+        "balanced sampling",
+    )  # fmt: skip
+    calibrate: bool = Field(
+        True, description="fit a temperature on the validation clips, so that confidence can be "
+        "trusted",
+    )  # fmt: skip
+    seed: int = Field(0, ge=0, description="of the initial weights, the batches and dropout")
+
+    @field_validator("head")
+    @classmethod
+    def _known_preset(cls, value: str) -> str:
+        if value not in PRESETS:
+            raise ValueError(f"must be one of {', '.join(PRESETS)}")
+        return value
+
+    @field_validator("rates")
+    @classmethod
+    def _ordered(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if not 0 < value[0] <= value[1]:
+            raise ValueError("must be two numbers above 0, the slowest first")
+        return value
+
+    @model_validator(mode="after")
+    def _has_a_branch(self) -> "TrainParams":
+        shape = self.shape
+        if shape.recurrent == "none" and shape.pooling == "last":
+            raise ValueError("pooling last needs a recurrent layer; use mean or attention")
+        return self
+
+    @property
+    def shape(self) -> HeadShape:
+        """The preset with what this section changes about it."""
+        preset = PRESETS[self.head]
+        names = (name for name in HeadShape.__dataclass_fields__ if name != "dense")
+        changes: dict[str, Any] = {
+            name: getattr(self, name) for name in names if getattr(self, name) is not None
+        }
+        if self.dense is not None:
+            changes["dense"] = tuple(Dense(**layer.model_dump()) for layer in self.dense)
+        return HeadShape(**{**vars(preset), **changes})
+
+    @property
+    def windowing(self) -> Windowing:
+        """How windows are cut."""
+        return Windowing(self.steps, self.rates, self.test_windows)
+
+    def augmentation(self, views: tuple[str, ...]) -> Augmentation:
+        """What training varies, drawing from `views`."""
+        return Augmentation(views, self.frame_dropout, self.noise, self.mixup)

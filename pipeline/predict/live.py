@@ -1,0 +1,247 @@
+"""The command `live`: what happens in front of a camera, now."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.errors import ClipcacheError
+from pipeline.frames.capture import Frame, LiveCapture, shown
+from pipeline.head.model import MODEL
+from pipeline.predict.prediction import Window
+from pipeline.predict.predictor import Predictor
+from pipeline.quiet import quiet_native_output
+
+RATE_FRAMES = 50  # newest frames over which the rate is counted
+TOP = 3  # labels in a line of JSON
+DIGITS = 4
+WINDOW_WIDTH = 960  # pixels on the screen, at first
+TITLE = "clipcache live - q ends"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is said of the newest window.
+
+    Attributes
+    ----------
+    window : smoothed
+    fps : frames taken a second, lately
+    delay : seconds from when the newest frame came, or was due, to this answer
+    dropped : frames so far that came and were not taken
+    """
+
+    window: Window
+    fps: float
+    delay: float
+    dropped: int
+
+
+@dataclass
+class Summary:
+    """What a session was like.
+
+    Attributes
+    ----------
+    seconds : it lasted
+    seen, taken, dropped : frames that came, that were looked at, and that were passed over
+    embedded : frames that passed the CNN, each once in each view
+    reconnected : times that the source was lost and found again
+    mean_delay, max_delay : seconds, of the answers
+    """
+
+    seconds: float
+    seen: int
+    taken: int
+    dropped: int
+    embedded: int
+    reconnected: int
+    mean_delay: float
+    max_delay: float
+
+    def __str__(self) -> str:
+        again = f", connected again {self.reconnected} times" if self.reconnected else ""
+        return (
+            f"{self.seconds:.1f} s: {self.seen} frames seen, {self.embedded} embedded, "
+            f"{self.dropped} dropped{again}; delay "
+            f"{1000 * self.mean_delay:.0f} ms on average, {1000 * self.max_delay:.0f} ms at most"
+        )
+
+
+def live(
+    source: str,
+    *,
+    model: Path = MODEL,
+    threshold: float = 0.0,
+    smoothing: float = 0.5,
+    as_json: bool = False,
+    as_fast: bool = False,
+) -> Summary:
+    """Classify a live source until it ends, the user presses q or Ctrl-C, or nobody reads on.
+
+    Shows a window with the label drawn on the picture, or prints a line of JSON for each answer.
+    The summary goes to standard error.
+
+    Raises
+    ------
+    ClipError
+        When the source cannot be opened, or is lost for good.
+    ClipcacheError
+        When there is no display to show a window on.
+    """
+
+    def say(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    if not as_json and not display_works():
+        raise ClipcacheError(
+            "There is no display to show the picture on: add --json for a line of JSON per answer."
+        )
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the same end as Ctrl-C
+    predictor = Predictor(model, threshold)
+    capture = LiveCapture(source, as_fast=as_fast, say=say)
+    screen = None if as_json else _Screen(shown(source))
+    try:
+        summary = follow(
+            predictor, capture, smoothing=smoothing,
+            on_answer=_print_line(predictor.labels) if as_json else lambda answer: True,
+            on_frame=screen.show if screen else lambda frame, answer: True,
+        )  # fmt: skip
+    finally:
+        if screen:
+            screen.close()
+    say(str(summary))
+    return summary
+
+
+def follow(
+    predictor: Predictor,
+    capture: LiveCapture,
+    *,
+    smoothing: float = 0.0,
+    on_answer: Callable[[Answer], bool] = lambda answer: True,
+    on_frame: Callable[[Frame, Answer | None], bool] = lambda frame, answer: True,
+) -> Summary:
+    """Take the newest frame again and again, until the source ends or Ctrl-C.
+
+    Parameters
+    ----------
+    smoothing : seconds; see `pipeline.predict.predictor.Stream`
+    on_answer : called for each sampled frame; False ends it
+    on_frame : called for each frame that was taken, with the newest answer; False ends it
+    """
+    stream = predictor.stream(smoothing=smoothing)
+    times: deque[float] = deque(maxlen=RATE_FRAMES)
+    answer: Answer | None = None
+    taken = answers = 0
+    total_delay = max_delay = 0.0
+    started = time.monotonic()
+    try:
+        with capture:
+            for frame in capture:
+                taken += 1
+                times.append(time.monotonic())
+                window = stream.add(frame.picture, frame.seconds)
+                if window is not None:
+                    delay = time.monotonic() - frame.due
+                    answers += 1
+                    total_delay += delay
+                    max_delay = max(max_delay, delay)
+                    answer = Answer(window, _rate(times), delay, capture.dropped)
+                    if not on_answer(answer):
+                        break
+                if not on_frame(frame, answer):
+                    break
+    except KeyboardInterrupt:
+        pass  # the way to end it
+    return Summary(
+        time.monotonic() - started, capture.seen, taken, capture.dropped, stream.embedded,
+        capture.reconnected, total_delay / max(answers, 1), max_delay,
+    )  # fmt: skip
+
+
+def display_works() -> bool:
+    """Whether a window can be opened; tried in a process of its own, which a bad display kills."""
+    if sys.platform.startswith("linux") and not (
+        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    ):
+        return False
+    attempt = "import cv2; cv2.namedWindow('clipcache'); cv2.waitKey(1)"
+    return subprocess.run(
+        [sys.executable, "-c", attempt], check=False, capture_output=True
+    ).returncode == 0  # fmt: skip
+
+
+class _Screen:
+    """A window with the newest picture and the answer on it."""
+
+    def __init__(self, title: str) -> None:
+        import cv2
+
+        self._title = f"{title} - {TITLE}"
+        self._sized = False
+        with quiet_native_output():  # Qt's words about fonts
+            cv2.namedWindow(
+                self._title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL
+            )
+
+    def show(self, frame: Frame, answer: Answer | None) -> bool:
+        """Draw the frame; False when the user closed the window, or pressed q or Escape."""
+        import cv2
+
+        from pipeline.predict.overlay import draw_answer
+
+        if answer is not None:
+            note = f"{answer.fps:.0f} frames/s, {1000 * answer.delay:.0f} ms"
+            draw_answer(frame.picture, answer.window.label, answer.window.confidence, note)
+        if not self._sized:
+            height, width = frame.picture.shape[:2]
+            scale = WINDOW_WIDTH / width
+            cv2.resizeWindow(self._title, WINDOW_WIDTH, round(height * scale))
+            self._sized = True
+        cv2.imshow(self._title, frame.picture)
+        if cv2.waitKey(1) & 0xFF in (ord("q"), 27):
+            return False
+        return cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) >= 1
+
+    def close(self) -> None:
+        import cv2
+
+        cv2.destroyAllWindows()
+
+
+def _print_line(labels: tuple[str, ...]) -> Callable[[Answer], bool]:
+    def write(answer: Answer) -> bool:
+        window = answer.window
+        best = np.argsort(-window.probabilities, kind="stable")[:TOP]
+        chances = window.probabilities.round(DIGITS).tolist()
+        line = {
+            "time": round(window.end, 3),
+            "label": window.label,
+            "confidence": round(window.confidence, DIGITS),
+            "top": [{"label": labels[i], "confidence": chances[i]} for i in best],
+            "fps": round(answer.fps, 1),
+            "delay_ms": round(1000 * answer.delay, 1),
+            "dropped": answer.dropped,
+        }  # fmt: skip
+        try:
+            print(json.dumps(line, ensure_ascii=False), flush=True)
+        except BrokenPipeError:  # `| head` has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return False
+        return True
+
+    return write
+
+
+def _rate(times: deque[float]) -> float:
+    passed = times[-1] - times[0]
+    return (len(times) - 1) / passed if passed > 0 else 0.0

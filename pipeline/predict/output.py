@@ -1,0 +1,117 @@
+"""What `clipcache predict` shows: tables for people, JSON and CSV for programs."""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.predict.clock import clock
+from pipeline.predict.prediction import UNSURE, Prediction, Span, Window
+from pipeline.predict.windows import timeline
+
+DIGITS = 6  # of a probability in JSON and CSV
+TIME_DIGITS = 3  # of seconds
+FILE_COLUMNS = ("file", "label", "confidence", "seconds", "frames")
+SPAN_COLUMNS = ("file", "start", "end", "label", "confidence")
+
+
+def print_predictions(predictions: Sequence[Prediction], top: int) -> None:
+    """A table of the `top` most probable labels of each clip."""
+    table = Table(box=None, header_style="bold")
+    table.add_column("file", overflow="fold")
+    table.add_column("label", overflow="fold")
+    table.add_column("confidence", justify="right", no_wrap=True)
+    for prediction in predictions:
+        rows = [(label, f"{share:.1%}") for label, share in prediction.top(top)]
+        if prediction.label == UNSURE:
+            rows.insert(0, (UNSURE, f"< {100 * prediction.threshold:.6g}%"))
+        for number, row in enumerate(rows):
+            table.add_row("" if number else prediction.file, *row)
+    Console().print(table)
+
+
+def print_timelines(predictions: Iterable[Prediction]) -> None:
+    """A table for each clip: start and end in minutes and seconds, label, confidence."""
+    console = Console()
+    for prediction in predictions:
+        console.print(
+            f"\n{prediction.file}: {clock(prediction.seconds)} long",
+            markup=False, highlight=False, soft_wrap=True,
+        )  # fmt: skip
+        table = Table(box=None, header_style="bold")
+        for column in ("start", "end"):
+            table.add_column(column, justify="right", no_wrap=True)
+        table.add_column("label", overflow="fold")
+        table.add_column("confidence", justify="right", no_wrap=True)
+        for span in timeline(prediction):
+            share = f"{span.confidence:.1%}"
+            table.add_row(clock(span.start), clock(span.end), span.label, share)
+        console.print(table)
+
+
+def print_json(predictions: Iterable[Prediction], top: int) -> None:
+    """One list with an object for each clip; docs/predict.md says what is in it."""
+    objects = [as_json(prediction, top) for prediction in predictions]
+    json.dump(objects, sys.stdout, indent=2, ensure_ascii=False)
+    print()
+
+
+def as_json(prediction: Prediction, top: int) -> dict[str, Any]:
+    """A prediction as JSON-ready values; with `timeline` and `windows` where it has windows."""
+    values: dict[str, Any] = {
+        "file": prediction.file,
+        "action": prediction.label,
+        "confidence": round(prediction.confidence, DIGITS),
+        "top": [{"label": label, "confidence": round(p, DIGITS)}
+                for label, p in prediction.top(top)],
+        "seconds": round(prediction.seconds, TIME_DIGITS),
+        "frames": prediction.frames,
+    }  # fmt: skip
+    if prediction.windows:
+        values["timeline"] = [_part(span) for span in timeline(prediction)]
+        values["windows"] = [_part(window) for window in prediction.windows]
+    return values
+
+
+def write_csv(predictions: Sequence[Prediction], path: Path, top: int) -> None:
+    """A row for each clip; or, where there are windows, a row for each span of each clip."""
+    from pipeline.csv_tables import write_rows
+
+    if any(prediction.windows for prediction in predictions):
+        write_rows(path, SPAN_COLUMNS, _span_rows(predictions))
+        return
+    best = (f"top{top}", f"top{top}_confidence")
+    write_rows(path, (*FILE_COLUMNS, *best), (_file_row(one, top) for one in predictions))
+
+
+def _file_row(prediction: Prediction, top: int) -> list[object]:
+    ranked = prediction.top(top)
+    return [
+        prediction.file,
+        prediction.label,
+        f"{prediction.confidence:.{DIGITS}f}",
+        f"{prediction.seconds:.{TIME_DIGITS}f}",
+        prediction.frames,
+        "|".join(label for label, _ in ranked),
+        "|".join(f"{share:.{DIGITS}f}" for _, share in ranked),
+    ]
+
+
+def _span_rows(predictions: Iterable[Prediction]) -> Iterator[list[object]]:
+    for prediction in predictions:
+        for span in timeline(prediction):
+            times = (f"{seconds:.{TIME_DIGITS}f}" for seconds in (span.start, span.end))
+            yield [prediction.file, *times, span.label, f"{span.confidence:.{DIGITS}f}"]
+
+
+def _part(part: Span | Window) -> dict[str, Any]:
+    return {
+        "start": round(part.start, TIME_DIGITS),
+        "end": round(part.end, TIME_DIGITS),
+        "label": part.label,
+        "confidence": round(part.confidence, DIGITS),
+    }

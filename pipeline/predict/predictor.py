@@ -1,0 +1,332 @@
+"""A clip in, labels with probabilities out: the one path of command, server, page and webcam.
+
+Everything goes through the same functions as in training: decode, sample, resize, embed, cut into
+windows, head, mean of the logits over windows and views, temperature, softmax. Frames that a
+program already holds only skip the decoder.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+from pipeline.embedding.backbone import read_backbone
+from pipeline.embedding.clip_embedding import ClipEmbeddings, embed_frames
+from pipeline.errors import ClipError
+from pipeline.frames.images import IMAGE_FPS, ImageReader
+from pipeline.frames.sources import file_source, open_source
+from pipeline.frames.video import (
+    FALLBACK_FPS,
+    FrameReader,
+    RateSampler,
+    Sampling,
+    resize,
+    sample_frames,
+)
+from pipeline.frames.views import apply_view
+from pipeline.head.calibration import softmax
+from pipeline.head.inference import Views
+from pipeline.head.model import MODEL, check_fits, load_model, load_model_engine, predict_logits
+from pipeline.predict.prediction import UNSURE, Prediction, Window
+from pipeline.predict.windows import check_windows, place_windows, timeline
+from pipeline.store.extractor_spec import ExtractorSpec
+
+__all__ = ["Prediction", "Predictor", "Stream", "Window", "timeline"]
+
+
+class Predictor:
+    """A trained model, loaded once, ready for clips of any kind.
+
+    Not for use by several threads at a time.
+
+    Parameters
+    ----------
+    model : the model folder
+    threshold : probability below which the answer is "unsure"
+    threads : of the CNN; None takes one for each core
+
+    Raises
+    ------
+    ModelError
+        When the model is missing, damaged, or was trained on another backbone.
+    """
+
+    def __init__(
+        self, model: Path = MODEL, threshold: float = 0.0, *, threads: int | None = None
+    ) -> None:
+        self._model = load_model(model, runtime="litert")
+        self.card = self._model.card
+        self.threshold = threshold
+        self._extractor = ExtractorSpec(**self.card.extractor)
+        self._sampling = Sampling(**self.card.sampling)
+        resize, precision = self._extractor.resize, self._extractor.precision
+        there = read_backbone(model).extractor(resize, precision)
+        check_fits(self.card, asdict(there), self.card.sampling, model, "this version")
+        self._engine = load_model_engine(self.card, model, threads)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class names, in the order of a window's probabilities."""
+        return self.card.labels
+
+    def file(
+        self,
+        path: Path,
+        *,
+        window: float | None = None,
+        stride: float | None = None,
+        windows: bool = True,
+    ) -> Prediction:
+        """What happens in a video, or in one still image.
+
+        The answer for the whole clip is that of `clipcache evaluate`. Windows are cut from frames
+        at the full rate of the model's sampling, also where a clip is so long that the answer for
+        the whole of it rests on a part of them.
+
+        Parameters
+        ----------
+        window : seconds of each window; None takes the length that the model was trained on
+        stride : seconds from one window to the next; None takes half a window
+        windows : False leaves them out, and embeds only what the whole clip's answer needs
+
+        Raises
+        ------
+        ClipError
+            When the file cannot be read or decoded.
+        """
+        return self.read(open_source(file_source(path)), str(path), window, stride, windows)
+
+    def images(
+        self,
+        images: Sequence[Path | str | np.ndarray],
+        *,
+        fps: float = IMAGE_FPS,
+        window: float | None = None,
+        stride: float | None = None,
+        windows: bool = True,
+    ) -> Prediction:
+        """What happens in a clip that is a list of pictures, in order; one is a clip as well.
+
+        Parameters
+        ----------
+        images : files, or (height, width, 3) uint8 RGB arrays
+        fps : pictures a second
+
+        Raises
+        ------
+        ClipError
+            When there is no picture, or one cannot be read.
+        """
+        if not len(images):
+            raise ClipError("There is no image to recognise.")
+        if not fps > 0:
+            raise ClipError(f"There cannot be {fps} images a second: fps must be more than 0.")
+        paths = [Path(image) for image in images if not isinstance(image, np.ndarray)]
+        arrays = [image for image in images if isinstance(image, np.ndarray)]
+        if paths and arrays:
+            raise ClipError("The images are both files and arrays: make all of them the same.")
+        if arrays:
+            return self.read(_ArrayReader(arrays, fps), "", window, stride, windows)
+        return self.read(ImageReader(paths, fps), str(paths[0]), window, stride, windows)
+
+    def array(
+        self,
+        frames: np.ndarray,
+        fps: float,
+        *,
+        window: float | None = None,
+        stride: float | None = None,
+        windows: bool = True,
+    ) -> Prediction:
+        """What happens in frames from memory, (T, height, width, 3) uint8 RGB, `fps` a second."""
+        return self.images(list(frames), fps=fps, window=window, stride=stride, windows=windows)
+
+    def stream(self, *, smoothing: float = 0.0) -> "Stream":
+        """An endless clip, of which the newest window is classified; see `Stream`."""
+        return Stream(self, smoothing)
+
+    def embed(self, picture: np.ndarray) -> dict[str, np.ndarray]:
+        """One frame, (height, width, 3) uint8 BGR, as view -> (1280,) float16 embedding."""
+        picture = resize(picture, self._extractor.input_size, self._extractor.resize)
+        views = np.stack([apply_view(picture, view) for view in self.card.views])
+        return dict(zip(self.card.views, self._engine(views), strict=True))
+
+    def logits(self, embeddings: dict[str, np.ndarray]) -> np.ndarray:
+        """Logits (K,) float32 of a clip given as view -> (T, 1280) embeddings."""
+        return self.logits_of([embeddings])[0]
+
+    def logits_of(self, clips: Iterable[Views]) -> np.ndarray:
+        """Logits (n, K) float32 of clips, each given as view -> (T, 1280) embeddings."""
+        return predict_logits(self._model, clips)
+
+    def judge(self, start: float, end: float, logits: np.ndarray) -> Window:
+        """The logits (K,) of a stretch of a clip as a window."""
+        probabilities = softmax(logits, self.card.temperature)
+        best = int(np.argmax(probabilities))
+        confidence = float(probabilities[best])
+        label = self.labels[best] if confidence >= self.threshold else UNSURE
+        return Window(start, end, probabilities, label, confidence)
+
+    def read(
+        self,
+        reader: FrameReader,
+        name: str = "",
+        window: float | None = None,
+        stride: float | None = None,
+        windows: bool = True,
+    ) -> Prediction:
+        """What happens in any kind of clip that is read frame by frame; see `file`."""
+        # Windows need frames at the full rate; max_frames thins those of the whole clip later.
+        sampling = replace(self._sampling, max_frames=None) if windows else self._sampling
+        views = dict.fromkeys(self.card.views)
+        clip = embed_frames(reader, self._engine, self._extractor, sampling, views)
+        started = perf_counter()
+        whole = np.isin(_rows(clip), sample_frames(clip.timeline, self._sampling))
+        logits = self.logits({view: rows[whole] for view, rows in clip.embeddings.items()})
+        probabilities = softmax(logits, self.card.temperature)
+        order = np.argsort(-probabilities, kind="stable")
+        length = clip_length(clip.timeline)
+        parts = tuple(self._windows(clip, length, window, stride)) if windows else ()
+        return Prediction(
+            name,
+            tuple(self.labels[i] for i in order),
+            probabilities[order],
+            len(whole),
+            length,
+            parts,
+            self.threshold,
+            clip.seconds | {"head": perf_counter() - started},
+        )
+
+    def _windows(
+        self, clip: ClipEmbeddings, length: float, window: float | None, stride: float | None
+    ) -> Iterator[Window]:
+        """Each window is classified as a clip of that length would be."""
+        times = clip.timeline[_rows(clip)] - clip.timeline[0]
+        places = place_windows(length, *self.window_rule(window, stride, clip.timeline))
+        parts = []
+        for start, end in places:
+            first, last = np.searchsorted(times + 1e-6, (start, end))
+            first = min(first, last - 1)  # a stretch without a frame shows the frame before it
+            parts.append({v: rows[first:last] for v, rows in clip.embeddings.items()})
+        for (start, end), logits in zip(places, self.logits_of(parts), strict=True):
+            yield self.judge(start, end, logits)
+
+    def window_rule(
+        self, window: float | None, stride: float | None, times: np.ndarray | None = None
+    ) -> tuple[float, float]:
+        """Window and stride in seconds, with what is None filled in.
+
+        Raises
+        ------
+        ClipcacheError
+            When they make no sense.
+        """
+        window = self.window_seconds(times) if window is None else window
+        stride = window / 2 if stride is None else stride
+        check_windows(window, stride)
+        return window, stride
+
+    def window_seconds(self, times: np.ndarray | None = None) -> float:
+        """Seconds of a window of the model: its steps over the sampling rate.
+
+        Where every frame is sampled, the rate is that of the clip with frames at `times`.
+        """
+        fps = self._sampling.fps
+        if fps is None:
+            gaps = np.diff(times) if times is not None else np.empty(0)
+            fps = 1 / float(np.median(gaps)) if len(gaps) else FALLBACK_FPS
+        return self.card.windowing.steps / fps
+
+
+class Stream:
+    """The newest frames of an endless clip.
+
+    A frame is embedded when its time comes by the model's sampling; then the window of the newest
+    `steps` embeddings is classified. The logits of successive windows are smoothed exponentially:
+    a window's logits count for 1 - exp(-t / `smoothing`) when it comes t seconds after the one
+    before; without smoothing each window stands alone. After a gap longer than a window the stream
+    begins anew.
+
+    Parameters
+    ----------
+    smoothing : seconds, 0 for none
+
+    Attributes
+    ----------
+    embedded : frames that passed the CNN, in each view
+    """
+
+    def __init__(self, predictor: Predictor, smoothing: float = 0.0) -> None:
+        self.embedded = 0
+        self._predictor = predictor
+        self._smoothing = smoothing
+        self._sampler = RateSampler(Sampling(predictor.card.sampling["fps"]))
+        self._seen = 0
+        self._rows: deque[tuple[float, dict[str, np.ndarray]]]
+        self._rows = deque(maxlen=predictor.card.windowing.steps)
+        self._logits: np.ndarray | None = None
+
+    def add(self, picture: np.ndarray, seconds: float) -> Window | None:
+        """Take the next frame; the answer for the newest window, None for a frame not sampled.
+
+        Parameters
+        ----------
+        picture : (height, width, 3) uint8 BGR
+        seconds : its time, later than that of the frame before
+        """
+        index, self._seen = self._seen, self._seen + 1
+        if not self._sampler(index, seconds):
+            return None
+        last = self._rows[-1][0] if self._rows else seconds
+        if seconds - last > self._predictor.window_seconds():
+            self._rows.clear()
+            self._logits = None
+        self._rows.append((seconds, self._predictor.embed(picture)))
+        self.embedded += 1
+        views = self._predictor.card.views
+        logits = self._predictor.logits(
+            {view: np.stack([row[view] for _, row in self._rows]) for view in views}
+        )
+        if self._logits is not None and self._smoothing > 0:
+            kept = float(np.exp(-(seconds - last) / self._smoothing))
+            logits = kept * self._logits + (1 - kept) * logits
+        self._logits = logits
+        return self._predictor.judge(self._rows[0][0], seconds, logits)
+
+
+def clip_length(timeline: np.ndarray) -> float:
+    """Seconds from the first frame to the end of the last, which lasts as long as most others."""
+    gaps = np.diff(timeline)
+    last = float(np.median(gaps)) if len(gaps) else 1 / FALLBACK_FPS
+    return float(timeline[-1] - timeline[0]) + last
+
+
+def _rows(clip: ClipEmbeddings) -> np.ndarray:
+    """Indices of the embedded frames, the same in every view."""
+    return next(iter(clip.frames.values()))
+
+
+@dataclass
+class _ArrayReader:
+    """Pictures from memory, (height, width, 3) uint8 RGB, as a `FrameReader`."""
+
+    pictures: Sequence[np.ndarray]
+    fps: float
+    timeline: list[float] = field(default_factory=list)
+
+    def frames(self, wanted: Callable[[int, float], bool]) -> Iterator[tuple[int, np.ndarray]]:
+        for index, picture in enumerate(self.pictures):
+            self.timeline.append(index / self.fps)
+            if wanted(index, self.timeline[-1]):
+                yield index, np.ascontiguousarray(_checked(picture)[..., ::-1])
+
+
+def _checked(picture: np.ndarray) -> np.ndarray:
+    shape, kind = np.shape(picture), getattr(picture, "dtype", type(picture).__name__)
+    if kind != np.uint8 or len(shape) != 3 or shape[2] != 3 or not picture.size:
+        raise ClipError(f"An image must be (height, width, 3) uint8, but is {shape} {kind}.")
+    return picture

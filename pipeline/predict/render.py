@@ -1,0 +1,111 @@
+"""A video with the answer of each moment drawn on its frames, as MP4."""
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from pipeline.errors import ClipError
+from pipeline.files import replacing
+from pipeline.frames.video import FrameReader, VideoReader
+from pipeline.predict.overlay import draw_answer
+from pipeline.predict.prediction import Window
+
+# H.264 plays everywhere, but few builds of OpenCV may encode it; all have MPEG-4 part 2, which
+# VLC, mpv and the players of desktops show, and browsers do not.
+CODECS = {"avc1": "H.264", "mp4v": "MPEG-4 part 2"}
+MOST_REPEATS = 250  # of a frame that stands for a long time, so that no gap fills the disk
+
+
+class RatedReader(FrameReader, Protocol):
+    """A reader that knows its clip's rate once the first frame is there."""
+
+    @property
+    def fps(self) -> float: ...
+
+
+def render_video(reader: RatedReader, windows: Sequence[Window], path: Path) -> str:
+    """Write the clip with label and confidence drawn on every frame, whole or not at all.
+
+    Size and rate are the clip's own, and so are the times: where its frames come unevenly, some are
+    shown twice or left out. There is no sound. Where windows overlap, a frame shows the one whose
+    middle is nearest, as in the timeline.
+
+    Parameters
+    ----------
+    windows : of the clip, in order
+    path : ends with .mp4
+
+    Returns
+    -------
+    str
+        The codec, for people.
+
+    Raises
+    ------
+    ClipError
+        When the name does not end with .mp4, or when the clip or the disk fails.
+    """
+    check_render_path(path)
+    middles = [(window.start + window.end) / 2 for window in windows]
+    borders = np.array([(left + right) / 2 for left, right in itertools.pairwise(middles)])
+    with replacing(path) as temporary:
+        writer: cv2.VideoWriter | None = None
+        codec, written = "", 0
+        try:
+            for index, frame in reader.frames(lambda index, seconds: True):
+                seconds = reader.timeline[index] - reader.timeline[0]
+                if writer is None:
+                    height, width = frame.shape[:2]
+                    writer, codec = _open_writer(temporary, reader.fps, (width, height))
+                due = round(seconds * reader.fps) + 1
+                if due <= written:
+                    continue
+                picture = frame
+                if frame.shape[:2] != (height, width):  # image files of several sizes
+                    picture = cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)
+                window = windows[int(np.searchsorted(borders, seconds, side="right"))]
+                draw_answer(picture, window.label, window.confidence)
+                for _ in range(min(due - written, MOST_REPEATS)):
+                    writer.write(picture)
+                written = due
+        finally:
+            if writer is not None:
+                writer.release()
+        _check_written(temporary, path)
+    return CODECS[codec]
+
+
+def check_render_path(path: Path) -> None:
+    """Refuse, before any work is done, a name that is not that of an MP4."""
+    if path.suffix.lower() != ".mp4":
+        raise ClipError(f"{path} should end with .mp4, which is what a rendered video is.")
+
+
+def _open_writer(
+    path: Path, fps: float, size: tuple[int, int]
+) -> tuple[cv2.VideoWriter, str]:  # fmt: skip
+    from pipeline.quiet import quiet_native_output
+
+    for codec in CODECS:
+        with quiet_native_output():  # FFmpeg's words about encoders that are not there
+            writer = cv2.VideoWriter(
+                str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*codec), fps, size
+            )
+        if writer.isOpened():
+            return writer, codec
+    raise ClipError(
+        f"{path.name} of {size[0]} x {size[1]} pixels at {fps:g} frames/s cannot be encoded by "
+        "this build of OpenCV."
+    )
+
+
+def _check_written(temporary: Path, path: Path) -> None:
+    """OpenCV does not say when the disk was full: look at what came of it."""
+    try:
+        next(iter(VideoReader(temporary).frames(lambda index, seconds: True)))
+    except ClipError as error:
+        raise ClipError(f"{path} could not be written (the file {error}).") from None

@@ -1,0 +1,1 @@
+"""What was computed before, where is it kept, and under which key?"""

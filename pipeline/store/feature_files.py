@@ -1,0 +1,371 @@
+"""The feature files: what training reads. The layout is in docs/files.md."""
+
+import hashlib
+import json
+import mmap
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+
+from pipeline.errors import FeaturesError
+from pipeline.files import replacing
+from pipeline.store.extractor_spec import DIMENSION
+from pipeline.store.shards import joined
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FEATURES = Path("features")
+SCHEMA = 1
+ROWS_AT_ONCE = 8192  # clips that are Python objects at the same time
+MAPPED_BYTES = 256 << 20  # of embeddings that stay mapped
+MAPPED_AT_ONCE = 1 << 20  # bytes that Linux maps around one that is touched: 0.8 MB, measured
+ABSENT = -1  # position of a clip without features
+
+
+@dataclass(frozen=True)
+class Row:
+    """One clip of a feature file, without its embeddings.
+
+    Attributes
+    ----------
+    clip_id, digest : as in index.csv
+    frame : (n,) int32, index of each sampled frame in its video
+    time : (n,) float32, seconds; of a segment from its start
+    """
+
+    clip_id: str
+    digest: str
+    frame: np.ndarray
+    time: np.ndarray
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The clips of a feature file as columns; a clip becomes a `Row` only while it is looked at.
+
+    Attributes
+    ----------
+    clip_id, digest : (C,) UTF-8 bytes, padded with zeros to the longest
+    offsets : (C+1,) int64, clip i owns offsets[i]:offsets[i+1] of the two below
+    frame : (N,) int32
+    time : (N,) float32, seconds
+    """
+
+    clip_id: np.ndarray
+    digest: np.ndarray
+    offsets: np.ndarray
+    frame: np.ndarray
+    time: np.ndarray
+
+    @classmethod
+    def of(cls, rows: Iterable[Row]) -> "Rows":
+        """The columns of these rows, taken one by one."""
+        if isinstance(rows, Rows):
+            return rows
+        parts, waiting = [cls._join([])], iter(rows)
+        while part := list(islice(waiting, ROWS_AT_ONCE)):
+            parts.append(cls._join(part))
+        lengths = np.concatenate([np.diff(part.offsets) for part in parts])
+        return cls(
+            np.concatenate([part.clip_id for part in parts]),
+            np.concatenate([part.digest for part in parts]),
+            np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+            np.concatenate([part.frame for part in parts]),
+            np.concatenate([part.time for part in parts]),
+        )
+
+    @classmethod
+    def _join(cls, rows: Sequence[Row]) -> "Rows":
+        return cls(
+            # Fixed lengths: HDF5 keeps text of variable length in a heap that no checksum guards.
+            _text([row.clip_id for row in rows]),
+            _text([row.digest for row in rows]),
+            np.cumsum([0, *(len(row.frame) for row in rows)]).astype(np.int64),
+            np.concatenate([np.empty(0, np.int32), *(row.frame for row in rows)], dtype=np.int32),
+            np.concatenate([np.empty(0, np.float32), *(row.time for row in rows)],
+                           dtype=np.float32),
+        )  # fmt: skip
+
+    def __len__(self) -> int:
+        return len(self.clip_id)
+
+    def __iter__(self) -> Iterator[Row]:
+        for i in range(len(self)):
+            here = slice(self.offsets[i], self.offsets[i + 1])
+            yield Row(
+                self.clip_id[i].decode(), self.digest[i].decode(), self.frame[here], self.time[here]
+            )
+
+    def take(self, chosen: np.ndarray) -> "Rows":
+        """The clips for which a (C,) mask is true."""
+        lengths = np.diff(self.offsets)
+        inside = np.repeat(chosen, lengths)
+        return Rows(
+            self.clip_id[chosen],
+            self.digest[chosen],
+            np.concatenate([[0], np.cumsum(lengths[chosen])]).astype(np.int64),
+            self.frame[inside],
+            self.time[inside],
+        )
+
+
+def write_feature_file(
+    path: Path,
+    rows: Iterable[Row],
+    views: Sequence[str],
+    embeddings: Callable[[Row, str], np.ndarray],
+    *,
+    extractor: str,
+    sampling: dict[str, Any],
+) -> None:
+    """Write one feature file, whole or not at all; equal input gives equal bytes.
+
+    Parameters
+    ----------
+    rows : sorted by clip_id; `Rows`, or taken one by one
+    embeddings : gives (n, 1280) float16 for a row and a view; called clip by clip, and what comes
+        of it is written some MiB at a time
+    extractor : JSON of pipeline.store.extractor_spec.ExtractorSpec
+    """
+    columns = Rows.of(rows)
+    checksum = hashlib.sha256()
+    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        for field in fields(columns):
+            values = _narrow(getattr(columns, field.name))
+            file.create_dataset(field.name, data=values)
+            checksum.update(values.tobytes())
+        for view in views:
+            stored = file.create_dataset(
+                f"embedding/{view}", (len(columns.frame), DIMENSION), np.float16
+            )
+            start = 0
+            for values in joined(embeddings(row, view) for row in columns):
+                stored[start : start + len(values)] = values
+                checksum.update(values.data)
+                start += len(values)
+        file.attrs["schema"] = SCHEMA
+        file.attrs["extractor"] = extractor
+        file.attrs["sampling"] = json.dumps(sampling, sort_keys=True)
+        file.attrs["sha256"] = checksum.hexdigest()
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """All feature files of a folder as one set of clips; embeddings stay on disk until sliced.
+
+    Attributes
+    ----------
+    lengths : (C,) int64, sampled frames of each clip, at least 1
+    views : names, "identity" among them
+    extractor, sampling : what the embeddings were made with
+    sha256 : over the contents of all files, 64 hexadecimal digits
+    """
+
+    lengths: np.ndarray
+    views: tuple[str, ...]
+    extractor: dict[str, Any]
+    sampling: dict[str, Any]
+    sha256: str
+    _clip_id: np.ndarray  # (C,) UTF-8, sorted: bytes take a quarter of the memory of text
+    _digest: np.ndarray  # (C,)
+    _file: np.ndarray  # (C,) which file each clip is in
+    _start: np.ndarray  # (C,) its first row there
+    _frame: tuple[np.ndarray, ...]  # per file
+    _time: tuple[np.ndarray, ...]
+    _embedding: "tuple[dict[str, _Pages], ...]"  # per file, by view
+
+    @classmethod
+    def open(cls, folder: Path = FEATURES) -> "FeatureSet":
+        """Open a features folder.
+
+        Raises
+        ------
+        FeaturesError
+            When there is no feature file, one is damaged, or they do not belong together.
+        """
+        paths = sorted(folder.glob("[!.]*.h5"))
+        if not paths:
+            raise FeaturesError(
+                f"{folder} holds no feature file: run `clipcache features` first (or `dvc repro`)."
+            )
+        try:
+            return cls._join([_read(path) for path in paths])
+        except (OSError, KeyError, ValueError) as error:
+            raise FeaturesError(
+                f"{folder} holds a feature file that cannot be read ({error}): delete it and run "
+                "`clipcache features` again; what the cache holds is not computed again."
+            ) from None
+
+    @classmethod
+    def _join(cls, files: "list[_File]") -> "FeatureSet":
+        first = files[0]
+        for other in files[1:]:
+            if (other.views, other.extractor, other.sampling) != (
+                first.views, first.extractor, first.sampling
+            ):  # fmt: skip
+                raise ValueError("the files were made with different settings")
+        clip_id = np.concatenate([file.clip_id for file in files])
+        order = np.argsort(clip_id, kind="stable")
+        lengths = np.concatenate([np.diff(file.offsets) for file in files])
+        return cls(
+            lengths=lengths[order],
+            views=first.views,
+            extractor=first.extractor,
+            sampling=first.sampling,
+            sha256=hashlib.sha256("".join(file.sha256 for file in files).encode()).hexdigest(),
+            _clip_id=clip_id[order],
+            _digest=np.concatenate([file.digest for file in files])[order],
+            _file=np.repeat(
+                np.arange(len(files), dtype=np.int16), [len(file.clip_id) for file in files]
+            )[order],
+            _start=np.concatenate([file.offsets[:-1] for file in files])[order],
+            _frame=tuple(file.frame for file in files),
+            _time=tuple(file.time for file in files),
+            _embedding=tuple(file.embedding for file in files),
+        )
+
+    @property
+    def dimension(self) -> int:
+        """Length of an embedding."""
+        return next(iter(self._embedding[0].values())).values.shape[1]
+
+    @cached_property
+    def clip_ids(self) -> np.ndarray:
+        """(C,) str, sorted; made when first asked for, and large for a large set."""
+        return np.char.decode(self._clip_id, "utf-8")
+
+    @cached_property
+    def digests(self) -> np.ndarray:
+        """(C,) str; made when first asked for."""
+        return np.char.decode(self._digest, "utf-8")
+
+    def __len__(self) -> int:
+        return len(self._clip_id)
+
+    def position(self, clip_id: str) -> int:
+        """Where a clip is in `clip_ids`.
+
+        Raises
+        ------
+        FeaturesError
+            When it is not there.
+        """
+        i = self._find(clip_id)
+        if i == ABSENT:
+            raise FeaturesError(f"There are no features of {clip_id}; see reports/rejected.csv.")
+        return i
+
+    def positions(self, clip_ids: "pa.ChunkedArray") -> np.ndarray:
+        """Where many clips are in `clip_ids`: (n,) int64, `ABSENT` for those that are not there."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        known = pa.array(self._clip_id).cast(pa.string())
+        return pc.index_in(clip_ids, known).fill_null(ABSENT).to_numpy().astype(np.int64)
+
+    def __contains__(self, clip_id: str) -> bool:
+        return self._find(clip_id) != ABSENT
+
+    def _find(self, clip_id: str) -> int:
+        name = clip_id.encode()
+        if len(name) > self._clip_id.dtype.itemsize:  # numpy would widen the whole column first
+            return ABSENT
+        i = int(np.searchsorted(self._clip_id, name))
+        return i if i < len(self) and self._clip_id[i] == name else ABSENT
+
+    def embeddings(self, i: int, view: str = "identity") -> np.ndarray:
+        """Embeddings of the i-th clip: (n, 1280) float16, a slice of a read-only memory map."""
+        return self._embedding[self._file[i]][view].read(self._rows(i))
+
+    def times(self, i: int) -> np.ndarray:
+        """Times of the i-th clip's sampled frames: (n,) float32, seconds."""
+        return self._time[self._file[i]][self._rows(i)]
+
+    def frames(self, i: int) -> np.ndarray:
+        """Indices of the i-th clip's sampled frames in its video: (n,) int32."""
+        return self._frame[self._file[i]][self._rows(i)]
+
+    def _rows(self, i: int) -> slice:
+        return slice(self._start[i], self._start[i] + self.lengths[i])
+
+
+@dataclass(frozen=True)
+class _File:
+    clip_id: np.ndarray
+    digest: np.ndarray
+    offsets: np.ndarray
+    frame: np.ndarray
+    time: np.ndarray
+    views: tuple[str, ...]
+    embedding: "dict[str, _Pages]"
+    extractor: dict[str, Any]
+    sampling: dict[str, Any]
+    sha256: str
+
+
+def _read(path: Path) -> _File:
+    with h5py.File(path) as file:
+        if file.attrs["schema"] != SCHEMA:
+            raise ValueError(f"{path.name} has schema {file.attrs['schema']}, not {SCHEMA}")
+        group = file["embedding"]
+        return _File(
+            clip_id=file["clip_id"][()],
+            digest=file["digest"][()],
+            offsets=file["offsets"][()],
+            frame=_memory_map(path, file["frame"]),
+            time=_memory_map(path, file["time"]),
+            views=tuple(sorted(group, key=lambda view: (view != "identity", view))),
+            embedding={view: _Pages(_memory_map(path, group[view])) for view in group},
+            extractor=json.loads(file.attrs["extractor"]),
+            sampling=json.loads(file.attrs["sampling"]),
+            sha256=file.attrs["sha256"],
+        )
+
+
+class _Pages:
+    """A memory map that lets go of what was read long ago.
+
+    The kernel keeps a file that is read in its own cache either way. But pages that stay mapped
+    count as memory of this process, and monitors of clusters and containers end it for them.
+    """
+
+    def __init__(self, values: np.ndarray) -> None:
+        self.values = values
+        self._read = 0
+
+    def read(self, rows: slice) -> np.ndarray:
+        """Rows of the map, as a view of it."""
+        values = self.values[rows]
+        self._read += max(values.nbytes, MAPPED_AT_ONCE)
+        if self._read > MAPPED_BYTES and isinstance(self.values, np.memmap):
+            self._read = 0
+            # Also where somebody still looks at a part of it: that is mapped again when touched.
+            self.values._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
+        return values
+
+
+def _memory_map(path: Path, stored: h5py.Dataset) -> np.ndarray:
+    """The data set as an array backed by the file: HDF5 keeps contiguous data as plain bytes."""
+    if stored.size == 0:
+        return np.empty(stored.shape, stored.dtype)
+    return np.memmap(path, stored.dtype, "r", stored.id.get_offset(), stored.shape)
+
+
+def _text(values: Sequence[str]) -> np.ndarray:
+    """UTF-8 bytes, padded with zeros to the longest."""
+    return np.array([value.encode() for value in values] or [b""], bytes)[: len(values)]
+
+
+def _narrow(values: np.ndarray) -> np.ndarray:
+    """Text as wide as its longest, also where it was taken out of a wider column."""
+    if values.dtype.kind != "S":
+        return values
+    longest = int(np.char.str_len(values).max(initial=1))
+    return values if values.dtype.itemsize == longest else values.astype(f"S{longest}")

@@ -1,1 +1,0 @@
-"""Windows of a video and what is said of them: merged to spans, drawn as a chart, over frames."""

@@ -1,1 +1,0 @@
-"""The head is found: the fit loop, the losses and the optimizer, the state of a run."""
