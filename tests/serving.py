@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+from clone import ROOT
 from hostile_files import MOST_BYTES
 
-ROOT = Path(__file__).parents[1]
 START_SECONDS = 120.0
 
 

@@ -6,13 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+from clone import ROOT
+
 from pipeline.dataset.params import DatasetParams, SplitParams
 from pipeline.embedding.params import FeaturesParams
 from pipeline.files import write_json
 from pipeline.head.params import TrainParams
 from pipeline.params import Params
 
-ROOT = Path(__file__).resolve().parents[1]
 LABELS = ("bend", "jack", "walk", "wave2")
 PEOPLE = ("daria", "denis", "eli", "ido", "ira")
 STAGES = ("index", "split", "features", "train")

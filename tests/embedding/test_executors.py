@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from clone import ROOT
 from extraction import Project
 from test_executor_local import NULL
 
@@ -57,7 +58,7 @@ def test_the_local_executor_never_imports_ray() -> None:
     )
     done = subprocess.run(
         [sys.executable, "-c", script],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         check=True, capture_output=True, text=True,
     )  # fmt: skip
     assert done.stdout.strip() == "[]"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from clone import ROOT
 from conftest import only_one
 from typer.testing import CliRunner
 
@@ -27,7 +28,6 @@ from pipeline.frames.views import VIEWS, apply_view
 from pipeline.head.model import read_card
 from pipeline.predict.predictor import Predictor
 
-ROOT = Path(__file__).resolve().parents[1]
 ALL = [
     ("tflite", "float32"),
     ("tflite", "float16"),

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from clone import ROOT
 
 from pipeline.dataset.clips import (
     NO_SPLIT,
@@ -133,7 +134,7 @@ clips.codes("group"), list(clips.together("digest").sorted()), images["walk/seq"
 sys.exit("pandas" in sys.modules)
 """
     subprocess.run([sys.executable, "-c", script], check=True, cwd=tmp_path,
-                   env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])})  # fmt: skip
+                   env={**os.environ, "PYTHONPATH": str(ROOT)})  # fmt: skip
 
 
 def test_images_are_found_by_clip_in_their_order(tmp_path: Path) -> None:

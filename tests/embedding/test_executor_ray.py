@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from clone import ROOT
 from extraction import Project
 from test_executor_local import NULL, behave
 
@@ -95,7 +96,7 @@ class Nodes:
 @pytest.fixture(scope="module")
 def importable() -> Iterator[None]:
     """The nodes find this module, whose functions some tests run on them, and ask for no token."""
-    folders = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+    folders = [str(ROOT / "tests"), str(ROOT)]
     path = os.pathsep.join(filter(None, [*folders, os.environ.get("PYTHONPATH")]))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", path)

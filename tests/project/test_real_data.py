@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from clone import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 STAGES = ("index", "frames", "split", "features", "train", "evaluate")
 ONE_CHANGE = "raw: data/weizmann"
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import fsspec
 import pytest
+from clone import ROOT
 
 from pipeline.errors import ClipError, StorageError
 from pipeline.files import sha256
@@ -196,7 +197,7 @@ def test_what_a_killed_process_left_is_removed_by_the_next(
     )
     process = subprocess.Popen(
         [sys.executable, "-c", script],
-        env={**os.environ, "TMPDIR": str(scratch), "PYTHONPATH": str(Path(__file__).parents[1])},
+        env={**os.environ, "TMPDIR": str(scratch), "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from clone import ROOT
 
 from pipeline.errors import ClipError, ModelError
 from pipeline.frames.video import VideoReader
@@ -19,7 +20,6 @@ from pipeline.predict.prediction import Prediction
 from pipeline.predict.predictor import Predictor, timeline
 from pipeline.store.feature_files import FeatureSet
 
-ROOT = Path(__file__).resolve().parents[1]
 UNSEEN = "ira"  # in no split but the test split
 LONG = ("walk", "bend", "wave2", "jack")
 

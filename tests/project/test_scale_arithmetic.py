@@ -2,9 +2,9 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from clone import ROOT
 
 from bench.scale_arithmetic import (
     SETS,
@@ -16,8 +16,6 @@ from bench.scale_arithmetic import (
     report,
     size,
 )
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_the_tables_of_the_page_are_those_of_the_script() -> None:

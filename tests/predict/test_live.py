@@ -15,14 +15,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from clone import ROOT
 
 from pipeline.errors import ClipError
 from pipeline.frames import capture as capture_module
 from pipeline.frames.capture import Frame, LiveCapture, shown
 from pipeline.predict.live import Answer, follow
 from pipeline.predict.predictor import Predictor
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")

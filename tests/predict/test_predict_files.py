@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from clone import ROOT
 from typer.testing import CliRunner, Result
 
 from pipeline.cli import app
@@ -51,7 +52,7 @@ def test_json_holds_what_the_page_about_it_says(predict) -> None:
     assert answer["timeline"][-1]["end"] == answer["windows"][-1]["end"] == answer["seconds"]
     (short,) = json.loads(predict("clips/deep/bend.avi", "--json").stdout)
     assert set(answer) - set(short) == {"timeline", "windows"}
-    page = (Path(__file__).parents[1] / "docs/predict.md").read_text()
+    page = (ROOT / "docs/predict.md").read_text()
     for name in answer:
         assert f"`{name}`" in page
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import cv2
 import pytest
+from clone import ROOT
 
 from pipeline.frames.video import VideoReader
 
-ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs/predict.md").read_text()
 DAY = ("walk", "bend", "wave2", "jack", "walk")
 

@@ -3,11 +3,10 @@
 from pathlib import Path
 
 import pytest
+from clone import ROOT
 
 from pipeline.errors import ParamsError
 from pipeline.params import Params, load_params
-
-ROOT = Path(__file__).parents[1]
 
 
 def load(tmp_path: Path, text: str) -> Params:

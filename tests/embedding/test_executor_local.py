@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from clone import ROOT
 
 from pipeline.embedding.backbone import read_backbone
 from pipeline.embedding.clip_embedding import ClipEmbeddings
@@ -142,7 +143,7 @@ def test_no_worker_outlives_a_main_process_that_is_killed() -> None:
         "from pipeline.processes import run_in_processes\n"
         "list(run_in_processes(behave, ['hang'] * 4, workers=2, timeout=600))"
     )
-    folders = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+    folders = [str(ROOT / "tests"), str(ROOT)]
     main = subprocess.Popen(
         [sys.executable, "-c", script],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(folders)},
@@ -212,7 +213,7 @@ def test_the_workers_never_import_tensorflow() -> None:
         "import sys, pipeline.embedding.executors\n"
         "print([m for m in sys.modules if 'tensorflow' in m])"
     )
-    root = str(Path(__file__).parents[1])
+    root = str(ROOT)
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=True
     )

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from clone import ROOT
 from extraction import Project
 
-ROOT = Path(__file__).parents[1]
 COMMANDS = ["index", "frames", "split", "backbone", "features", "train", "evaluate", "predict",
             "live", "crossval", "serve", "export", "explain", "explore", "sample", "cache",
             "cache info", "cache verify", "cache gc"]  # fmt: skip

@@ -7,6 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from clone import ROOT
 
 from pipeline.embedding.weights import (
     IMAGENET_SHA256,
@@ -78,7 +79,7 @@ except WeightsError as error:
     print(error)
 """
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=Path(__file__).parents[1], env=environment,
+        [sys.executable, "-c", script], cwd=ROOT, env=environment,
         capture_output=True, text=True, check=True, timeout=120,
     )  # fmt: skip
     first, *tried = done.stdout.splitlines()

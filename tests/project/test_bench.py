@@ -6,14 +6,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from clone import ROOT
 
 from bench import cuts, tables
 from bench.clips import pictures
 from bench.contenders import Contender, Run, side_by_side
 from bench.engines import multiply_adds
 from bench.watch import watch
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_quick_growth_writes_results_without_traces_of_the_machine(tmp_path: Path) -> None:

@@ -4,11 +4,11 @@ import re
 from pathlib import Path
 
 import pytest
+from clone import ROOT
 from ruamel.yaml import YAML
 
 from pipeline.params import Params, load_params
 
-ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 
 

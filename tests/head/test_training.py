@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from clone import ROOT
 from small_features import EXTRACTOR, LABELS, SmallProject, write_small_project
 
 from pipeline.errors import DatasetError, FeaturesError
@@ -105,7 +106,7 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_weights(project, tmp_p
         f"run(SmallProject(Path({str(project.folder)!r})), Path({str(tmp_path / 'torn')!r}), "
         "epochs=8)\n"
     )
-    here = Path(__file__).parent
+    here = ROOT / "tests"
     environment = {**os.environ, "PYTHONPATH": f"{here}{os.pathsep}{here.parent}"}
     killed = subprocess.run([sys.executable, "-c", script], env=environment, check=False,
                             capture_output=True)  # fmt: skip
