@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from pipeline.csv_tables import as_arrow, as_numpy, damaged, read_columns, write_rows
+from pipeline.frames.video import WHOLE
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -58,6 +59,12 @@ class Clip:
     start: float | None = None
     end: float | None = None
     split: str = ""
+
+    @property
+    def segment(self) -> tuple[float, float]:
+        """Start and end in seconds, `pipeline.frames.video.WHOLE` of a whole clip."""
+        start, end = WHOLE
+        return start if self.start is None else self.start, end if self.end is None else self.end
 
 
 @dataclass(frozen=True, slots=True)

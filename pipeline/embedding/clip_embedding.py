@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 
-import cv2
 import numpy as np
 
 from pipeline.embedding.engines import Engine
 from pipeline.errors import ClipError
+from pipeline.frames.sampled import sampled_frames
 from pipeline.frames.sources import Source, open_source
-from pipeline.frames.video import WHOLE, FrameReader, RateSampler, Sampling, resize, sample_frames
+from pipeline.frames.video import WHOLE, FrameReader, Sampling, sample_frames
 from pipeline.frames.views import apply_view
 from pipeline.store.extractor_spec import DIMENSION, ExtractorSpec
 
@@ -85,17 +85,6 @@ def embed_frames(
     clock = _Clock()
     segments = segments or (WHOLE,)
     named = {view: set(map(int, frames)) for view, frames in wanted.items() if frames is not None}
-    by_rate = len(named) < len(wanted)
-    rates = [RateSampler(sampling, *segment) for segment in segments] if by_rate else []
-    last = max((max(frames) for frames in named.values()), default=-1)
-    any_named = set().union(*named.values())
-    taken: set[int] = set()  # what the rates picked; a named frame alone must not go to its views
-
-    def choose(index: int, seconds: float) -> bool:
-        if sum(rate(index, seconds) for rate in rates):  # not any: each has to see every frame
-            taken.add(index)
-        return index in taken or index in any_named
-
     rows: dict[str, list[int]] = {view: [] for view in wanted}
     done: dict[str, list[np.ndarray]] = {view: [] for view in wanted}
     batch: list[np.ndarray] = []
@@ -109,24 +98,26 @@ def embed_frames(
             owners.clear()
         clock.add("embed")
 
-    try:
-        for index, image in reader.frames(choose):
-            clock.add("decode")
-            picture = resize(image, extractor.input_size, extractor.resize)
-            for view in wanted:
-                if index in named[view] if view in named else index in taken:
-                    batch.append(apply_view(picture, view))
-                    owners.append(view)
-                    rows[view].append(index)
-            clock.add("resize")
-            if len(batch) >= BATCH:
-                run()
-            if not by_rate and index == last:
-                break
+    for frame in sampled_frames(
+        reader,
+        sampling if len(named) < len(wanted) else None,
+        extractor.input_size,
+        extractor.resize,
+        segments,
+        named=set().union(*named.values()),
+    ):
         clock.add("decode")
-        run()
-    except cv2.error as error:
-        raise ClipError(f"made OpenCV fail: {str(error).strip().splitlines()[-1]}") from None
+        picture = frame.picture()
+        for view in wanted:  # a frame that another view names alone must not go to all
+            if frame.index in named[view] if view in named else frame.picked:
+                batch.append(apply_view(picture, view))
+                owners.append(view)
+                rows[view].append(frame.index)
+        clock.add("resize")
+        if len(batch) >= BATCH:
+            run()
+    clock.add("decode")
+    run()
 
     timeline = np.asarray(reader.timeline, np.float64)
     embedded = sum(map(len, done.values()))

@@ -111,10 +111,7 @@ def _by_video(together: ClipTable) -> Iterator[list[Clip]]:
 
 def _segments(clips: Sequence[Clip]) -> tuple[tuple[float, float], ...]:
     """The different segments of one video, sorted; none where all of it is wanted and no more."""
-    segments = {
-        (WHOLE[0] if clip.start is None else clip.start, WHOLE[1] if clip.end is None else clip.end)
-        for clip in clips
-    }
+    segments = {clip.segment for clip in clips}
     return () if segments == {WHOLE} else tuple(sorted(segments))
 
 

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.embedding.backbone import LITERT_FILE, WEIGHTS_FILE, load_keras_model
-from pipeline.embedding.pictures import Pictures, sampled_pictures
 from pipeline.errors import ClipError, ModelError
 from pipeline.explaining.occlusion import frame_effects
+from pipeline.frames.sampled import Pictures, read_pictures
 from pipeline.frames.sources import file_source
 from pipeline.frames.video import Sampling
-from pipeline.frames.views import MOVED, apply_view
+from pipeline.frames.views import MOVED
 from pipeline.head.calibration import softmax
 from pipeline.head.inference import forward_function
 from pipeline.head.model import (
@@ -95,18 +95,23 @@ def explain(path: Path, label: str | None = None, folder: Path = MODEL) -> Expla
         )
     extractor = ExtractorSpec(**card.extractor)
     try:
-        pictures = sampled_pictures(file_source(path), extractor, Sampling(**card.sampling))
+        pictures = read_pictures(
+            file_source(path),
+            Sampling(**card.sampling),
+            extractor.input_size,
+            extractor.resize,
+        )
     except ClipError as error:
         raise ClipError(f"{path} {error}.") from None
     engine = load_model_engine(card, folder)
-    embeddings = {view: engine(_seen(pictures.pictures, view)) for view in card.views}
+    embeddings = {view: engine(pictures.seen(view)) for view in card.views}
     import_tensorflow()
     network = load_keras(folder / NETWORK)
     model = Model(card, forward_function(network), folder)
     logits = predict_logits(model, [embeddings])[0]
     chosen = int(np.argmax(logits)) if label is None else card.labels.index(label)
     views = tuple(view for view in card.views if view not in MOVED) or card.views[:1]
-    maps = _maps(folder, network, card, pictures.pictures, embeddings, views, chosen)
+    maps = _maps(folder, network, card, pictures, embeddings, views, chosen)
     total, largest = maps.sum(), maps.max()
     frames = len(maps)
     return Explanation(
@@ -127,7 +132,7 @@ def _maps(
     folder: Path,
     network: "keras.Model",
     card: ModelCard,
-    pictures: np.ndarray,
+    pictures: Pictures,
     embeddings: dict[str, np.ndarray],
     views: tuple[str, ...],
     chosen: int,
@@ -143,7 +148,7 @@ def _maps(
         part = slice(first, first + BATCH)
         sums: Any = 0.0
         for view in views:
-            seen = _seen(pictures[part], view).astype(np.float32) / 127.5 - 1.0
+            seen = pictures.seen(view, part).astype(np.float32) / 127.5 - 1.0
             features = feature_map(seen, training=False).numpy()
             places = np.einsum("nhwc,nc->nhw", features, gradients[view][part])
             sums = sums + (places[:, :, ::-1] if view == "hflip" else places)
@@ -171,7 +176,3 @@ def _gradients(
         # A square root has no finite gradient at 0; there the whole map of the channel is 0.
         found[view] = np.where(values > 0, gradient, 0)
     return found
-
-
-def _seen(pictures: np.ndarray, view: str) -> np.ndarray:
-    return np.stack([apply_view(picture, view) for picture in pictures])

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.embedding.engines import Engine
-from pipeline.embedding.pictures import sampled_pictures
 from pipeline.errors import ClipError
 from pipeline.exporting.clips import NamedClip
 from pipeline.exporting.formats import Run
+from pipeline.frames.sampled import read_pictures
 from pipeline.frames.video import Sampling
-from pipeline.frames.views import apply_view
 from pipeline.head.model import Model, predict_probabilities
 from pipeline.head.sequences import even_windows
 from pipeline.store.extractor_spec import ExtractorSpec
@@ -89,12 +88,11 @@ def _windows(
     """Frames (n, size, size, 3), n at most `steps`, and probabilities (K,) of each window."""
     card = model.card
     extractor, sampling = ExtractorSpec(**card.extractor), Sampling(**card.sampling)
-    frames = sampled_pictures(clip.source, extractor, sampling, clip.start, clip.end).pictures
-    embeddings = {
-        view: engine(np.stack([apply_view(picture, view) for picture in frames]))
-        for view in card.views
-    }
-    for rows in even_windows(len(frames), card.windowing):
-        part = slice(rows[0], min(rows[-1] + 1, len(frames)))
+    seen = read_pictures(
+        clip.source, sampling, extractor.input_size, extractor.resize, clip.start, clip.end
+    )
+    embeddings = {view: engine(seen.seen(view)) for view in card.views}
+    for rows in even_windows(len(seen), card.windowing):
+        part = slice(rows[0], min(rows[-1] + 1, len(seen)))
         views = {view: values[part] for view, values in embeddings.items()}
-        yield frames[part], predict_probabilities(model, [views])[0]
+        yield seen.pictures[part], predict_probabilities(model, [views])[0]

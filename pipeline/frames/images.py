@@ -4,6 +4,7 @@ import io
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import cv2
@@ -125,7 +126,7 @@ class ImageReader:
     paths: Sequence[Path]
     fps: float = IMAGE_FPS
 
-    @property
+    @cached_property
     def timeline(self) -> list[float]:
         """Seconds of every frame: its place over `fps`."""
         return [i / self.fps for i in range(len(self.paths))]

@@ -6,10 +6,13 @@ import cv2
 import numpy as np
 
 from pipeline.explaining.occlusion import frame_effects
-from pipeline.frames.video import RateSampler, Sampling, VideoReader
+from pipeline.frames.sampled import sampled_frames
+from pipeline.frames.video import Sampling, VideoReader
+from pipeline.head.model import ModelCard
 from pipeline.predict.prediction import Window
 from pipeline.predict.predictor import Predictor
 from pipeline.serve.answers import DecidingFrame
+from pipeline.store.extractor_spec import ExtractorSpec
 
 SHOWN = 6  # frames
 MOST_WEIGHED = 64  # frames of the window; more would not fit into memory at any size
@@ -33,40 +36,37 @@ def deciding_frames(
     """
     index = predictor.labels.index(label)
     window = max(windows, key=lambda window: window.probabilities[index])
-    times, pictures = _sampled(path, window, predictor.card.sampling["fps"])
-    losses = _losses(predictor, pictures, index)
+    times, images = _sampled(predictor.card, path, window)
+    losses = _losses(predictor, images, index)
     best = np.sort(np.argsort(-losses, kind="stable")[:SHOWN])
     weights = np.maximum(losses, 0) / max(losses.max(), TINY)
-    return tuple(DecidingFrame(times[i], float(weights[i]), thumbnail(pictures[i])) for i in best)
+    return tuple(DecidingFrame(times[i], float(weights[i]), thumbnail(images[i])) for i in best)
 
 
-def _sampled(path: Path, window: Window, fps: float | None) -> tuple[list[float], list[np.ndarray]]:
+def _sampled(card: ModelCard, path: Path, window: Window) -> tuple[list[float], list[np.ndarray]]:
     """Times from the first frame, and BGR pictures, of what the model saw of the window."""
-    reader = VideoReader(path)
-    rate = RateSampler(Sampling(fps))
+    reader, sampling = VideoReader(path), Sampling(card.sampling["fps"])
+    extractor = ExtractorSpec(**card.extractor)
     times: list[float] = []
-    pictures: list[np.ndarray] = []
-
-    def wanted(index: int, seconds: float) -> bool:
-        elapsed = seconds - reader.timeline[0]
-        return rate(index, seconds) and elapsed >= window.start - 1e-6
-
-    for _, picture in reader.frames(wanted):
-        elapsed = reader.timeline[-1] - reader.timeline[0]
-        if elapsed >= window.end and pictures:
+    images: list[np.ndarray] = []
+    for frame in sampled_frames(reader, sampling, extractor.input_size, extractor.resize):
+        elapsed = frame.seconds - reader.timeline[0]
+        if elapsed < window.start - 1e-6:
+            continue
+        if elapsed >= window.end and images:
             break
         times.append(elapsed)
-        pictures.append(picture)
-        if len(pictures) == MOST_WEIGHED:
+        images.append(frame.image)
+        if len(images) == MOST_WEIGHED:
             break
-    return times, pictures
+    return times, images
 
 
-def _losses(predictor: Predictor, pictures: list[np.ndarray], label: int) -> np.ndarray:
+def _losses(predictor: Predictor, images: list[np.ndarray], label: int) -> np.ndarray:
     """(T,) float64: what the log-odds of a label lose without each frame."""
-    if len(pictures) == 1:
+    if len(images) == 1:
         return np.ones(1)
-    embedded = [predictor.embed(picture) for picture in pictures]
+    embedded = [predictor.embed(image) for image in images]
     views = {view: np.stack([row[view] for row in embedded]) for view in embedded[0]}
     return frame_effects(views, predictor.logits_of, label)
 

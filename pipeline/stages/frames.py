@@ -1,7 +1,6 @@
 """Stage `frames`: what the CNN will see, for people to look at."""
 
 import contextlib
-import math
 import os
 import re
 from collections import defaultdict
@@ -17,9 +16,10 @@ from pipeline.dataset.sources import source_of
 from pipeline.errors import ClipError, DatasetError
 from pipeline.files import replacing_folder
 from pipeline.frames.contact_sheet import INK, line, strip, write_picture
+from pipeline.frames.sampled import SampledFrame, sampled_frames
 from pipeline.frames.sources import local_source, open_source
 from pipeline.frames.storage import is_url
-from pipeline.frames.video import RateSampler, Sampling, resize, sample_frames
+from pipeline.frames.video import Sampling, sample_frames
 from pipeline.params import Params
 from pipeline.progress import Progress
 from pipeline.wording import count, some
@@ -91,12 +91,13 @@ def write_frames(
     sampling = params.features.sampling
     try:
         for clip in clips:
-            _check_place(folder / clip.clip_id)
+            _check_replaceable(folder / clip.clip_id)
             with replacing_folder(folder / clip.clip_id, durable=False) as temporary:
                 timeline: list[float] = []
                 try:
-                    for index, picture in _pictures(params, clip, sampling, images, timeline):
-                        write_picture(temporary / f"{index}.jpg", picture, JPEG_QUALITY)
+                    for frame in _sampled(params, clip, sampling, images, timeline):
+                        path = temporary / f"{frame.index}.jpg"
+                        write_picture(path, frame.picture(), JPEG_QUALITY)
                 except ClipError as error:
                     raise ClipError(f"{clip.clip_id} {error}.") from None
                 sampled = sample_frames(np.asarray(timeline), sampling, clip.start, clip.end)
@@ -130,9 +131,9 @@ def named_clips(clips: Sequence[Clip], names: Sequence[str]) -> list[Clip]:
     return [by_id[name] for name in names]
 
 
-def _check_place(place: Path) -> None:
+def _check_replaceable(folder: Path) -> None:
     """Only frames that were written out earlier are ever replaced, and no data set."""
-    files = [place, *place.rglob("*")]
+    files = [folder, *folder.rglob("*")]
     others = [str(path) for path in files if path.is_file() and not WRITTEN.fullmatch(path.name)]
     if others:
         raise DatasetError(
@@ -141,38 +142,30 @@ def _check_place(place: Path) -> None:
         )
 
 
-class _PastTheEndError(Exception):
-    """A segment's end was passed."""
-
-
-def _pictures(
+def _sampled(
     params: Params,
     clip: Clip,
     sampling: Sampling,
     images: Images | None,
     timeline: list[float],
-) -> Iterator[tuple[int, np.ndarray]]:
-    """Index and (size, size, 3) uint8 RGB picture of the frames that may be sampled.
+) -> Iterator[SampledFrame]:
+    """The frames that may be sampled.
 
     `timeline` is filled with the seconds of every frame, up to the first behind a segment's end.
     """
-    start = clip.start or 0.0
-    end = math.inf if clip.end is None else clip.end
-    rate = RateSampler(sampling, start, end)
-
-    def choose(index: int, seconds: float) -> bool:
-        if seconds >= end:
-            raise _PastTheEndError
-        return rate(index, seconds)
-
     dataset = params.dataset
     source = source_of(clip, dataset.place, images, dataset.frames_fps)
     fetched = any(map(is_url, source.files))
     with local_source(source, clip.digest) if fetched else contextlib.nullcontext(source) as local:
         reader = open_source(local)
-        with contextlib.suppress(_PastTheEndError):
-            for index, image in reader.frames(choose):
-                yield index, resize(image, params.backbone.input_size, params.features.resize)
+        yield from sampled_frames(
+            reader,
+            sampling,
+            params.backbone.input_size,
+            params.features.resize,
+            [clip.segment],
+            to_the_end=False,
+        )
         timeline += reader.timeline
 
 
@@ -188,7 +181,8 @@ def _rows(params: Params, clips: Iterable[Clip], images: Images | None) -> Itera
     for clip in clips:
         seconds: list[float] = []
         try:
-            pictures = dict(_pictures(params, clip, few, images, seconds))
+            frames = _sampled(params, clip, few, images, seconds)
+            pictures = {frame.index: frame.picture() for frame in frames}
         except (ClipError, OSError):
             continue
         timeline = np.asarray(seconds)

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 
 from pipeline.errors import ClipError
+from pipeline.frames.sampled import sampled_frames
 from pipeline.frames.sources import Source, open_source
-from pipeline.frames.video import resize
 
 THUMBNAIL = 112  # pixels, side of a frame in a strip
 GAP = 3  # pixels between frames
@@ -54,16 +54,12 @@ def strip_uri(source: Source, frames: Sequence[int], rule: str) -> str | None:
     -------
     None where a file is not there or cannot be read
     """
-    wanted = set(frames)
     pictures: list[np.ndarray] = []
     gap = np.full((THUMBNAIL, GAP, 3), 128, np.uint8)
-    shown = 0
     try:
-        for _, image in open_source(source).frames(lambda index, _: index in wanted):
-            pictures += [gap] * bool(pictures) + [resize(image, THUMBNAIL, rule)[:, :, ::-1]]
-            shown += 1
-            if shown == len(wanted):
-                break
+        reader = open_source(source)
+        for frame in sampled_frames(reader, None, THUMBNAIL, rule, named=set(frames)):
+            pictures += [gap] * bool(pictures) + [frame.picture()[:, :, ::-1]]
     except (ClipError, OSError):
         return None
     if not pictures:

@@ -1,0 +1,166 @@
+"""The frames of a clip as the CNN sees them: decoded once in sequence, sampled, made square.
+
+Training, prediction, explanation, export and the pictures for people all take their frames here.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from pipeline.errors import ClipError
+from pipeline.frames.sources import Source, open_source
+from pipeline.frames.video import WHOLE, FrameReader, RateSampler, Sampling, resize, sample_frames
+from pipeline.frames.views import apply_view
+
+
+@dataclass(frozen=True, slots=True)
+class SampledFrame:
+    """One frame of a clip.
+
+    Attributes
+    ----------
+    index : in the clip
+    seconds : its time
+    image : (height, width, 3) uint8 BGR, as it was decoded
+    size : side of the square that the CNN sees, pixels
+    rule : how the frame becomes that square, see `pipeline.frames.video.resize`
+    picked : whether the sampling picked it; False where it was only named
+    """
+
+    index: int
+    seconds: float
+    image: np.ndarray
+    size: int
+    rule: str
+    picked: bool = True
+
+    def picture(self) -> np.ndarray:
+        """What the CNN sees of it, made at each call: (size, size, 3) uint8 RGB, contiguous.
+
+        Raises
+        ------
+        ClipError
+            When OpenCV cannot resize it.
+        """
+        try:
+            return resize(self.image, self.size, self.rule)
+        except cv2.error as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise ClipError(f"made OpenCV fail: {reason}") from None
+
+
+def sampled_frames(
+    reader: FrameReader,
+    sampling: Sampling | None,
+    size: int,
+    rule: str,
+    segments: Sequence[tuple[float, float]] = (),
+    *,
+    named: Collection[int] = (),
+    to_the_end: bool = True,
+) -> Iterator[SampledFrame]:
+    """One pass over a clip: the frames that a sampling picks, and those that are named.
+
+    While the length of the clip is not known, more frames are picked than are kept in the end:
+    `pipeline.frames.video.sample_frames` of the reader's timeline says which, after the pass.
+
+    Parameters
+    ----------
+    sampling : None picks no frame; the pass then ends with the last of those that are named
+    segments : (start, end) in seconds; the sampling picks inside each of them by itself, and a
+        frame that several share comes once. Empty: the whole clip
+    named : indices of frames that are wanted whatever the sampling says
+    to_the_end : False ends the pass behind the last segment; the timeline ends there as well
+
+    Raises
+    ------
+    ClipError
+        When the clip cannot be decoded.
+    """
+    segments = segments or (WHOLE,)
+    rates = [RateSampler(sampling, *segment) for segment in segments] if sampling else []
+    last = max(named, default=-1) if sampling is None else None
+    end = WHOLE[1] if to_the_end else max(end for _, end in segments)
+    picked, time = False, 0.0
+
+    def wanted(index: int, seconds: float) -> bool:
+        nonlocal picked, time
+        if seconds >= end:
+            raise _PastTheEndError
+        picked = sum(rate(index, seconds) for rate in rates) > 0  # each has to see every frame
+        time = seconds
+        return picked or index in named
+
+    try:
+        for index, image in reader.frames(wanted):
+            yield SampledFrame(index, time, image, size, rule, picked)
+            if index == last:
+                return
+    except _PastTheEndError:
+        pass
+
+
+class _PastTheEndError(Exception):
+    """The end of the last segment was passed."""
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The sampled frames of one clip, held in memory.
+
+    Attributes
+    ----------
+    indices : (n,) int32, of the frames in the clip
+    times : (n,) float64, seconds
+    pictures : (n, size, size, 3) uint8, RGB
+    """
+
+    indices: np.ndarray
+    times: np.ndarray
+    pictures: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def seen(self, view: str, part: slice = slice(None)) -> np.ndarray:
+        """The pictures, or a part of them, in a view: (n, size, size, 3) uint8, RGB."""
+        return np.stack([apply_view(picture, view) for picture in self.pictures[part]])
+
+
+def read_pictures(
+    source: Source,
+    sampling: Sampling,
+    size: int,
+    rule: str,
+    start: float | None = None,
+    end: float | None = None,
+) -> Pictures:
+    """The frames of a clip that would be embedded.
+
+    The clip is read twice, the first time for the times alone, so that no more is held in memory
+    than what is returned: 150 kB a frame at 224 pixels.
+
+    Parameters
+    ----------
+    source : files on this machine
+    start, end : seconds of a segment of the video; None for the whole clip
+
+    Raises
+    ------
+    ClipError
+        When the clip cannot be read or decoded.
+    """
+    reader = open_source(source)
+    for _ in reader.frames(lambda index, seconds: False):
+        pass
+    timeline = np.asarray(reader.timeline, np.float64)
+    indices = sample_frames(timeline, sampling, start, end)
+    pictures = np.empty((len(indices), size, size, 3), np.uint8)
+    count = 0
+    named = set(indices.tolist())
+    for frame in sampled_frames(open_source(source), None, size, rule, named=named):
+        pictures[count] = frame.picture()
+        count += 1
+    return Pictures(indices[:count], timeline[indices[:count]], pictures[:count])
