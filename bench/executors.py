@@ -1,6 +1,5 @@
 """What an executor costs the main process for each clip, when the clips themselves cost nothing."""
 
-import functools
 import importlib.util
 from collections.abc import Callable, Generator
 from contextlib import closing
@@ -12,7 +11,7 @@ import numpy as np
 
 from bench.tables import Outcome, Rows, Table
 from pipeline.embedding.clip_embedding import ClipEmbeddings
-from pipeline.embedding.executors import RayCluster, available_cores
+from pipeline.embedding.executors import RayCluster, WorkerPool, available_cores
 from pipeline.processes import run_in_processes
 from pipeline.store.extractor_spec import DIMENSION
 
@@ -57,8 +56,7 @@ def _in_processes(tasks: int, workers: int) -> Generator[tuple[int, Any], None, 
 def _in_actors(tasks: int, workers: int) -> Generator[tuple[int, Any], None, None]:
     from pipeline.embedding.executors.ray_actors import run_in_actors
 
-    start = functools.partial(run_in_actors, prepare, (), range(tasks), workers=workers)
-    return start(cluster=RayCluster(), timeout=300)
+    return run_in_actors(prepare, (), range(tasks), WorkerPool(workers, cluster=RayCluster()))
 
 
 def _measure(

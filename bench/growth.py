@@ -10,6 +10,7 @@ from time import perf_counter
 from typing import Any
 
 from bench.clips import add_clip, write_dataset
+from bench.null_engines import SETUPS, null_command
 from bench.tables import Cell, Outcome, Table, Wanted
 from bench.watch import Watched, watch
 from bench.workspace import clipcache, made_up_backbone, make_project
@@ -94,22 +95,22 @@ def _judge(small: Growth, large: Growth) -> list[Wanted]:
 def _grow(
     folder: Path, backbone: Path, engine: str, clips: int, size: dict[str, int]
 ) -> Growth:  # fmt: skip
-    features = {"engine": engine, "views": ["identity"]}
+    features = {"views": ["identity"]} | ({} if engine in SETUPS else {"engine": engine})
     place = folder / f"{engine}-{clips}"
     project = make_project(place, backbone, {"features": features})
     raw = project / "data/raw"
     write_dataset(raw, clips, **size)
     shutil.rmtree(os.environ["CLIPCACHE_DIR"], ignore_errors=True)
-    index = _clipcache(project, "index")
-    cold = _clipcache(project, "features")
+    index = _run(clipcache("index"), project)
+    cold = _features(project, engine)
     start_up = median(_start_cache() for _ in range(REPEATS))
-    nothing = median(_clipcache(project, "features").seconds for _ in range(REPEATS))
+    nothing = median(_features(project, engine).seconds for _ in range(REPEATS))
     original = next(raw.rglob("*.avi"))
     added = []
     for number in range(REPEATS):
         add_clip(raw, clips + number, original)
-        _clipcache(project, "index")
-        added.append(_clipcache(project, "features").seconds)
+        _run(clipcache("index"), project)
+        added.append(_features(project, engine).seconds)
     stored = sum(path.stat().st_size for path in embeddings_folder().rglob("*.h5"))
     shutil.rmtree(place)
     return Growth(
@@ -118,10 +119,15 @@ def _grow(
     )  # fmt: skip
 
 
-def _clipcache(project: Path, command: str) -> Watched:
-    done = watch(clipcache(command), project)
+def _features(project: Path, engine: str) -> Watched:
+    null = engine in SETUPS
+    return _run(null_command(engine, "features") if null else clipcache("features"), project)
+
+
+def _run(command: list[str], project: Path) -> Watched:
+    done = watch(command, project)
     if done.ended != "done":
-        raise RuntimeError(f"`clipcache {command}` failed: {done.error}")
+        raise RuntimeError(f"{' '.join(command)} failed: {done.error}")
     return done
 
 

@@ -1,6 +1,6 @@
 """A million clips: `index`, `split`, `features` and one epoch of `train`, with a null engine.
 
-The clips have no files: a table lists them with their digests, and the engine `synthetic` makes two
+The clips have no files: a table lists them with their digests, and `bench.null_engines` makes two
 or three frames out of each digest. All else is what a real run does, each stage in a process of its
 own.
 """
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.null_engines import null_command
 from bench.tables import Cell, Outcome, Table, Wanted
 from bench.watch import Watched, watch
 from bench.workspace import BACKBONE, clipcache, made_up_backbone, write_params
@@ -29,7 +30,7 @@ MIB = 2**20
 PARAMS: dict[str, Any] = {
     "dataset": {"layout": "csv", "table": TABLE, "raw": "."},
     "split": {"train": 0.6, "val": 0.1, "test": 0.3},
-    "features": {"engine": ENGINE, "views": ["identity"]},
+    "features": {"views": ["identity"]},
     # A clip has at most three embedded frames, so a window of 16 steps would be mostly padding.
     "train": {"head": "lstm64", "steps": 4, "batch_size": 512, "epochs": 1},
 }
@@ -84,7 +85,7 @@ def run(quick: bool, backbone: Path, folder: Path) -> Outcome:
         "Each row is a `clipcache` command in a process of its own, its start included. Memory is "
         "the highest resident memory that the kernel saw (VmHWM), with the mapped pages of the "
         "feature file, which the kernel takes back when others need them.",
-        f"Clips without files, listed in a table with their digests; the engine {ENGINE} makes two "
+        f"Clips without files, listed in a table with their digests; bench.null_engines makes two "
         f"or three frames of each. {disk / 1e9:.3g} GB on disk at {many:,} clips. The head is the "
         f"preset {PARAMS['train']['head']} with windows of {PARAMS['train']['steps']} steps and "
         f"batches of {PARAMS['train']['batch_size']}.",
@@ -129,7 +130,8 @@ def _project(folder: Path, clips: int) -> Path:
 
 def _stages(project: Path, clips: int) -> Iterator[Stage]:
     for command, name in STAGES:
-        done = watch(clipcache(command), project)
+        null = command == "features"
+        done = watch(null_command(ENGINE, command) if null else clipcache(command), project)
         if done.ended != "done":
             raise RuntimeError(f"`clipcache {command}` failed: {done.error}")
         stage = Stage(clips, name, done)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.dataset.clips import read_images, read_index
-from pipeline.dataset.sources import source_of
+from pipeline.dataset.sources import ClipFiles
 from pipeline.embedding.backbone import BACKBONE, load_keras_model, read_backbone
 from pipeline.embedding.clip_embedding import ClipEmbeddings, embed_clip
 from pipeline.params import load_params
@@ -48,6 +48,7 @@ def main() -> None:
     params = load_params(project / "params.yaml")
     clips = read_index(project / "data" / "index.csv")
     images = read_images(project / "data" / "images.csv")
+    files = ClipFiles(project / params.dataset.raw, images)
     backbone = project / BACKBONE
     extractor = read_backbone(backbone).extractor(params.features.resize, "float32")
     engine = all_parts(backbone)
@@ -55,7 +56,7 @@ def main() -> None:
     done: dict[str, ClipEmbeddings] = {}
     with Progress("poolings", len(clips), "clips") as progress:
         for clip in clips:
-            source = source_of(clip, project / params.dataset.raw, images)
+            source = files.source(clip)
             result = embed_clip(
                 source, engine, extractor, params.features.sampling, dict.fromkeys(VIEWS)
             )

@@ -9,20 +9,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.null_engines import PixelSetup
 from pipeline.dataset.clips import ClipTable, read_images
 from pipeline.dataset.params import DatasetParams
 from pipeline.embedding.backbone import Backbone
+from pipeline.embedding.executors import EmbeddingSetup
 from pipeline.embedding.params import FeaturesParams
 from pipeline.files import write_json
 from pipeline.params import Params
 from pipeline.stages.features import Extraction, extract_features
 from pipeline.stages.index import index_clips
 
-# Runs the command with shards so small that a run of seconds writes many of them.
+# Runs the command with shards so small that a run of seconds writes many of them. MODULE is the
+# command line, or the one with a null engine: see `Project.start`.
 SMALL_SHARDS = """
 import pipeline.store.cache
 pipeline.store.cache.SHARD_CLIPS = 2
-from pipeline.cli import main
+from MODULE import main
 main()
 """
 
@@ -31,7 +34,7 @@ main()
 class Project:
     """A folder with clips, settings and a backbone, as `clipcache features` finds it.
 
-    The null engine stands in for the CNN unless a backbone is given: all else is real.
+    A null engine stands in for the CNN unless the settings name one: all else is real.
     """
 
     folder: Path
@@ -48,8 +51,13 @@ class Project:
     def params(self) -> Params:
         return Params(
             dataset=DatasetParams(raw=str(self.raw), group="none"),
-            features=FeaturesParams(**{"engine": "dummy", "workers": 2, **self.settings}),
+            features=FeaturesParams(**{"workers": 2, **self.settings}),
         )
+
+    @property
+    def setup(self) -> EmbeddingSetup:
+        kind = EmbeddingSetup if "engine" in self.settings else PixelSetup
+        return kind.of(self.params.features, self.folder / "models/backbone")
 
     def set(self, **settings: object) -> None:
         """Change settings below `features`."""
@@ -64,16 +72,19 @@ class Project:
         return extract_features(
             self.params,
             self.index(),
-            files=read_images(self.folder / "data/images.csv"),
-            backbone=self.folder / "models/backbone",
+            images=read_images(self.folder / "data/images.csv"),
+            setup=self.setup,
             folder=self.folder / "features",
             rejected=self.folder / "reports/rejected.csv",
         )
 
     def start(self, *command: str, script: str = SMALL_SHARDS) -> subprocess.Popen:
         """Start ``clipcache features`` (or another command) in the folder."""
+        real = "engine" in self.settings
+        script = script.replace("MODULE", "pipeline.cli" if real else "bench.null_engines")
+        engine = () if real else ("dummy",)
         return subprocess.Popen(
-            [sys.executable, "-c", script, *(command or ("features",))],
+            [sys.executable, "-c", script, *engine, *(command or ("features",))],
             cwd=self.folder,
             env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
             stdout=subprocess.PIPE,

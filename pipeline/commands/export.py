@@ -59,7 +59,7 @@ def export(
         found, place = clips_of_files(clips), "named with --clips"
     else:
         dataset = load_settings(params).dataset
-        found = clips_of_test_split(dataset.place, dataset.frames_fps)
+        found = clips_of_test_split(dataset)
         place = "of the test split"
     used = evenly(found)
     done = run(kind.value, precision.value, used, out=out, model=model)

@@ -95,16 +95,17 @@ def features(
     videos' headers and a few clips embedded for practice. Writes nothing.
     """
     from pipeline.dataset.clips import read_images, read_index
+    from pipeline.dataset.sources import ClipFiles
 
-    settings, clips, files = load_settings(params), read_index(), read_images()
+    settings, clips, images = load_settings(params), read_index(), read_images()
     if plan:
-        from pipeline.stages.plan import plan_features
+        from pipeline.embedding.forecast import forecast
 
-        print("\n".join(plan_features(settings, clips, files=files)))
+        print("\n".join(forecast(settings.features, clips, ClipFiles.of(settings.dataset, images))))
         return
     from pipeline.stages.features import extract_features
 
-    done = extract_features(settings, clips, files=files)
+    done = extract_features(settings, clips, images=images)
     print(
         f"{count(done.clips, 'clip')}: {done.cached:,} from the cache, {done.decoded:,} decoded, "
         f"{count(done.embedded, 'frame')} embedded, {len(done.rejected)} rejected -> features/"

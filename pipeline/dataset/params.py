@@ -72,11 +72,6 @@ class DatasetParams(BaseModel):
         """The folder of clips."""
         return Path(self.raw).expanduser()
 
-    @property
-    def place(self) -> str | Path:
-        """The folder of clips, or its URL."""
-        return self.raw if "://" in self.raw else self.folder
-
 
 class SplitParams(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

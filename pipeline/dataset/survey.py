@@ -4,10 +4,11 @@ Nothing is embedded and hardly anything decoded, so that mistakes in the layout 
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -23,6 +24,8 @@ from pipeline.frames.video import VideoReader
 from pipeline.processes import CrashedError, TooSlowError, run_in_processes
 from pipeline.progress import Progress
 from pipeline.wording import some
+
+Task = TypeVar("Task")
 
 HEADER_TIMEOUT = 30.0  # seconds for one file
 HASH_THREADS = 4
@@ -127,8 +130,8 @@ def survey_clips(params: DatasetParams, workers: int) -> Survey:
     shown = files
     if len(files) > MOST_FILES:
         picked = np.linspace(0, len(files) - 1, MOST_FILES).astype(int)
-        names = list(files)
-        shown = {names[i]: files[names[i]] for i in picked}
+        listed = list(files)
+        shown = {listed[i]: files[listed[i]] for i in picked}
         notes.append(
             f"The headers of {MOST_FILES:,} files, evenly picked from {len(files):,}, were read; "
             "sizes, rates, frames and seconds are of those."
@@ -136,7 +139,9 @@ def survey_clips(params: DatasetParams, workers: int) -> Survey:
     headers: dict[str, Header] = {}
     unreadable: list[Rejected] = []
     with Progress("explore", len(shown), "files") as progress:
-        for name, result in _read_headers(shown, workers):
+        names = {source: name for name, source in shown.items()}
+        for source, result in read_headers(names, workers, read_header):
+            name = names[source]
             if isinstance(result, Header):
                 headers[name] = result
             else:
@@ -216,21 +221,19 @@ def find_copies(files: Mapping[str, Source]) -> list[list[str]]:
     return [names for names in by_digest.values() if len(names) > 1]
 
 
-def _read_headers(
-    files: Mapping[str, Source], workers: int
-) -> Iterator[tuple[str, Header | str]]:  # fmt: skip
-    """The header of each file, or why there is none; in any order."""
-    names = {source: name for name, source in files.items()}
-    for source, answer in run_in_processes(
-        read_header, names, workers=workers, timeout=HEADER_TIMEOUT
-    ):
-        if isinstance(answer, Header):
-            yield names[source], answer
-        elif isinstance(answer, ClipError):
-            yield names[source], str(answer)
-        elif isinstance(answer, TooSlowError):
-            yield names[source], f"did not open within {HEADER_TIMEOUT:g} s"
-        elif isinstance(answer, CrashedError):
-            yield names[source], f"crashed the decoder ({answer})"
-        else:
-            raise answer
+def read_headers(
+    tasks: Iterable[Task], workers: int, read: Callable[[Task], Header]
+) -> Iterator[tuple[Task, Header | str]]:
+    """Read headers in worker processes, in any order; of each, the header or why there is none."""
+    for task, answer in run_in_processes(read, tasks, workers=workers, timeout=HEADER_TIMEOUT):
+        match answer:
+            case Header():
+                yield task, answer
+            case ClipError():
+                yield task, str(answer)
+            case TooSlowError():
+                yield task, f"did not open within {HEADER_TIMEOUT:g} s"
+            case CrashedError():
+                yield task, f"crashed the decoder ({answer})"
+            case _:
+                raise answer

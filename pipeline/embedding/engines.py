@@ -18,11 +18,6 @@ from pipeline.errors import FeaturesError
 from pipeline.quiet import import_tensorflow, quiet_native_output
 from pipeline.store.extractor_spec import DIMENSION
 
-TIMING_ENGINES = (
-    "dummy",
-    "synthetic",
-)  # engines that only exist for timing; each has keys of its own
-
 
 class Engine(Protocol):
     """A frozen CNN, ready to run."""
@@ -40,7 +35,7 @@ def choose_engine(wanted: str) -> tuple[str, str]:
 
     Returns
     -------
-    name : "litert", "openvino", "keras" or "dummy"
+    name : "litert", "openvino" or "keras"
     reason : for people
     """
     if wanted != "auto":
@@ -67,7 +62,7 @@ def load_engine(name: str, folder: Path, *, precision: str = "float32", threads:
     FeaturesError
         When the engine's package is not installed, or cannot compute in that precision.
     """
-    if precision != "float32" and name not in ("openvino", *TIMING_ENGINES):
+    if precision != "float32" and name != "openvino":
         raise FeaturesError(f"the engine {name} cannot compute in {precision}: use openvino.")
     return ENGINES[name](folder, precision, threads)
 
@@ -135,20 +130,8 @@ def _keras(folder: Path, precision: str, threads: int) -> Engine:
     return embed
 
 
-def _dummy(folder: Path, precision: str, threads: int) -> Engine:
-    """Means of a few pixels in place of a CNN, to time everything else; has a key of its own."""
-
-    def embed(frames: np.ndarray) -> np.ndarray:
-        rows = frames.reshape(len(frames), -1)[:, :DIMENSION].astype(np.float16)
-        return np.pad(rows, ((0, 0), (0, DIMENSION - rows.shape[1])))
-
-    return embed
-
-
 ENGINES: dict[str, Callable[[Path, str, int], Engine]] = {
     "litert": _litert,
     "openvino": _openvino,
     "keras": _keras,
-    "dummy": _dummy,
-    "synthetic": _dummy,  # its clips: pipeline.embedding.synthetic
 }

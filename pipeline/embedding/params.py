@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from pipeline.embedding.executors.cluster import RayCluster
+from pipeline.embedding.workers import RayCluster, WorkerPool
 from pipeline.frames.video import RESIZE_RULES, Sampling
 from pipeline.frames.views import VIEWS
 from pipeline.section import Fraction, Section
@@ -35,7 +35,7 @@ class FeaturesParams(Section):
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="arithmetic of the CNN; bfloat16 is less exact, openvino only"
     )
-    engine: Literal["auto", "litert", "openvino", "keras", "dummy", "synthetic"] = Field(
+    engine: Literal["auto", "litert", "openvino", "keras"] = Field(
         "auto", description="what runs the CNN; auto picks by what the machine has"
     )
     workers: Annotated[int, Field(ge=1)] | None = Field(
@@ -86,7 +86,7 @@ class FeaturesParams(Section):
 
     @model_validator(mode="after")
     def _engine_for_gpus(self) -> "FeaturesParams":
-        if self.executor == "ray" and self.ray_gpus and self.engine not in ("keras", "dummy"):
+        if self.executor == "ray" and self.ray_gpus and self.engine != "keras":
             raise ValueError("ray_gpus above 0 needs `engine: keras`, which is the one for GPUs")
         return self
 
@@ -96,8 +96,9 @@ class FeaturesParams(Section):
         return Sampling(self.fps, self.max_frames)
 
     @property
-    def cluster(self) -> RayCluster | None:
-        """The Ray cluster to embed on; None: worker processes of this machine."""
-        if self.executor == "local":
-            return None
-        return RayCluster(self.ray_address, self.ray_cpus, self.ray_gpus)
+    def pool(self) -> WorkerPool:
+        """Who embeds."""
+        cluster = None
+        if self.executor == "ray":
+            cluster = RayCluster(self.ray_address, self.ray_cpus, self.ray_gpus)
+        return WorkerPool(self.workers, self.clip_timeout, cluster)

@@ -6,12 +6,11 @@ Clips with equal bytes, and all segments of one video, are one job: a video is d
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 
 import numpy as np
 
 from pipeline.dataset.clips import Clip, ClipTable
-from pipeline.dataset.sources import source_of
+from pipeline.dataset.sources import ClipFiles
 from pipeline.embedding.executors import Job
 from pipeline.frames.video import WHOLE, Sampling, sample_frames
 from pipeline.store.cache import EmbeddingCache
@@ -19,22 +18,6 @@ from pipeline.store.cache import EmbeddingCache
 ADVANCE = 1000  # clips between two calls of `advance`
 
 Caches = Mapping[str, EmbeddingCache]  # by view
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where the files of clips are, as `pipeline.frames.sources.source_of` takes it.
-
-    Attributes
-    ----------
-    raw : folder or URL that the clips' paths start from
-    images : clip_id -> files of the clips of images
-    fps : images a second
-    """
-
-    raw: str | Path
-    images: Mapping[str, Sequence[str]]
-    fps: float
 
 
 @dataclass(frozen=True)
@@ -54,22 +37,21 @@ class Plan:
     _waiting: ClipTable  # clips of the jobs, those of one video side by side
     _caches: Caches
     _sampling: Sampling
-    _place: Place
+    _files: ClipFiles
 
     def jobs(self) -> Iterator[tuple[Job, int]]:
         """Each job, and the number of clips that wait for it."""
         for clips in _by_video(self._waiting):
             first, segments = clips[0], _segments(clips)
             wanted = _wanted(first.digest, segments, self._caches, self._sampling)
-            source = source_of(first, self._place.raw, self._place.images, self._place.fps)
-            yield Job(source, first.digest, wanted, segments), len(clips)
+            yield Job(self._files.source(first), first.digest, wanted, segments), len(clips)
 
 
 def make_plan(
     clips: ClipTable,
     caches: Caches,
     sampling: Sampling,
-    place: Place,
+    files: ClipFiles,
     failed: Container[str] = (),
     advance: Callable[[int], None] = lambda clips: None,
 ) -> Plan:
@@ -100,7 +82,7 @@ def make_plan(
             advance(cached - told)
             told = cached
     advance(cached - told)
-    return Plan(videos, cached, size, together.take(waiting), caches, sampling, place)
+    return Plan(videos, cached, size, together.take(waiting), caches, sampling, files)
 
 
 def _by_video(together: ClipTable) -> Iterator[list[Clip]]:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.dataset.clips import IMAGES, INDEX, SPLITS, Clip, read_images, read_index, read_splits
-from pipeline.dataset.sources import source_of
+from pipeline.dataset.clips import IMAGES, INDEX, SPLITS, read_images, read_index, read_splits
+from pipeline.dataset.params import DatasetParams
+from pipeline.dataset.sources import ClipFiles
 from pipeline.errors import ClipcacheError, DatasetError
 from pipeline.frames.sources import Source, file_source
 from pipeline.frames.video import VIDEO_EXTENSIONS
@@ -39,14 +40,9 @@ def clips_of_files(paths: Sequence[Path]) -> list[NamedClip]:
 
 
 def clips_of_test_split(
-    raw: str | Path, fps: float, index: Path = INDEX, splits: Path = SPLITS
+    params: DatasetParams, index: Path = INDEX, splits: Path = SPLITS
 ) -> list[NamedClip]:
     """The clips of the test split whose files are on this machine.
-
-    Parameters
-    ----------
-    raw : folder or URL of the clips
-    fps : images a second of image clips
 
     Raises
     ------
@@ -57,10 +53,11 @@ def clips_of_test_split(
     try:
         side = read_splits(splits)
         test = [clip for clip in read_index(index) if side.get(clip.clip_id) == "test"]
-        files = read_images(images) if any(clip.kind == "images" for clip in test) else None
-        clips = [_named(clip, source_of(clip, raw, files, fps)) for clip in test]
+        names = read_images(images) if any(clip.kind == "images" for clip in test) else None
+        files = ClipFiles.of(params, names)
+        clips = [NamedClip(clip.clip_id, files.source(clip), clip.start, clip.end) for clip in test]
         clips = [clip for clip in clips if Path(clip.source.files[0]).is_file()]
-        why = f"{splits} puts no clip into it" if not test else f"its files are not below {raw}"
+        why = f"its files are not below {params.raw}" if test else f"{splits} puts no clip into it"
     except ClipcacheError as error:
         clips, why = [], str(error)
     if not clips:
@@ -75,7 +72,3 @@ def evenly(clips: Sequence[NamedClip], most: int = MOST_CLIPS) -> list[NamedClip
     """At most so many of the clips, evenly over the list."""
     chosen = np.linspace(0, len(clips) - 1, min(len(clips), most)).round().astype(int)
     return [clips[i] for i in chosen]
-
-
-def _named(clip: Clip, source: Source) -> NamedClip:
-    return NamedClip(clip.clip_id, source, clip.start, clip.end)

@@ -114,6 +114,16 @@ def local_source(source: Source, digest: str) -> Iterator[Source]:
             yield replace(source, path=str(path))
 
 
+@contextlib.contextmanager
+def fetched_source(source: Source, digest: str) -> Iterator[Source]:
+    """As `local_source`, but files that are on this machine are not compared with their digest."""
+    if any(map(is_url, source.files)):
+        with local_source(source, digest) as local:
+            yield local
+    else:
+        yield source
+
+
 def _check(found: str, digest: str) -> None:
     if found != digest:
         raise ClipError("has changed since it was indexed: run `clipcache index` again")

@@ -9,19 +9,17 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.dataset.clips import REJECTED, Clip, ClipTable, Rejected, write_rejected
-from pipeline.embedding.backbone import BACKBONE, read_backbone
+from pipeline.dataset.sources import ClipFiles, Images
+from pipeline.embedding.backbone import BACKBONE
 from pipeline.embedding.clip_embedding import ClipEmbeddings
-from pipeline.embedding.engines import TIMING_ENGINES, choose_engine
-from pipeline.embedding.executors import EmbeddingSetup, Job, crew, run_jobs
-from pipeline.embedding.params import FeaturesParams
-from pipeline.embedding.plan import Caches, Place, Plan, make_plan
+from pipeline.embedding.executors import EmbeddingSetup, Job, WorkerPool, run_jobs
+from pipeline.embedding.plan import Caches, Plan, make_plan
 from pipeline.errors import CacheError, ClipError, TooManyRejectedError
 from pipeline.files import replacing_folder
 from pipeline.frames.video import Sampling, sample_frames
 from pipeline.params import Params
 from pipeline.progress import Progress
 from pipeline.store.cache import CachedClip, EmbeddingCache, ShardWriter
-from pipeline.store.extractor_spec import ExtractorSpec
 from pipeline.store.feature_files import FEATURES, Row, Rows, write_feature_file
 from pipeline.store.shards import Entry
 from pipeline.wording import some
@@ -56,7 +54,8 @@ def extract_features(
     params: Params,
     clips: Iterable[Clip],
     *,
-    files: Mapping[str, Sequence[str]] | None = None,
+    images: Images | None = None,
+    setup: EmbeddingSetup | None = None,
     backbone: Path = BACKBONE,
     folder: Path = FEATURES,
     rejected: Path = REJECTED,
@@ -68,7 +67,8 @@ def extract_features(
 
     Parameters
     ----------
-    files : clip_id -> files of the clips of images, as images.csv has them
+    images : clip_id -> files of the clips of images, as images.csv has them
+    setup : how clips are embedded; None: as the settings say, with the backbone in its folder
 
     Raises
     ------
@@ -77,31 +77,30 @@ def extract_features(
         ``features.max_rejected`` of the clips failed.
     """
     settings, table = params.features, ClipTable.of(clips)
-    engine, reason = choose_engine(settings.engine)
-    extractor = read_backbone(backbone).extractor(settings.resize, settings.precision)
-    if engine in TIMING_ENGINES:  # made-up numbers must never be found under a real key
-        extractor = ExtractorSpec(engine, extractor.input_size, settings.resize, settings.precision)
-    recipe = EmbeddingSetup(engine, backbone, extractor, settings.sampling)
-    place = Place(params.dataset.place, files or {}, params.dataset.frames_fps)
+    setup = setup or EmbeddingSetup.of(settings, backbone)
+    files = ClipFiles.of(params.dataset, images)
     failures: dict[str, str] = {}  # digest -> reason
     done = Extraction(len(table), 0, 0, 0, [], {})
     with Progress("features", len(table), "clips") as progress:
-        caches = {view: EmbeddingCache(extractor, view, progress.say) for view in settings.views}
+        pool = replace(settings.pool, report=progress.say)
+        caches = {
+            view: EmbeddingCache(setup.extractor, view, progress.say) for view in settings.views
+        }
         for attempt in range(ATTEMPTS):
             first = attempt == 0
-            plan = make_plan(table, caches, recipe.sampling, place, failures,
+            plan = make_plan(table, caches, setup.sampling, files, failures,
                              progress.advance if first else lambda clips: None)  # fmt: skip
             if first:
                 done.cached = plan.cached
             if plan.videos:
-                progress.say(f"Embedding {plan.videos} clips with {engine} ({reason}), "
-                             f"{crew(settings.workers, settings.cluster)}.")  # fmt: skip
-                if settings.precision != "float32" and engine not in TIMING_ENGINES:
-                    progress.say(_precision_note(plan, recipe, settings.clip_timeout))
-                _embed(plan, recipe, caches, failures, done, progress, settings)
+                progress.say(f"Embedding {plan.videos} clips with {setup.engine} "
+                             f"({setup.reason}), {pool}.")  # fmt: skip
+                if settings.precision != "float32":
+                    progress.say(_precision_note(plan, setup, settings.clip_timeout))
+                _embed(plan, setup, pool, caches, failures, done, progress)
             try:
                 done.rejected = []
-                selected = _select(table, failures, caches["identity"], recipe.sampling)
+                selected = _select(table, failures, caches["identity"], setup.sampling)
                 rows = Rows.of(_kept(selected, done.rejected))
                 write_rejected(done.rejected, rejected)
                 _write(folder, rows, done.rejected, caches, params)
@@ -116,18 +115,18 @@ def extract_features(
     return done
 
 
-def _precision_note(plan: Plan, recipe: EmbeddingSetup, timeout: float) -> str:
+def _precision_note(plan: Plan, setup: EmbeddingSetup, timeout: float) -> str:
     """How far embeddings in this precision are from float32, measured on the first clip that reads.
 
     The error is the length of the difference over the length of the float32 embedding.
     """
-    exact = replace(recipe, extractor=replace(recipe.extractor, precision="float32"))
-    precision = recipe.extractor.precision
+    exact = replace(setup, extractor=replace(setup.extractor, precision="float32"))
+    precision = setup.extractor.precision
     for job, _ in islice(plan.jobs(), MEASURED_CLIPS):
         whole = replace(job, wanted={"identity": None})
         embeddings = []
-        for one in (exact, recipe):
-            for _, result in run_jobs([whole], one, workers=1, timeout=timeout):
+        for one in (exact, setup):
+            for _, result in run_jobs([whole], one, WorkerPool(1, timeout)):
                 if not isinstance(result, ClipError):
                     embeddings.append(result.embeddings["identity"].astype(np.float32))
         if len(embeddings) == 2:
@@ -142,12 +141,12 @@ def _precision_note(plan: Plan, recipe: EmbeddingSetup, timeout: float) -> str:
 
 def _embed(
     plan: Plan,
-    recipe: EmbeddingSetup,
+    setup: EmbeddingSetup,
+    pool: WorkerPool,
     caches: Caches,
     failures: dict[str, str],
     done: Extraction,
     progress: Progress,
-    settings: FeaturesParams,
 ) -> None:
     """Run the jobs and put what comes of them into the cache."""
     waiting: dict[str, int] = {}  # digest -> clips, of the jobs that are being worked on
@@ -165,15 +164,7 @@ def _embed(
             for writer in writers.values():
                 writer.flush_if_old()
 
-        answers = run_jobs(
-            jobs(),
-            recipe,
-            workers=settings.workers,
-            timeout=settings.clip_timeout,
-            idle=flush,
-            cluster=settings.cluster,
-            report=progress.say,
-        )
+        answers = run_jobs(jobs(), setup, replace(pool, idle=flush))
         results = stack.enter_context(closing(answers))
         for job, result in results:
             done.decoded += 1

@@ -1,10 +1,9 @@
 """Stage `frames`: what the CNN will see, for people to look at."""
 
-import contextlib
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -12,13 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.dataset.clips import Clip
-from pipeline.dataset.sources import source_of
+from pipeline.dataset.sources import ClipFiles, Images
 from pipeline.errors import ClipError, DatasetError
 from pipeline.files import replacing_folder
 from pipeline.frames.contact_sheet import INK, line, strip, write_picture
 from pipeline.frames.sampled import SampledFrame, sampled_frames
-from pipeline.frames.sources import local_source, open_source
-from pipeline.frames.storage import is_url
+from pipeline.frames.sources import fetched_source, open_source
 from pipeline.frames.video import Sampling, sample_frames
 from pipeline.params import Params
 from pipeline.progress import Progress
@@ -29,8 +27,6 @@ FRAMES_PER_CLIP = 10  # pictures in a row of a contact sheet
 MOST_HELD = 256  # pictures of one clip held in memory to choose the shown ones from
 JPEG_QUALITY = 90
 WRITTEN = re.compile(r"\d{6,}_\d+\.\d{3}s\.jpg")  # names that `write_frames` gives
-
-Images = Mapping[str, Sequence[str]]  # clip_id -> files of the clips of images
 
 
 def write_contact_sheets(
@@ -153,10 +149,8 @@ def _sampled(
 
     `timeline` is filled with the seconds of every frame, up to the first behind a segment's end.
     """
-    dataset = params.dataset
-    source = source_of(clip, dataset.place, images, dataset.frames_fps)
-    fetched = any(map(is_url, source.files))
-    with local_source(source, clip.digest) if fetched else contextlib.nullcontext(source) as local:
+    source = ClipFiles.of(params.dataset, images).source(clip)
+    with fetched_source(source, clip.digest) as local:
         reader = open_source(local)
         yield from sampled_frames(
             reader,

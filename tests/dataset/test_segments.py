@@ -9,7 +9,7 @@ import pytest
 from extraction import Project, shards
 
 from pipeline.dataset.clips import Clip, read_rejected
-from pipeline.dataset.sources import source_of
+from pipeline.dataset.sources import ClipFiles
 from pipeline.files import sha256
 from pipeline.frames.sources import source_digest
 from pipeline.stages.features import Extraction, extract_features
@@ -37,7 +37,7 @@ def clip(project: Project, path: str, start: float | None = None, end: float | N
 
 def extract(project: Project, clips: list[Clip], **files: list[str]) -> Extraction:
     return extract_features(
-        project.params, clips, files=files, backbone=project.folder / "models/backbone",
+        project.params, clips, images=files, setup=project.setup,
         folder=project.folder / "features", rejected=project.folder / "rejected.csv",
     )  # fmt: skip
 
@@ -167,7 +167,7 @@ def test_clips_of_images_are_embedded_in_the_order_of_images_csv(project: Projec
         (project.raw / "still").mkdir(exist_ok=True)
         cv2.imwrite(str(project.raw / names[-1]), picture)
     images = Clip("still/seq", "still", "s", "0" * 64, 1, kind="images")
-    source = source_of(images, project.raw, {"still/seq": names})
+    source = ClipFiles(project.raw, {"still/seq": names}).source(images)
     images = replace(images, digest=source_digest(source))
     done = extract(project, [images, clip(project, LONG, 0.0, 1.0)], **{"still/seq": names})
     assert (done.decoded, done.embedded, done.rejected) == (2, 3 + FPS, [])

@@ -82,7 +82,7 @@ def test_a_run_killed_at_any_moment_is_finished_by_the_next(
 DIE_AT = """
 import importlib, os, signal, sys
 import pipeline.store.cache
-from pipeline.cli import main
+from MODULE import main
 
 pipeline.store.cache.SHARD_CLIPS = 4
 moment, name, module = int(sys.argv.pop()), sys.argv.pop(), importlib.import_module(sys.argv.pop())
@@ -192,7 +192,7 @@ def test_a_limit_on_the_size_of_files_is_one_sentence_too(
     limited = project.start(
         "features",
         script="import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))\n"
-        "from pipeline.cli import main; main()",
+        "from MODULE import main; main()",
     )
     err = limited.communicate(timeout=100)[1]
     assert limited.returncode == 2

@@ -64,7 +64,7 @@ def test_bfloat16_is_refused_where_the_engine_has_none(backbone_folder: Path) ->
 
 
 def test_the_choice_of_engine_comes_with_a_reason() -> None:
-    assert choose_engine("dummy") == ("dummy", "features.engine asks for it")
+    assert choose_engine("keras") == ("keras", "features.engine asks for it")
     name, reason = choose_engine("auto")
     assert name in ("litert", "openvino", "keras")
     assert "CPU" in reason or "GPU" in reason

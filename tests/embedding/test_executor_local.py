@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from clone import ROOT
 
+from bench.null_engines import PixelSetup
 from pipeline.embedding.backbone import read_backbone
 from pipeline.embedding.clip_embedding import ClipEmbeddings
-from pipeline.embedding.executors import EmbeddingSetup, Job, run_jobs
+from pipeline.embedding.executors import EmbeddingSetup, Job, WorkerPool, run_jobs
 from pipeline.errors import ClipcacheError, ClipError
 from pipeline.files import sha256
 from pipeline.frames.sources import Source
@@ -23,7 +24,7 @@ from pipeline.frames.video import Sampling
 from pipeline.processes import CrashedError, TooSlowError, run_in_processes
 from pipeline.store.extractor_spec import ExtractorSpec
 
-NULL = EmbeddingSetup(
+NULL = PixelSetup(
     "dummy", Path(), ExtractorSpec("dummy", 64, "stretch", "float32"), Sampling(8, 512)
 )
 
@@ -143,7 +144,7 @@ def test_no_worker_outlives_a_main_process_that_is_killed() -> None:
         "from pipeline.processes import run_in_processes\n"
         "list(run_in_processes(behave, ['hang'] * 4, workers=2, timeout=600))"
     )
-    folders = [str(ROOT / "tests"), str(ROOT)]
+    folders = [str(Path(__file__).parent), str(ROOT / "tests"), str(ROOT)]
     main = subprocess.Popen(
         [sys.executable, "-c", script],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(folders)},
@@ -163,7 +164,7 @@ def test_clips_are_embedded_and_a_bad_one_has_a_reason(make_video, tmp_path: Pat
     gone = make_video("gone.avi", frames=5)
     jobs = [Job(Source(str(path)), sha256(path), {"identity": None}) for path in (good, bad, gone)]
     gone.unlink()
-    done = run_jobs(jobs, NULL, workers=2, timeout=60)
+    done = run_jobs(jobs, NULL, WorkerPool(2, 60))
     results = {Path(job.source.path): result for job, result in done}
     embedded = results[good]
     assert isinstance(embedded, ClipEmbeddings)
@@ -176,9 +177,9 @@ def test_clips_are_embedded_and_a_bad_one_has_a_reason(make_video, tmp_path: Pat
 
 def test_a_clip_that_takes_too_long_is_rejected_with_its_limit(make_video) -> None:
     path = make_video("long.avi", frames=4000)
-    every = EmbeddingSetup("dummy", Path(), NULL.extractor, Sampling())
+    every = replace(NULL, sampling=Sampling())
     job = Job(Source(str(path)), sha256(path), {"identity": None})
-    ((_, result),) = run_jobs([job], every, workers=1, timeout=0.01)
+    ((_, result),) = run_jobs([job], every, WorkerPool(1, 0.01))
     assert "took longer than features.clip_timeout (0.01 s)" in str(result)
 
 
@@ -192,12 +193,12 @@ def test_an_engine_in_the_main_process_gives_the_same_and_leaves_no_frames_behin
     extractor = read_backbone(backbone_folder).extractor("stretch", "float32")
     by_engine = {}
     for engine in ("keras", "litert"):
-        recipe = EmbeddingSetup(engine, backbone_folder, extractor, Sampling(4))
-        ((_, result),) = run_jobs([job], recipe, workers=1, timeout=300)
+        setup = EmbeddingSetup(engine, backbone_folder, extractor, Sampling(4))
+        ((_, result),) = run_jobs([job], setup, WorkerPool(1))
         assert isinstance(result, ClipEmbeddings)
         by_engine[engine] = result
         behind = replace(job, wanted=dict.fromkeys(wanted), segments=((50.0, 60.0),))
-        ((_, nothing),) = run_jobs([behind], recipe, workers=1, timeout=300)
+        ((_, nothing),) = run_jobs([behind], setup, WorkerPool(1))
         assert isinstance(nothing, ClipEmbeddings)
         assert [rows.shape for rows in nothing.embeddings.values()] == [(0, 1280)] * 2
     assert by_engine["keras"].frames["hflip"].tolist() == [5, 30]
@@ -230,13 +231,13 @@ def resident_peak(pid: int) -> int:
 
 def test_memory_does_not_grow_with_the_length_of_a_video(make_video) -> None:
     peaks = {}
-    every = EmbeddingSetup("dummy", Path(), NULL.extractor, Sampling(None, 64))
+    every = replace(NULL, sampling=Sampling(None, 64))
     last = make_video("last.avi", frames=1)  # keeps the worker alive to be looked at
     for frames in (100, 3000):
         path = make_video(f"{frames}.avi", frames=frames, size=(320, 240))
         jobs = [Job(Source(str(path)), sha256(path), {"identity": None, "hflip": None})]
         jobs += [Job(Source(str(last)), sha256(last), {"identity": None})]
-        for _, result in run_jobs(jobs, every, workers=1, timeout=300):
+        for _, result in run_jobs(jobs, every, WorkerPool(1)):
             assert isinstance(result, ClipEmbeddings)
             (worker,) = children_of(os.getpid()) or [None]
             if worker:

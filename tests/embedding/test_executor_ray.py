@@ -26,6 +26,7 @@ from pipeline.embedding.executors import (
     EmbeddingSetup,
     Job,
     RayCluster,
+    WorkerPool,
     cluster,
     ray_actors,
     run_jobs,
@@ -96,7 +97,7 @@ class Nodes:
 @pytest.fixture(scope="module")
 def importable() -> Iterator[None]:
     """The nodes find this module, whose functions some tests run on them, and ask for no token."""
-    folders = [str(ROOT / "tests"), str(ROOT)]
+    folders = [str(Path(__file__).parent), str(ROOT / "tests"), str(ROOT)]
     path = os.pathsep.join(filter(None, [*folders, os.environ.get("PYTHONPATH")]))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", path)
@@ -277,7 +278,7 @@ def test_an_actor_and_then_a_node_are_lost_and_no_clip_with_them(
             for clip in clips
         ]
         one_by_one = (taken.append(job) or job for job in jobs)
-        for answer in run_jobs(one_by_one, NULL, workers=None, timeout=300, cluster=joined):
+        for answer in run_jobs(one_by_one, NULL, WorkerPool(cluster=joined)):
             answers.append(answer)
             assert len(taken) <= len(answers) + 4  # two at work, and one more for each
             if misfortune.node_lost and not nodes.others:
@@ -288,7 +289,7 @@ def test_an_actor_and_then_a_node_are_lost_and_no_clip_with_them(
     # The clip of the actor is fetched again; that of the node, unless it was done all the same.
     assert len(jobs) + 1 <= fetched.total() <= len(jobs) + 2
     here = {job.digest: result for job, result in run_jobs(
-        [a_job(clip) for clip in clips], NULL, workers=2, timeout=60)}  # fmt: skip
+        [a_job(clip) for clip in clips], NULL, WorkerPool(2, 60))}  # fmt: skip
     for job, result in answers:
         assert isinstance(result, ClipEmbeddings)
         expected = here[job.digest]
@@ -308,7 +309,7 @@ def made() -> Callable[[object], object]:
 
 def test_a_task_costs_itself_only(joined: RayCluster) -> None:
     tasks = [0, "exit", 1, "crash", "hang", "raise", "large", 2, 3]
-    answers = dict(run_in_actors(made, (), tasks, cluster=joined, workers=2, timeout=5))
+    answers = dict(run_in_actors(made, (), tasks, WorkerPool(2, 5, joined)))
     for way in ("exit", "crash"):
         lost = answers.pop(way)
         assert isinstance(lost, CrashedError)
@@ -331,8 +332,7 @@ def test_a_clip_that_hangs_is_rejected_with_the_sentence_of_the_local_executor(
     sentences = set()
     for where in (None, joined):
         results = {
-            job.source.name: result
-            for job, result in run_jobs(jobs, NULL, workers=1, timeout=2, cluster=where)
+            job.source.name: result for job, result in run_jobs(jobs, NULL, WorkerPool(1, 2, where))
         }
         assert isinstance(results["good.avi"], ClipEmbeddings)
         sentences.add(told(results["pipe.avi"]))
@@ -340,7 +340,7 @@ def test_a_clip_that_hangs_is_rejected_with_the_sentence_of_the_local_executor(
 
 
 def test_a_reader_that_loses_interest_leaves_no_actor(joined: RayCluster, nodes: Nodes) -> None:
-    results = run_in_actors(made, (), range(100), cluster=joined, workers=1, timeout=60)
+    results = run_in_actors(made, (), range(100), WorkerPool(1, 60, joined))
     next(results)
     results.close()
     deadline = time.monotonic() + 20
@@ -353,10 +353,10 @@ def test_a_reader_that_loses_interest_leaves_no_actor(joined: RayCluster, nodes:
 # What cannot work is one sentence
 
 
-def refused(where: RayCluster, recipe: EmbeddingSetup = NULL) -> str:
+def refused(where: RayCluster, setup: EmbeddingSetup = NULL) -> str:
     job = Job(Source("/nowhere.avi"), "0" * 64, {"identity": None})
     with pytest.raises(ClipcacheError) as caught:
-        list(run_jobs([job], recipe, workers=1, timeout=60, cluster=where))
+        list(run_jobs([job], setup, WorkerPool(1, 60, where)))
     return str(caught.value)
 
 
@@ -375,8 +375,8 @@ def test_a_gpu_that_no_node_has(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -
 
 def test_an_engine_that_does_not_load_on_the_nodes(joined: RayCluster, tmp_path: Path) -> None:
     write_json(tmp_path / "backbone.json", Backbone("0" * 64, 64).__dict__)
-    recipe = EmbeddingSetup("litert", tmp_path, NULL.extractor, NULL.sampling)
-    assert "workers end as soon as they start (ValueError: " in refused(joined, recipe)
+    setup = EmbeddingSetup("litert", tmp_path, NULL.extractor, NULL.sampling)
+    assert "workers end as soon as they start (ValueError: " in refused(joined, setup)
 
 
 def test_nodes_with_another_version_are_refused(

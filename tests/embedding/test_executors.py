@@ -11,7 +11,7 @@ from extraction import Project
 from test_executor_local import NULL
 
 from pipeline.embedding.clip_embedding import ClipEmbeddings
-from pipeline.embedding.executors import Job, RayCluster, crew, run_jobs
+from pipeline.embedding.executors import Job, RayCluster, WorkerPool, run_jobs
 from pipeline.embedding.params import FeaturesParams
 from pipeline.errors import ParamsError, StorageError
 from pipeline.files import sha256
@@ -27,7 +27,7 @@ class Hidden:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 sys.meta_path.insert(0, Hidden())
-from pipeline.cli import main
+from MODULE import main
 main()
 """
 
@@ -53,7 +53,7 @@ def test_the_local_executor_never_imports_ray() -> None:
     script = (
         "import sys, pipeline.embedding.executors, pipeline.stages.features\n"
         "from pipeline.params import FeaturesParams\n"
-        "assert FeaturesParams().cluster is None\n"
+        "assert FeaturesParams().pool.cluster is None\n"
         "print([name for name in sys.modules if name == 'ray' or name == 'fsspec'])"
     )
     done = subprocess.run(
@@ -65,14 +65,14 @@ def test_the_local_executor_never_imports_ray() -> None:
 
 
 def test_settings_say_where_clips_are_embedded(tmp_path: Path) -> None:
-    assert FeaturesParams().cluster is None
+    assert FeaturesParams().pool.cluster is None
     settings = FeaturesParams(executor="ray", ray_address="auto", ray_cpus=0.5)
-    assert settings.cluster == RayCluster("auto", 0.5, 0.0)
+    assert settings.pool.cluster == RayCluster("auto", 0.5, 0.0)
     path = tmp_path / "params.yaml"
     path.write_text("features: {executor: ray, ray_gpus: 1}")
     with pytest.raises(ParamsError, match="ray_gpus above 0 needs `engine: keras`"):
         load_params(path)
-    assert FeaturesParams(executor="ray", ray_gpus=0.5, engine="keras").cluster.gpus == 0.5
+    assert FeaturesParams(executor="ray", ray_gpus=0.5, engine="keras").pool.cluster.gpus == 0.5
 
 
 @pytest.mark.parametrize(
@@ -84,8 +84,8 @@ def test_settings_say_where_clips_are_embedded(tmp_path: Path) -> None:
         (None, RayCluster("auto"), "as many workers as Ray at auto has room for"),
     ],
 )
-def test_the_crew_in_words(workers: int | None, cluster: RayCluster | None, words: str) -> None:
-    assert crew(workers, cluster) == words
+def test_a_pool_in_words(workers: int | None, cluster: RayCluster | None, words: str) -> None:
+    assert str(WorkerPool(workers, cluster=cluster)) == words
 
 
 def test_a_clip_behind_a_url_gives_the_same_embeddings(make_video) -> None:
@@ -94,7 +94,7 @@ def test_a_clip_behind_a_url_gives_the_same_embeddings(make_video) -> None:
     jobs = [
         Job(Source(where), digest, {"identity": None}) for where in (str(path), f"file://{path}")
     ]
-    one, other = (result for _, result in run_jobs(jobs, NULL, workers=2, timeout=60))
+    one, other = (result for _, result in run_jobs(jobs, NULL, WorkerPool(2, 60)))
     assert isinstance(one, ClipEmbeddings)
     assert isinstance(other, ClipEmbeddings)
     assert one.embeddings["identity"].tobytes() == other.embeddings["identity"].tobytes()
@@ -103,4 +103,4 @@ def test_a_clip_behind_a_url_gives_the_same_embeddings(make_video) -> None:
 def test_a_storage_that_no_worker_can_read_ends_the_run(make_video) -> None:
     job = Job(Source("carrier://pigeon/a.avi"), "0" * 64, {"identity": None})
     with pytest.raises(StorageError, match="carrier://, which fsspec does not know"):
-        list(run_jobs([job], NULL, workers=1, timeout=60))
+        list(run_jobs([job], NULL, WorkerPool(1, 60)))

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.null_engines import synthetic_embeddings, synthetic_timeline
 from pipeline.dataset.clips import Clip, ClipTable
-from pipeline.embedding.plan import Place, make_plan
-from pipeline.embedding.synthetic import synthetic_embeddings, synthetic_timeline
+from pipeline.dataset.sources import ClipFiles
+from pipeline.embedding.plan import make_plan
 from pipeline.frames.video import WHOLE, Sampling, sample_frames
 from pipeline.store.cache import EmbeddingCache, ShardWriter
 from pipeline.store.extractor_spec import ExtractorSpec
@@ -19,7 +20,7 @@ from pipeline.store.shards import Entry
 
 EXTRACTOR = ExtractorSpec("synthetic", 224, "stretch", "float32")
 SAMPLING = Sampling(8.0, 512)
-PLACE = Place("synthetic://clips", {}, 25.0)
+FILES = ClipFiles("synthetic://clips")
 VIEWS = ("identity", "hflip")
 
 
@@ -56,7 +57,7 @@ def test_jobs_come_one_a_video_with_what_each_view_lacks(caches: dict[str, Embed
         for name in names
     )
     told: list[int] = []
-    plan = make_plan(table, caches, SAMPLING, PLACE, {digest("d")}, told.append)
+    plan = make_plan(table, caches, SAMPLING, FILES, {digest("d")}, told.append)
     assert (plan.videos, plan.cached) == (2, 2)
     assert sum(told) == 2
     (first, waiting), (second, _) = plan.jobs()
@@ -77,11 +78,11 @@ def test_segments_of_one_video_are_one_job_with_the_union_of_what_is_missing(
         )
 
     whole = table((None, None), (0.04, 0.12), (0.04, 0.12), (0.08, None))
-    ((job, waiting),) = make_plan(whole, caches, SAMPLING, PLACE).jobs()
+    ((job, waiting),) = make_plan(whole, caches, SAMPLING, FILES).jobs()
     assert waiting == 4
     assert job.segments == (WHOLE, (0.04, 0.12), (0.08, WHOLE[1]))
     store(caches, "v")
-    ((job, _),) = make_plan(whole, caches, SAMPLING, PLACE).jobs()
+    ((job, _),) = make_plan(whole, caches, SAMPLING, FILES).jobs()
     timeline = synthetic_timeline(digest("v"))
     picked = [sample_frames(timeline, SAMPLING, *part) for part in job.segments]
     missing = set(np.concatenate(picked).tolist()) - set(picked[0].tolist())
@@ -99,7 +100,7 @@ def test_a_plan_holds_no_object_a_clip(
     for count in (3000, 6000):
         table = ClipTable.of(clips(count))
         tracemalloc.start()
-        plan = make_plan(table, caches, SAMPLING, PLACE)
+        plan = make_plan(table, caches, SAMPLING, FILES)
         jobs = sum(1 for _ in plan.jobs())
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()

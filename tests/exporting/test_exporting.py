@@ -209,14 +209,14 @@ def test_clips_to_compare_on(project: Path, make_video, tmp_path: Path, monkeypa
         clips_of_files([tmp_path / "gone"])
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DatasetError, match="name some videos, or a folder of them, with --clips"):
-        clips_of_test_split("raw", 25.0)
+        clips_of_test_split(DatasetParams(raw="raw"))
 
 
 def test_the_home_folder_in_the_settings_is_found(project: Path, monkeypatch) -> None:
     raw = (project / "data").resolve().parent / "raw"
     monkeypatch.setenv("HOME", str(raw.parent))
     monkeypatch.chdir(project)
-    assert len(clips_of_test_split(DatasetParams(raw="~/raw").place, 25.0)) == 4
+    assert len(clips_of_test_split(DatasetParams(raw="~/raw"))) == 4
 
 
 def test_clips_that_cannot_be_read_are_left_out(project: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.dataset.clips import Clip
-from pipeline.dataset.sources import source_of
+from pipeline.dataset.sources import ClipFiles
 from pipeline.errors import ClipError, DatasetError
 from pipeline.files import sha256
 from pipeline.frames.images import ImageReader
@@ -35,13 +35,13 @@ def pictures(tmp_path: Path) -> list[str]:
 
 def test_a_video_clip_is_its_file_and_an_image_clip_its_files_in_order(tmp_path: Path) -> None:
     video = Clip("walk/a.avi", "walk", "a", "0" * 64, 1)
-    assert source_of(video, tmp_path) == Source(str(tmp_path / "walk/a.avi"))
+    assert ClipFiles(tmp_path).source(video) == Source(str(tmp_path / "walk/a.avi"))
     dump = Clip("walk/b", "walk", "b", "0" * 64, 1, "images")
     files = {"walk/b": ("walk/b/10.jpg", "walk/b/9.jpg")}
-    source = source_of(dump, tmp_path, files, fps=5)
+    source = ClipFiles(tmp_path, files, 5).source(dump)
     assert source.images == (str(tmp_path / "walk/b/10.jpg"), str(tmp_path / "walk/b/9.jpg"))
     assert source.fps == 5
-    assert source_of(video, "s3://bucket/raw/").path == "s3://bucket/raw/walk/a.avi"
+    assert ClipFiles("s3://bucket/raw/").source(video).path == "s3://bucket/raw/walk/a.avi"
 
 
 def test_paths_are_absolute_whatever_raw_is(
@@ -49,7 +49,7 @@ def test_paths_are_absolute_whatever_raw_is(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     clip = Clip("walk/a.avi", "walk", "a", "0" * 64, 1)
-    assert source_of(clip, Path("raw")).path == str(tmp_path / "raw/walk/a.avi")
+    assert ClipFiles(Path("raw")).source(clip).path == str(tmp_path / "raw/walk/a.avi")
     assert file_source(Path("a.JPG")).images == (str(tmp_path / "a.JPG"),)
     assert file_source(Path("a.gif")).path == str(tmp_path / "a.gif")
     assert file_source(Path("a.mp4")).path == str(tmp_path / "a.mp4")
@@ -129,4 +129,4 @@ def test_a_source_has_a_short_name_for_messages() -> None:
 def test_an_image_clip_without_its_images_is_one_sentence() -> None:
     clip = Clip("wave/anna", "wave", "anna", "0" * 64, 1, "images")
     with pytest.raises(DatasetError, match=r"images.csv does not list .* wave/anna.*index"):
-        source_of(clip, "raw", {"wave/ben": ("wave/ben.jpg",)})
+        ClipFiles("raw", {"wave/ben": ("wave/ben.jpg",)}).source(clip)

@@ -7,10 +7,10 @@ import os
 import re
 import socket
 import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
+from pipeline.embedding.workers import RayCluster, WorkerPool
 from pipeline.errors import ClipcacheError
 from pipeline.processes import available_cores
 
@@ -25,38 +25,11 @@ ENVIRONMENT = {  # what Ray reads when it is imported; set by us only where the 
 }
 
 
-@dataclass(frozen=True)
-class RayCluster:
-    """Where Ray is, and what one worker takes of it.
-
-    Attributes
-    ----------
-    address : None starts a local Ray; "auto", "ray://host:port" or "host:port" joins a cluster
-    cpus, gpus : that Ray sets aside for a worker
-    """
-
-    address: str | None = None
-    cpus: float = 1.0
-    gpus: float = 0.0
-
-    @property
-    def share(self) -> str:
-        """What one worker takes, in words."""
-        return f"{self.cpus:g} CPU" + (f" and {self.gpus:g} GPU" if self.gpus else "")
-
-
 @contextlib.contextmanager
-def connected(
-    cluster: RayCluster, workers: int | None, report: Callable[[str], None]
-) -> Iterator[Any]:
-    """Ray, ready to be used; on the way out this process leaves it, and a local one ends.
+def connected(cluster: RayCluster, pool: WorkerPool) -> Iterator[Any]:
+    """Ray, with room for a pool; on the way out this process leaves it, and a local one ends.
 
     A process that is connected already stays so.
-
-    Parameters
-    ----------
-    workers : that a local Ray must have room for; None: one per core
-    report : is told where the dashboard is
 
     Yields
     ------
@@ -76,7 +49,7 @@ def connected(
         _check_reachable(cluster.address)
     settings: dict[str, Any] = {"address": "local" if local else cluster.address}
     if local:
-        settings["num_cpus"] = math.ceil((workers or available_cores()) * cluster.cpus)
+        settings["num_cpus"] = math.ceil((pool.workers or available_cores()) * cluster.cpus)
         settings["object_store_memory"] = OBJECT_STORE_BYTES
     try:
         with warnings.catch_warnings():
@@ -92,7 +65,7 @@ def connected(
     try:
         dashboard = getattr(context, "dashboard_url", None)
         if dashboard:
-            report(f"Ray's dashboard: http://{dashboard}")
+            pool.report(f"Ray's dashboard: http://{dashboard}")
         yield ray
     finally:
         ray.shutdown()

@@ -1,15 +1,17 @@
 """What an executor is given and what it gives back: the same for all of them."""
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from pipeline.embedding.backbone import read_backbone
 from pipeline.embedding.clip_embedding import ClipEmbeddings, embed_clip
-from pipeline.embedding.engines import Engine
-from pipeline.embedding.synthetic import synthetic_embeddings
+from pipeline.embedding.engines import Engine, choose_engine, load_engine
+from pipeline.embedding.params import FeaturesParams
 from pipeline.errors import ClipError
 from pipeline.frames.sources import Source, local_source
 from pipeline.frames.video import Sampling
@@ -37,15 +39,46 @@ class Job:
 
 @dataclass(frozen=True)
 class EmbeddingSetup:
-    """What every job of a run has in common."""
+    """What every job of a run has in common.
+
+    Attributes
+    ----------
+    engine : as `pipeline.embedding.engines.choose_engine` gives it
+    backbone : its folder
+    extractor : the cache key's part
+    sampling : which frames
+    reason : why this engine, in words
+    """
 
     engine: str
     backbone: Path
     extractor: ExtractorSpec
     sampling: Sampling
+    reason: str = ""
+
+    @classmethod
+    def of(cls, settings: FeaturesParams, backbone: Path) -> "EmbeddingSetup":
+        """What the settings ask for.
+
+        Raises
+        ------
+        FeaturesError
+            When there is no backbone in that folder.
+        """
+        engine, reason = choose_engine(settings.engine)
+        extractor = read_backbone(backbone).extractor(settings.resize, settings.precision)
+        return cls(engine, backbone, extractor, settings.sampling, reason)
+
+    def embedder(self) -> "Embedder":
+        """Load the engine; what embeds a job from then on."""
+        engine = load_engine(self.engine, self.backbone, precision=self.extractor.precision)
+        return functools.partial(embed, engine=engine, setup=self)
 
 
-def embed(job: Job, engine: Engine, recipe: EmbeddingSetup) -> ClipEmbeddings:
+Embedder = Callable[[Job], ClipEmbeddings]
+
+
+def embed(job: Job, engine: Engine, setup: EmbeddingSetup) -> ClipEmbeddings:
     """Embed a clip in the process that calls; files on object storage are fetched first.
 
     A clip that changed after it was indexed must not enter the cache under its old digest.
@@ -55,13 +88,9 @@ def embed(job: Job, engine: Engine, recipe: EmbeddingSetup) -> ClipEmbeddings:
     ClipError
         When it cannot be read, or has changed.
     """
-    if recipe.engine == "synthetic":  # of clips without files
-        return synthetic_embeddings(job.digest, recipe.sampling, job.wanted, job.segments)
     cv2.setNumThreads(1)  # the workers already share out the cores between clips
     with local_source(job.source, job.digest) as source:
-        return embed_clip(
-            source, engine, recipe.extractor, recipe.sampling, job.wanted, job.segments
-        )
+        return embed_clip(source, engine, setup.extractor, setup.sampling, job.wanted, job.segments)
 
 
 def outcome(answer: object, timeout: float) -> ClipEmbeddings | ClipError:

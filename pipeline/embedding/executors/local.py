@@ -15,8 +15,9 @@ from time import perf_counter
 import numpy as np
 
 from pipeline.embedding.clip_embedding import ClipEmbeddings
-from pipeline.embedding.engines import Engine, load_engine
-from pipeline.embedding.executors.jobs import EmbeddingSetup, Job, embed, outcome
+from pipeline.embedding.engines import load_engine
+from pipeline.embedding.executors.jobs import Embedder, EmbeddingSetup, Job, embed, outcome
+from pipeline.embedding.workers import WorkerPool
 from pipeline.errors import ClipError
 from pipeline.files import scratch_folder
 from pipeline.processes import available_cores, run_in_processes
@@ -26,54 +27,41 @@ GPU_BATCH = 64  # frames that the main process embeds in one call
 
 
 def run_locally(
-    jobs: Iterable[Job],
-    recipe: EmbeddingSetup,
-    *,
-    workers: int | None,
-    timeout: float,
-    idle: Callable[[], None] = lambda: None,
+    jobs: Iterable[Job], setup: EmbeddingSetup, pool: WorkerPool
 ) -> Generator[tuple[Job, ClipEmbeddings | ClipError], None, None]:
-    """Embed clips in worker processes, in any order.
-
-    Parameters
-    ----------
-    jobs : taken one by one, as workers become free
-    workers : processes; None: one per core
-    timeout : seconds for one clip
-    idle : called at least every second, also while all workers are busy
-
-    Yields
-    ------
-    (job, embeddings), or (job, error) where the clip could not be read
-    """
-    in_main = recipe.engine == "keras"
+    """As `pipeline.embedding.executors.run_jobs`, in worker processes of this machine."""
+    in_main = setup.engine == "keras"
     with scratch_folder("frames") if in_main else contextlib.nullcontext(Path()) as scratch:
-        function = functools.partial(
-            _decode_job if in_main else _embed_job, recipe=recipe, scratch=scratch
-        )
-        finish = _finisher(recipe, scratch) if in_main else None
+        function: Embedder = functools.partial(_embed_job, setup=setup)
+        finish: Finish | None = None
+        if in_main:
+            function = functools.partial(_decode_job, setup=setup, scratch=scratch)
+            finish = _finisher(setup, scratch)
         results = run_in_processes(
-            function, jobs, workers=workers or available_cores(), timeout=timeout, idle=idle
+            function,
+            jobs,
+            workers=pool.workers or available_cores(),
+            timeout=pool.timeout,
+            idle=pool.idle,
         )
         with contextlib.closing(results):
             for job, answer in results:
-                result = outcome(answer, timeout)
+                result = outcome(answer, pool.timeout)
                 if finish and isinstance(result, ClipEmbeddings):
                     result = finish(job, result)
                 yield job, result
 
 
 @functools.cache
-def _engine(name: str, backbone: Path, precision: str) -> Engine:
-    return load_engine(name, backbone, precision=precision)
+def _embedder(setup: EmbeddingSetup) -> Embedder:
+    return setup.embedder()
 
 
-def _embed_job(job: Job, recipe: EmbeddingSetup, scratch: Path) -> ClipEmbeddings:
-    engine = _engine(recipe.engine, recipe.backbone, recipe.extractor.precision)
-    return embed(job, engine, recipe)
+def _embed_job(job: Job, setup: EmbeddingSetup) -> ClipEmbeddings:
+    return _embedder(setup)(job)
 
 
-def _decode_job(job: Job, recipe: EmbeddingSetup, scratch: Path) -> ClipEmbeddings:
+def _decode_job(job: Job, setup: EmbeddingSetup, scratch: Path) -> ClipEmbeddings:
     """As `_embed_job`, but the frames go to a file; "embeddings" are their (n, 1) positions in it.
 
     A worker that is killed leaves a file that goes with `scratch`.
@@ -87,7 +75,7 @@ def _decode_job(job: Job, recipe: EmbeddingSetup, scratch: Path) -> ClipEmbeddin
             written += len(frames)
             return np.arange(written - len(frames), written)[:, np.newaxis]
 
-        return embed(job, keep, recipe)
+        return embed(job, keep, setup)
 
 
 def _spool_path(job: Job, scratch: Path) -> Path:
@@ -97,10 +85,10 @@ def _spool_path(job: Job, scratch: Path) -> Path:
 Finish = Callable[[Job, ClipEmbeddings], ClipEmbeddings]
 
 
-def _finisher(recipe: EmbeddingSetup, scratch: Path) -> Finish:
+def _finisher(setup: EmbeddingSetup, scratch: Path) -> Finish:
     """Embeds in this process, in batches, what a worker decoded into a file."""
-    engine = load_engine(recipe.engine, recipe.backbone)
-    size = recipe.extractor.input_size
+    engine = load_engine(setup.engine, setup.backbone)
+    size = setup.extractor.input_size
 
     def finish(job: Job, decoded: ClipEmbeddings) -> ClipEmbeddings:
         started = perf_counter()

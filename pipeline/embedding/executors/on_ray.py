@@ -5,58 +5,39 @@ store, and embeddings come back to this process, which alone writes its shards o
 """
 
 import contextlib
-import functools
 import tempfile
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Generator, Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.embedding.clip_embedding import ClipEmbeddings
-from pipeline.embedding.engines import load_engine
-from pipeline.embedding.executors.cluster import RayCluster
-from pipeline.embedding.executors.jobs import EmbeddingSetup, Job, embed, outcome
+from pipeline.embedding.executors.jobs import Embedder, EmbeddingSetup, Job, outcome
 from pipeline.embedding.executors.ray_actors import run_in_actors
+from pipeline.embedding.workers import WorkerPool
 from pipeline.errors import ClipError
 
 
 def run_on_ray(
-    jobs: Iterable[Job],
-    recipe: EmbeddingSetup,
-    *,
-    cluster: RayCluster,
-    workers: int | None,
-    timeout: float,
-    idle: Callable[[], None] = lambda: None,
-    report: Callable[[str], None] = lambda text: None,
+    jobs: Iterable[Job], setup: EmbeddingSetup, pool: WorkerPool
 ) -> Generator[tuple[Job, ClipEmbeddings | ClipError], None, None]:
-    """Embed clips in Ray actors, in any order; as `pipeline.embedding.executors.run_jobs`."""
-    files = {path.name: path.read_bytes() for path in recipe.backbone.glob("*") if path.is_file()}
-    answers = run_in_actors(
-        prepare,
-        (recipe, files),
-        jobs,
-        cluster=cluster,
-        workers=workers,
-        timeout=timeout,
-        idle=idle,
-        report=report,
-    )
+    """As `pipeline.embedding.executors.run_jobs`, in Ray actors."""
+    files = {path.name: path.read_bytes() for path in setup.backbone.glob("*") if path.is_file()}
+    answers = run_in_actors(prepare, (setup, files), jobs, pool)
     with contextlib.closing(answers):
         for job, answer in answers:
-            result = outcome(answer, timeout)
+            result = outcome(answer, pool.timeout)
             yield job, _own(result) if isinstance(result, ClipEmbeddings) else result
 
 
-def prepare(recipe: EmbeddingSetup, files: dict[str, bytes]) -> Callable[[Job], ClipEmbeddings]:
+def prepare(setup: EmbeddingSetup, files: dict[str, bytes]) -> Embedder:
     """In an actor: load the engine from the backbone's files; what embeds a job from then on."""
     with tempfile.TemporaryDirectory(prefix="clipcache-backbone-") as name:
         folder = Path(name)
         for file, content in files.items():
             (folder / file).write_bytes(content)
-        engine = load_engine(recipe.engine, folder, precision=recipe.extractor.precision)
-    return functools.partial(embed, engine=engine, recipe=recipe)
+        return replace(setup, backbone=folder).embedder()
 
 
 def _own(result: ClipEmbeddings) -> ClipEmbeddings:

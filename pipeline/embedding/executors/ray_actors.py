@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from pipeline import __version__
-from pipeline.embedding.executors.cluster import RayCluster, connected, living_nodes, room
+from pipeline.embedding.executors.cluster import connected, living_nodes, room
+from pipeline.embedding.workers import RayCluster, WorkerPool
 from pipeline.errors import ClipcacheError
 from pipeline.processes import (
     FAILED_STARTS,
@@ -26,6 +27,7 @@ from pipeline.processes import (
     TooSlowError,
     attempt,
 )
+from pipeline.wording import count
 
 Task = TypeVar("Task")
 
@@ -97,12 +99,7 @@ def run_in_actors(
     make: Callable[..., Callable[[Task], Any]],
     arguments: Sequence[Any],
     tasks: Iterable[Task],
-    *,
-    cluster: RayCluster,
-    workers: int | None,
-    timeout: float,
-    idle: Callable[[], None] = lambda: None,
-    report: Callable[[str], None] = lambda text: None,
+    pool: WorkerPool,
 ) -> Generator[tuple[Task, Any], None, None]:
     """Call ``make(*arguments)(task)`` in Ray actors, in any order.
 
@@ -111,10 +108,8 @@ def run_in_actors(
     make : called once in each actor; importable on every node
     arguments : sent to each node once, through Ray's object store
     tasks : picklable; at most one for every actor is taken beyond those that are done
-    workers : actors; None: as many as the nodes have room for, while nodes come and go
-    timeout : seconds for one task
-    idle : called at least about every second, also while all actors are busy
-    report : is told what happens to the cluster
+    pool : without a number of workers there are as many as the nodes have room for, while nodes
+        come and go; without a cluster a Ray on this machine is started
 
     Yields
     ------
@@ -126,47 +121,48 @@ def run_in_actors(
     ClipcacheError
         When Ray is not there, or actors cannot be started.
     """
-    with connected(cluster, workers, report) as ray:
-        crew: _Crew[Task] = _Crew(ray, make, arguments, cluster, workers, report)
+    cluster = pool.cluster or RayCluster()
+    with connected(cluster, pool) as ray:
+        actors: _Actors[Task] = _Actors(ray, make, arguments, cluster, pool)
         try:
-            yield from _run(crew, iter(tasks), timeout, idle)
+            yield from _run(actors, iter(tasks), pool)
         finally:
-            crew.dismiss(crew.members)
+            actors.dismiss(actors.members)
 
 
 def _run(
-    crew: "_Crew[Task]", remaining: Iterator[Task], timeout: float, idle: Callable[[], None]
+    actors: "_Actors[Task]", remaining: Iterator[Task], pool: WorkerPool
 ) -> Generator[tuple[Task, Any], None, None]:
     waiting: deque[_Assignment[Task]] = deque()  # never more than there are idle actors
     exhausted = False
     while True:
-        size = crew.size()
-        while not exhausted and len(waiting) < size - crew.busy:
+        size = actors.size()
+        while not exhausted and len(waiting) < size - actors.busy:
             try:
                 waiting.append(_Assignment(next(remaining)))
             except StopIteration:
                 exhausted = True
-        if exhausted and not waiting and not crew.busy:
+        if exhausted and not waiting and not actors.busy:
             return
-        crew.adjust(min(size, crew.busy + len(waiting)))
-        crew.hand_out(waiting, timeout)
-        for member, said in crew.listen():
+        actors.adjust(min(size, actors.busy + len(waiting)))
+        actors.hand_out(waiting)
+        for member, said in actors.listen():
             assignment = member.assignment
             if assignment is None:
-                crew.welcome(member, said)
+                actors.welcome(member, said)
                 continue
             member.assignment, member.deadline = None, math.inf
             if isinstance(said, _Gone | TooSlowError):
-                crew.dismiss([member])
-            result = crew.judge(assignment, member.node_id, said)
+                actors.dismiss([member])
+            result = actors.judge(assignment, member.node_id, said)
             if isinstance(result, _Gone):
                 waiting.appendleft(assignment)
             else:
                 yield assignment.task, result
-        idle()
+        pool.idle()
 
 
-class _Crew(Generic[Task]):
+class _Actors(Generic[Task]):
     """The actors of a run."""
 
     def __init__(
@@ -175,11 +171,10 @@ class _Crew(Generic[Task]):
         make: Callable[..., Callable[[Task], Any]],
         arguments: Sequence[Any],
         cluster: RayCluster,
-        workers: int | None,
-        report: Callable[[str], None],
+        pool: WorkerPool,
     ) -> None:
         self.members: list[_Member[Task]] = []
-        self._ray, self._cluster, self._workers, self._report = ray, cluster, workers, report
+        self._ray, self._cluster, self._pool = ray, cluster, pool
         self._make, self._arguments = make, [ray.put(argument) for argument in arguments]
         self._class = ray.remote(_Actor).options(
             num_cpus=cluster.cpus,
@@ -207,7 +202,7 @@ class _Crew(Generic[Task]):
             self._looked = now
             self._room = room(self._ray, self._cluster)
             self._say_nodes()
-        return self._workers or self._room
+        return self._pool.workers or self._room
 
     def adjust(self, size: int) -> None:
         """Start actors up to `size`, or let go of those without a task."""
@@ -218,13 +213,13 @@ class _Crew(Generic[Task]):
         free.sort(key=lambda member: member.ready)
         self.dismiss(free[: max(0, len(self.members) - size)])
 
-    def hand_out(self, waiting: deque[_Assignment[Task]], timeout: float) -> None:
+    def hand_out(self, waiting: deque[_Assignment[Task]]) -> None:
         """Give tasks to actors that are ready."""
         for member in self.members:
             if waiting and member.ready and member.assignment is None:
                 member.assignment = waiting.popleft()
                 member.asked = member.actor.run.remote(member.assignment.task)
-                member.deadline = time.monotonic() + timeout
+                member.deadline = time.monotonic() + self._pool.timeout
 
     def listen(self) -> Iterator[tuple[_Member[Task], Any]]:
         """Wait up to `IDLE_SECONDS`; what actors said, and `TooSlowError` for those out of time."""
@@ -327,14 +322,14 @@ class _Crew(Generic[Task]):
             )
         if now - self._working > PATIENCE_SECONDS and not self._waited:
             self._waited = True
-            self._report(f"Waiting for Ray: {missing} so far.")
+            self._pool.report(f"Waiting for Ray: {missing} so far.")
 
     def _say_nodes(self) -> None:
         ready = [member for member in self.members if member.ready]
         nodes = {member.node_id for member in ready}
         if nodes != self._nodes:
             self._nodes = nodes
-            self._report(f"Ray: {_some(len(ready), 'worker')} on {_some(len(nodes), 'node')}.")
+            self._pool.report(f"Ray: {count(len(ready), 'worker')} on {count(len(nodes), 'node')}.")
 
 
 def _versions() -> dict[str, str]:
@@ -344,10 +339,6 @@ def _versions() -> dict[str, str]:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)
     return found
-
-
-def _some(count: int, thing: str) -> str:
-    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
 
 
 def _last_line(text: str) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from pipeline import __version__
 from pipeline.dataset.clips import Clip, Rejected
 from pipeline.dataset.params import DatasetParams
-from pipeline.dataset.sources import source_of
+from pipeline.dataset.sources import ClipFiles
 from pipeline.evaluation.metrics import Interval, Measured, frequent_confusions, top_k
 from pipeline.evaluation.plots import (
     Curve,
@@ -221,13 +221,12 @@ def _mistakes(run: Run) -> list[Mistake]:
     ranked = top_k(outcome.probabilities, 3)
     shown = {str(outcome.clip_ids[clip]) for clip in wrong}
     clips = {clip.clip_id: clip for clip in run.clips if clip.clip_id in shown}
-    dataset = run.dataset
+    files = ClipFiles.of(run.dataset, run.images)
     mistakes = []
     for clip in wrong:
         clip_id = str(outcome.clip_ids[clip])
         sampled = run.features.frames(run.features.position(clip_id))
         places = np.linspace(0, len(sampled) - 1, min(MISTAKE_FRAMES, len(sampled))).astype(int)
-        source = source_of(clips[clip_id], dataset.place, run.images, dataset.frames_fps)
         mistakes.append(
             Mistake(
                 clip_id,
@@ -236,7 +235,7 @@ def _mistakes(run: Run) -> list[Mistake]:
                 float(outcome.confidence[clip]),
                 [(labels[i], float(outcome.probabilities[clip, i])) for i in ranked[clip]],
                 labels[outcome.baseline[clip]],
-                strip_uri(source, sampled[places].tolist(), run.resize),
+                strip_uri(files.source(clips[clip_id]), sampled[places].tolist(), run.resize),
             )
         )
     return mistakes
