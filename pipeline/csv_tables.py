@@ -13,6 +13,7 @@ from pipeline.files import replacing
 if TYPE_CHECKING:
     import pyarrow as pa
 
+SEPARATORS = ",;\t"  # that people use; ours is the first
 BLOCK_BYTES = 8 << 20  # of a file parsed at a time; the longest row that is read
 
 
@@ -32,28 +33,59 @@ def read_columns(path: Path, types: Mapping[str, "pa.DataType"], command: str) -
         When the file is missing, has not these columns, or is damaged.
     """
     import pyarrow as pa
-    import pyarrow.csv as pacsv
 
     if not path.exists():
         raise DatasetError(f"{path} is not there: run `{command}` first (or `dvc repro`).")
-    present = _header(path, command)
+    try:
+        present, separator = read_header(path)
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise damaged(path, str(error), command) from None
     if not set(types) <= set(present):
         raise DatasetError(
             f"{path} has the columns {present}, but needs {list(types)}: run `{command}` again."
         )
     try:
-        return pacsv.read_csv(
-            path,
-            # Python writes the line ends, and pyarrow's threads gain nothing where cells hold some
-            read_options=pacsv.ReadOptions(block_size=BLOCK_BYTES, use_threads=False),
-            parse_options=pacsv.ParseOptions(newlines_in_values=True),
-            convert_options=pacsv.ConvertOptions(
-                column_types=types, include_columns=list(types), null_values=[""],
-                strings_can_be_null=False,
-            ),
-        )  # fmt: skip
+        return read_rows(path, present, types, separator)
     except pa.ArrowInvalid as error:
         raise damaged(path, _reason(str(error)), command) from None
+
+
+def read_header(path: Path) -> tuple[list[str], str]:
+    """The names in the first line, and the separator.
+
+    Raises
+    ------
+    csv.Error, UnicodeDecodeError
+    """
+    with path.open(newline="", encoding="utf-8-sig") as stream:
+        line = stream.readline()
+    separator = max(SEPARATORS, key=line.count)
+    return next(csv.reader([line], delimiter=separator), []), separator
+
+
+def read_rows(
+    path: Path, names: Sequence[str], types: Mapping[str, "pa.DataType"], separator: str
+) -> "pa.Table":
+    """All below the first line: the columns with a type, of those that it names.
+
+    Raises
+    ------
+    pyarrow.ArrowInvalid
+    """
+    import pyarrow.csv as pacsv
+
+    return pacsv.read_csv(
+        path,
+        # pyarrow's threads gain nothing where cells may hold line ends
+        read_options=pacsv.ReadOptions(
+            block_size=BLOCK_BYTES, use_threads=False, skip_rows=1, column_names=names
+        ),
+        parse_options=pacsv.ParseOptions(delimiter=separator, newlines_in_values=True),
+        convert_options=pacsv.ConvertOptions(
+            column_types=types, include_columns=list(types), null_values=[""],
+            strings_can_be_null=False,
+        ),
+    )  # fmt: skip
 
 
 def damaged(path: Path, reason: str, command: str) -> DatasetError:
@@ -84,14 +116,6 @@ def as_arrow(values: np.ndarray) -> "pa.Array":
     values = np.ascontiguousarray(values)
     kind = pa.from_numpy_dtype(values.dtype)
     return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)])
-
-
-def _header(path: Path, command: str) -> list[str]:
-    with path.open(newline="", encoding="utf-8") as stream:
-        try:
-            return next(csv.reader(stream), [])
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise damaged(path, str(error), command) from None
 
 
 def _reason(message: str) -> str:

@@ -124,7 +124,7 @@ def run_in_processes(
     """
     remaining = iter(tasks)
     again: list[Task] = []  # tasks of workers that died before they began
-    crew: list[_Worker[Task]] = []
+    team: list[_Worker[Task]] = []
     failed_starts = 0
 
     def next_task() -> Task | None:
@@ -132,14 +132,14 @@ def run_in_processes(
 
     try:
         while True:
-            while len(crew) < workers and (task := next_task()) is not None:
-                crew.append(_start(function, task))
-            if not crew:
+            while len(team) < workers and (task := next_task()) is not None:
+                team.append(_start(function, task))
+            if not team:
                 return
-            left = min(worker.deadline for worker in crew) - time.monotonic()
+            left = min(worker.deadline for worker in team) - time.monotonic()
             patience = min(IDLE_SECONDS, max(left, 0.0))
-            heard = wait([worker.pipe for worker in crew], timeout=patience)
-            for worker in list(crew):
+            heard = wait([worker.pipe for worker in team], timeout=patience)
+            for worker in list(team):
                 answer = worker.hear(worker.pipe in heard)
                 if isinstance(answer, Ready):
                     worker.begin(timeout)
@@ -150,7 +150,7 @@ def run_in_processes(
                 lost = isinstance(answer, CrashedError | TooSlowError)
                 upcoming = None if lost else next_task()
                 if upcoming is None:
-                    crew.remove(worker)
+                    team.remove(worker)
                     worker.kill()
                 else:
                     worker.give(upcoming, timeout)
@@ -166,7 +166,7 @@ def run_in_processes(
                     )
             idle()
     finally:
-        for worker in crew:
+        for worker in team:
             worker.kill()
 
 

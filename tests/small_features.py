@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.dataset.clips import Clip, write_images, write_index, write_splits
+from pipeline.csv_tables import write_rows
+from pipeline.dataset.clips import Clip, write_images, write_index
 from pipeline.embedding.backbone import DESCRIPTION_FILE, LITERT_FILE, WEIGHTS_FILE
 from pipeline.files import write_json
 from pipeline.store.extractor_spec import DIMENSION
@@ -19,6 +20,11 @@ LABELS = ("cold", "fall", "rise", "warm")
 VIEWS = ("identity", "hflip")
 EXTRACTOR = '{"backbone": "0123", "resize": "stretch"}'
 SAMPLING = {"fps": 8.0, "max_frames": 512}
+
+
+def write_splits(splits: dict[str, str], path: Path) -> None:
+    """Write splits.csv."""
+    write_rows(path, ("clip_id", "split"), sorted(splits.items()))
 
 
 @dataclass(frozen=True)

@@ -82,10 +82,10 @@ def explain(
     Every frame with an overlay (Grad-CAM), an overview of them, and the weight of each frame.
     """
     from pipeline.explaining.explain import explain as run
-    from pipeline.explaining.output import EXPLAINED, check_place, write_explanation
+    from pipeline.explaining.output import EXPLAINED, check_replaceable, write_explanation
 
     folder = out or EXPLAINED / file.stem
-    check_place(folder)  # said before any work is done
+    check_replaceable(folder)  # said before any work is done
     found = run(file, label, model)
     written = write_explanation(found, folder)
     other = "" if found.predicted == found.label else f", predicted is {found.predicted}"

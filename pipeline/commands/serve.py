@@ -5,34 +5,36 @@ from typing import Annotated
 
 import typer
 
-MIB = 2**20
+from pipeline.serve.settings import Limits, Settings
 
 
 def serve(
     model: Annotated[Path, typer.Option(help="The model folder.")] = Path("models/head"),
     host: Annotated[
         str, typer.Option(help="Address to listen on; 0.0.0.0 lets other machines in.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any that is free.")] = 8000,
+    ] = Settings.host,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="0 takes any that is free.")
+    ] = Settings.port,
     workers: Annotated[
         int | None,
         typer.Option(min=1, help="Processes with the model.", show_default="one per core"),
     ] = None,
     queue: Annotated[
         int, typer.Option(min=0, help="Files that may wait; one more is answered with 503.")
-    ] = 8,
-    max_bytes: Annotated[int, typer.Option(min=1, help="Of one file.")] = 64 * MIB,
-    max_seconds: Annotated[float, typer.Option(min=0.1, help="Of one video.")] = 300.0,
-    max_frames: Annotated[int, typer.Option(min=1, help="Of one video.")] = 20_000,
+    ] = Settings.queue,
+    max_bytes: Annotated[int, typer.Option(min=1, help="Of one file.")] = Limits.bytes,
+    max_seconds: Annotated[float, typer.Option(min=0.1, help="Of one video.")] = Limits.seconds,
+    max_frames: Annotated[int, typer.Option(min=1, help="Of one video.")] = Limits.frames,
     max_pixels: Annotated[
-        int, typer.Option(min=1, max=8192 * 4320, help="Of a picture, or of one frame.")
-    ] = 8192 * 4320,
+        int, typer.Option(min=1, max=Limits.pixels, help="Of a picture, or of one frame.")
+    ] = Limits.pixels,
     timeout: Annotated[
         float, typer.Option(min=0.1, help="Seconds that a worker may spend on one file.")
-    ] = 60.0,
+    ] = Limits.work_seconds,
     upload_timeout: Annotated[
         float, typer.Option(min=0.1, help="Seconds in which a file must arrive.")
-    ] = 120.0,
+    ] = Limits.upload_seconds,
     cors: Annotated[
         list[str] | None,
         typer.Option(metavar="ORIGIN", help="Whose pages may call the API; may be repeated."),
@@ -53,7 +55,6 @@ def serve(
     check_installed(ui)
     from pipeline.processes import available_cores
     from pipeline.serve.run import serve as run
-    from pipeline.serve.settings import Limits, Settings
 
     limits = Limits(
         bytes=max_bytes,

@@ -4,6 +4,7 @@ A data set may have a million clips, so a table keeps its columns in Arrow array
 a `Clip` only while somebody looks at it.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from itertools import islice
@@ -197,17 +198,11 @@ class ImageTable(Mapping[str, tuple[str, ...]]):
             self._clip_ids, self._ends = encoded.values, as_numpy(encoded.run_ends)
 
     def __getitem__(self, clip_id: str) -> tuple[str, ...]:
-        low, high = 0, len(self)
-        while low < high:  # bisection: sorted by clip_id
-            middle = (low + high) // 2
-            if self._clip_ids[middle].as_py() < clip_id:
-                low = middle + 1
-            else:
-                high = middle
-        if low == len(self) or self._clip_ids[low].as_py() != clip_id:
+        row = bisect_left(self._clip_ids, clip_id, key=lambda known: known.as_py())
+        if row == len(self) or self._clip_ids[row].as_py() != clip_id:
             raise KeyError(clip_id)
-        start = int(self._ends[low - 1]) if low else 0
-        return tuple(self._files.slice(start, int(self._ends[low]) - start).to_pylist())
+        start = int(self._ends[row - 1]) if row else 0
+        return tuple(self._files.slice(start, int(self._ends[row]) - start).to_pylist())
 
     def __iter__(self) -> Iterator[str]:
         return (clip_id.as_py() for clip_id in self._clip_ids)
@@ -281,11 +276,6 @@ def read_split_codes(clips: ClipTable, path: Path = SPLITS) -> np.ndarray:
     known = pc.index_in(columns["split"], pa.array(SPLIT_NAMES)).fill_null(NO_SPLIT)
     row = pc.index_in(clips.column("clip_id"), columns["clip_id"]).fill_null(len(columns))
     return np.append(known.to_numpy(), NO_SPLIT)[row.to_numpy()].astype(np.int8)
-
-
-def write_splits(splits: Mapping[str, str], path: Path = SPLITS) -> None:
-    """Write splits.csv, sorted by clip_id."""
-    write_rows(path, ("clip_id", "split"), sorted(splits.items()))
 
 
 def write_split_codes(clips: ClipTable, codes: np.ndarray, path: Path = SPLITS) -> None:

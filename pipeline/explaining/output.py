@@ -33,7 +33,7 @@ class Written:
     frames: int
 
 
-def check_place(folder: Path) -> None:
+def check_replaceable(folder: Path) -> None:
     """Only an earlier explanation is ever replaced.
 
     Raises
@@ -61,7 +61,7 @@ def write_explanation(explanation: Explanation, folder: Path) -> Written:
     ClipcacheError
         When the folder holds something else than an earlier explanation.
     """
-    check_place(folder)
+    check_replaceable(folder)
     shown = [overlay(*pair) for pair in _pairs(explanation)]
     with replacing_folder(folder) as temporary:
         (temporary / "frames").mkdir()

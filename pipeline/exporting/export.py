@@ -74,7 +74,7 @@ def export(
             "out, or choose --format tflite."
         )
     out = out or EXPORTS / f"{kind}-{precision}"
-    _check_place(out)
+    _check_replaceable(out)
     check_installed(kind)
     original = load_model(model, "litert")
     engine = load_model_engine(original.card, model)
@@ -137,7 +137,7 @@ def _counted(clips: Sequence[NamedClip]) -> Iterator[NamedClip]:
             progress.advance()
 
 
-def _check_place(out: Path) -> None:
+def _check_replaceable(out: Path) -> None:
     """Only an export is ever replaced."""
     if out.is_dir() and not any(out.iterdir()):
         return

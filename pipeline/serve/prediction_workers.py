@@ -63,7 +63,7 @@ class PredictionWorkers:
         self._count = count
         self._places = count + queue
         self._seconds = seconds
-        self._crew: set[_Worker] = set()
+        self._workers: set[_Worker] = set()
         self._idle: asyncio.Queue[_Worker] = asyncio.Queue()
         self._admitted = 0
         self._typical = 1.0  # seconds of a task
@@ -81,12 +81,7 @@ class PredictionWorkers:
     @property
     def ready(self) -> int:
         """Workers with the model loaded."""
-        return sum(worker.prepared for worker in self._crew)
-
-    @property
-    def pids(self) -> list[int]:
-        """Of the workers that are ready."""
-        return [worker.pid for worker in self._crew if worker.prepared]
+        return sum(worker.prepared for worker in self._workers)
 
     async def start(self) -> None:
         """Start all workers; returns when all are ready.
@@ -108,14 +103,14 @@ class PredictionWorkers:
         self._closing = True
         for task in self._tasks:
             task.cancel()
-        for worker in list(self._crew):
+        for worker in list(self._workers):
             self._forget(worker)
             worker.kill()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def check_room(self) -> None:
         """Raise the refusal that a task would meet now, before its file is received."""
-        if self._closing or (self._hopeless and not self._crew):
+        if self._closing or (self._hopeless and not self._workers):
             raise refusals.closing()
         if self._admitted >= self._places:
             seconds = math.ceil(self._admitted * self._typical / self._count)
@@ -154,7 +149,7 @@ class PredictionWorkers:
         return answer
 
     async def _next(self) -> "_Worker":
-        while (worker := await self._idle.get()) not in self._crew:
+        while (worker := await self._idle.get()) not in self._workers:
             pass  # it died while it waited
         return worker
 
@@ -183,11 +178,11 @@ class PredictionWorkers:
         if self._closing:
             worker.kill()
             return
-        self._crew.add(worker)
+        self._workers.add(worker)
         try:
             await self._in_thread(worker.prepare)
         except BaseException:
-            self._crew.discard(worker)
+            self._workers.discard(worker)
             worker.kill()
             raise
         asyncio.get_running_loop().add_reader(worker.sentinel, self._bury, worker)
@@ -215,7 +210,7 @@ class PredictionWorkers:
             pause = min(2 * pause, LONGEST_PAUSE)
 
     def _forget(self, worker: "_Worker") -> None:
-        self._crew.discard(worker)
+        self._workers.discard(worker)
         asyncio.get_running_loop().remove_reader(worker.sentinel)
 
     def _keep(self, work: Any) -> "asyncio.Task[Any]":
@@ -248,11 +243,6 @@ class _Worker:
     def sentinel(self) -> int:
         """A descriptor that becomes readable when the process ends."""
         return self._process.sentinel
-
-    @property
-    def pid(self) -> int:
-        """Of the process."""
-        return self._process.pid or 0
 
     def prepare(self) -> None:
         """Wait until it can take tasks."""

@@ -3,9 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.head.model import MODEL
-
-MIB = 2**20
+MAX_PIXELS = 8192 * 4320  # as `pipeline.frames.video.MAX_PIXELS`, which takes OpenCV to import
 
 
 @dataclass(frozen=True)
@@ -23,10 +21,10 @@ class Limits:
     work_seconds : for decoding, embedding and recognising, once a worker has begun
     """
 
-    bytes: int = 64 * MIB
+    bytes: int = 64 << 20
     seconds: float = 300.0
     frames: int = 20_000
-    pixels: int = 8192 * 4320
+    pixels: int = MAX_PIXELS
     upload_seconds: float = 120.0
     pause_seconds: float = 15.0
     work_seconds: float = 60.0
@@ -47,7 +45,7 @@ class Settings:
     examples : a folder of clips to click on the page
     """
 
-    model: Path = MODEL
+    model: Path
     host: str = "127.0.0.1"
     port: int = 8000
     workers: int = 2

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline.dataset.clips import IMAGES, INDEX, Clip, ClipTable, write_images, write_index
 from pipeline.dataset.layouts import find_clips
-from pipeline.dataset.layouts.found import FoundClip
+from pipeline.dataset.layouts.found_clip import FoundClip
 from pipeline.dataset.params import DatasetParams
 from pipeline.errors import ClipError, DatasetError
 from pipeline.files import sha256

@@ -9,7 +9,7 @@ from pipeline.dataset.clips import SPLITS, Clip, ClipTable, write_split_codes
 from pipeline.dataset.params import SplitParams
 from pipeline.dataset.splits.checks import check_leaks, check_sides, torn_groups, untested
 from pipeline.dataset.splits.columns import VAL
-from pipeline.dataset.splits.methods import deal
+from pipeline.dataset.splits.methods import assign_splits
 from pipeline.wording import count, some
 
 
@@ -39,24 +39,24 @@ def split_clips(
     import pyarrow.compute as pc
 
     table = ClipTable.of(clips)
-    columns, dealt = deal(table, params)
-    check_leaks(columns, dealt.splits, dealt.mending)
-    check_sides(columns, dealt.splits, params.method, dealt.advice)
-    for note in dealt.notes:
+    columns, assignment = assign_splits(table, params)
+    check_leaks(columns, assignment.splits, assignment.mending)
+    check_sides(columns, assignment.splits, params.method, assignment.advice)
+    for note in assignment.notes:
         say(note)
-    if not (dealt.splits == VAL).any():
+    if not (assignment.splits == VAL).any():
         say(
             "There are no validation clips: training cannot stop early, and confidences are not "
             "calibrated."
         )
-    if lacking := untested(columns, dealt.splits):
+    if lacking := untested(columns, assignment.splits):
         say(f"No test clip has the label {some(lacking)}.")
-    if torn := torn_groups(columns, dealt.splits):
+    if torn := torn_groups(columns, assignment.splits):
         say(
             f"{count(len(torn), 'group of dataset.group stands', 'groups of dataset.group stand')} "
             "in more than one split, because "
             f"split.method {params.method} says so: {some(torn)}; the score may flatter."
         )
     order = pc.sort_indices(table.column("clip_id")).to_numpy()
-    write_split_codes(table.take(order), dealt.splits[order], path)
-    return dealt.splits
+    write_split_codes(table.take(order), assignment.splits[order], path)
+    return assignment.splits

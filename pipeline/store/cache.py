@@ -237,10 +237,6 @@ class EmbeddingCache:
             raise CacheError(f"{missing.sum()} of {len(frames)} frames of {digest} are not cached")
         return found
 
-    def shard_paths(self) -> list[Path]:
-        """The shards in use, sorted by name."""
-        return sorted(self._numbers)
-
     def _index(self, number: int) -> ShardIndex | None:
         """Frames and timelines of a shard; None where it is gone, or damaged by now."""
         shard = self._indexes.pop(number, None)

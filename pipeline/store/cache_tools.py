@@ -51,7 +51,7 @@ class CachedExtractor:
         return sorted(self.folder.glob("[!.]*.h5"))
 
 
-def holdings() -> Iterator[CachedExtractor]:
+def cached_extractors() -> Iterator[CachedExtractor]:
     """All extractors and views in the cache."""
     for folder in sorted(embeddings_folder().glob("*/*/")):
         description = folder.parent / "extractor.json"
@@ -69,8 +69,8 @@ def describe() -> None:
     for column in ("shards", "clips", "frames", "MiB"):
         table.add_column(column, justify="right")
     total = 0
-    for holding in holdings():
-        shards = holding.shards()
+    for cached in cached_extractors():
+        shards = cached.shards()
         digests, frames = [np.empty((0, BYTES), np.uint8)], 0
         for path in shards:
             try:
@@ -84,14 +84,14 @@ def describe() -> None:
             frames += len(index.frame)
         size = sum(path.stat().st_size for path in shards)
         total += size
-        known = holding.extractor
+        known = cached.extractor
         table.add_row(
-            holding.folder.parent.name,
+            cached.folder.parent.name,
             str(known.get("backbone", "?"))[:8],
             str(known.get("input_size", "?")),
             str(known.get("resize", "?")),
             str(known.get("precision", "?")),
-            holding.view,
+            cached.view,
             f"{len(shards):,}",
             f"{len(np.unique(np.concatenate(digests), axis=0)):,}",
             f"{frames:,}",
@@ -114,8 +114,8 @@ def verify() -> None:
         When a shard was damaged, after all were checked.
     """
     checked = damaged = 0
-    for holding in holdings():
-        for path in holding.shards():
+    for cached in cached_extractors():
+        for path in cached.shards():
             try:
                 check_shard(path)
                 checked += 1
@@ -151,9 +151,9 @@ def collect(folders: Sequence[Path], *, really: bool) -> None:
     """
     used = _used(folders)
     entries = frames = freed = 0
-    for holding in holdings():
-        users = used.get((holding.folder.parent.name, holding.view), [])
-        for path in holding.shards():
+    for cached in cached_extractors():
+        users = used.get((cached.folder.parent.name, cached.view), [])
+        for path in cached.shards():
             try:
                 index = read_index(path)
             except FileNotFoundError:
@@ -176,12 +176,12 @@ def collect(folders: Sequence[Path], *, really: bool) -> None:
             entries += len(dropped)
             frames += int(dropped.sum())
             freed += int(size * dropped.sum() / max(len(index.frame), 1))
-        for path in sorted((holding.folder / "damaged").glob("*.h5")):
+        for path in sorted((cached.folder / "damaged").glob("*.h5")):
             freed += path.stat().st_size
             if really:
                 path.unlink()
         if really:
-            freed += remove_leftovers(holding.folder)
+            freed += remove_leftovers(cached.folder)
     verb = "Dropped" if really else "Would drop"
     print(f"{verb} {entries:,} entries with {frames:,} frames, {freed / MEBIBYTE:,.1f} MiB.")
     if not really and freed:

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from clone import ROOT
+from small_features import write_splits
 
 from pipeline.dataset.clips import (
     NO_SPLIT,
@@ -27,7 +28,6 @@ from pipeline.dataset.clips import (
     write_index,
     write_rejected,
     write_split_codes,
-    write_splits,
 )
 from pipeline.errors import DatasetError
 

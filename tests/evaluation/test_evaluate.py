@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from small_features import SmallProject, write_small_project
+from small_features import SmallProject, write_small_project, write_splits
 
 from pipeline.dataset.clips import (
     Clip,
@@ -17,7 +17,6 @@ from pipeline.dataset.clips import (
     read_splits,
     write_index,
     write_rejected,
-    write_splits,
 )
 from pipeline.errors import DatasetError
 from pipeline.params import Params

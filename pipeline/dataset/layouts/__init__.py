@@ -1,7 +1,7 @@
 """From a data set as people have it to clips with a label and a group; one module per layout."""
 
 from pipeline.dataset.layouts import csv_table, folders, frames, images
-from pipeline.dataset.layouts.found import Findings, FoundClip
+from pipeline.dataset.layouts.found_clip import Findings, FoundClip
 from pipeline.dataset.params import DatasetParams
 
 FINDERS = {

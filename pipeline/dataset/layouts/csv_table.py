@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
-from pipeline.dataset.layouts.found import Findings, FoundClip
+from pipeline.dataset.layouts.found_clip import Findings, FoundClip
 from pipeline.dataset.layouts.groups import groups_of
 from pipeline.dataset.layouts.labels import SPLIT_FOLDERS, check_classes
 from pipeline.dataset.layouts.table_file import check_rows, lines_of, read_table, seconds_of
@@ -131,16 +131,16 @@ def _files(table: "pa.Table", params: DatasetParams) -> tuple[np.ndarray, list[s
     """
     encoded = table["path"].combine_chunks().dictionary_encode()
     written = encoded.dictionary.to_pylist()
-    place = _Place(params)
-    files = [place.find(path) for path in written]
-    if place.folders:
+    finder = _FileFinder(params)
+    files = [finder.find(path) for path in written]
+    if finder.folders:
         raise DatasetError(
-            f"{params.table}: {some(place.folders)} is a folder, and not a video or an image: "
+            f"{params.table}: {some(finder.folders)} is a folder, and not a video or an image: "
             "for videos cut into frames set dataset.layout to frames."
         )
-    if place.outside:
+    if finder.outside:
         raise DatasetError(
-            f"{params.table} names {some(place.outside)}, which lies outside {params.raw}: name "
+            f"{params.table} names {some(finder.outside)}, which lies outside {params.raw}: name "
             "files below it by their path from there, or set dataset.raw to a folder above."
         )
     paths = [path if file is None else file[0] for path, file in zip(written, files, strict=True)]
@@ -148,7 +148,7 @@ def _files(table: "pa.Table", params: DatasetParams) -> tuple[np.ndarray, list[s
     return encoded.indices.to_numpy(), paths, sizes
 
 
-class _Place:
+class _FileFinder:
     """Finds files below the raw folder; remembers which folders lie inside it.
 
     Paths are texts here: a table may name a million.

@@ -97,14 +97,9 @@ def usual_change(changes: Changes) -> np.ndarray:
         padding = np.full(NEIGHBOURS, np.nan)
         padded = np.concatenate([padding, changes.change[moved], padding])
         windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * NEIGHBOURS + 1)
-        around = np.sort(np.delete(windows, NEIGHBOURS, axis=1), axis=1)  # NaN last
-        count = np.isfinite(around).sum(axis=1)
-        place = USUAL * np.maximum(count - 1, 0)
-        low, rows = place.astype(int), np.arange(len(moved))
-        below = around[rows, low]
-        above = around[rows, np.minimum(low + 1, np.maximum(count - 1, 0))]
-        found = below + (place - low) * (above - below)
-        usual[moved] = np.where(count >= FEW, found, UNKNOWN)
+        around = np.delete(windows, NEIGHBOURS, axis=1)
+        enough = np.isfinite(around).sum(axis=1) >= FEW
+        usual[moved[enough]] = np.nanquantile(around[enough], USUAL, axis=1)
     return usual + NOISE
 
 

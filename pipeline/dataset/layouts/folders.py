@@ -1,7 +1,7 @@
 """Layout `folders`: <label>/<video>, at any depth below the label."""
 
 from pipeline.dataset.layouts.contents import find_media
-from pipeline.dataset.layouts.found import Findings, FoundClip
+from pipeline.dataset.layouts.found_clip import Findings, FoundClip
 from pipeline.dataset.layouts.groups import groups_of
 from pipeline.dataset.layouts.labels import read_labels
 from pipeline.dataset.params import DatasetParams

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from pipeline.dataset.layouts.contents import find_media
-from pipeline.dataset.layouts.found import Findings, FoundClip
+from pipeline.dataset.layouts.found_clip import Findings, FoundClip
 from pipeline.dataset.layouts.groups import groups_of
 from pipeline.dataset.layouts.labels import read_labels
 from pipeline.dataset.params import DatasetParams

@@ -51,26 +51,3 @@ def _source(name: str, label: str) -> str:
     if name.casefold().endswith(f"_{label.casefold()}"):
         return name[: -len(label) - 1]
     return name.rpartition("_")[0] or name
-
-
-def joined(members: Sequence[Sequence[object]]) -> list[int]:
-    """Join items that share a member, directly or through others (union-find).
-
-    Returns
-    -------
-    For each item the position of the first one that it belongs with
-    """
-    parent = list(range(len(members)))
-
-    def root(item: int) -> int:
-        while parent[item] != item:
-            parent[item] = parent[parent[item]]
-            item = parent[item]
-        return item
-
-    first: dict[object, int] = {}
-    for item, keys in enumerate(members):
-        for key in keys:
-            one, other = root(first.setdefault(key, item)), root(item)
-            parent[max(one, other)] = min(one, other)
-    return [root(item) for item in range(len(members))]

@@ -13,7 +13,7 @@ from pipeline.dataset.layouts.contents import (
     passed_over,
     suggested_layouts,
 )
-from pipeline.dataset.layouts.found import FoundClip
+from pipeline.dataset.layouts.found_clip import FoundClip
 from pipeline.dataset.layouts.groups import GROUP_PATTERNS
 from pipeline.dataset.layouts.labels import SPLIT_FOLDERS
 from pipeline.dataset.params import DatasetParams

@@ -3,10 +3,11 @@
 from collections import Counter
 from pathlib import Path
 
+from pipeline.dataset.components import joined
 from pipeline.dataset.layouts.contents import find_media
-from pipeline.dataset.layouts.found import Findings, FoundClip
+from pipeline.dataset.layouts.found_clip import Findings, FoundClip
 from pipeline.dataset.layouts.frames import between
-from pipeline.dataset.layouts.groups import groups_of, joined
+from pipeline.dataset.layouts.groups import groups_of
 from pipeline.dataset.layouts.labels import read_labels
 from pipeline.dataset.params import DatasetParams
 from pipeline.dataset.walk import by_folder
@@ -71,7 +72,10 @@ def _groups(
             for keys, clip in zip(members, clips, strict=True)
         ]
         notes = _notes(number, label_of, params.near_duplicates)
-    return [named[first] for first in joined(members)], notes
+    first: dict[object, int] = {}
+    pairs = [(first.setdefault(key, i), i) for i, keys in enumerate(members) for key in keys]
+    one, other = zip(*pairs, strict=True) if pairs else ((), ())
+    return [named[i] for i in joined(one, other, len(clips))], notes
 
 
 def _notes(number: dict[str, int], label_of: dict[str, str], bits: int) -> list[str]:

@@ -22,6 +22,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from pipeline.dataset.components import joined
 from pipeline.errors import ClipError
 from pipeline.frames.images import read_small_image
 from pipeline.progress import Progress
@@ -98,20 +99,15 @@ def group_hashes(hashes: np.ndarray, distance: int) -> np.ndarray:
     -------
     (N,) int64, for each picture the position of the first one of its group
     """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
     if not len(hashes):
         return np.arange(0)
     flat, place = np.unique(hashes.reshape(len(hashes), 4), axis=0, return_inverse=True)
     place = place.ravel()
     components = np.arange(len(flat))
     for rows, columns in _close_pairs(flat, distance):
-        ones = np.ones(len(rows), bool)
-        edges = coo_array((ones, (components[rows], components[columns])), (len(flat),) * 2)
-        components = connected_components(edges, directed=False)[1][components]
-    found = components[place]
-    _, first, inverse = np.unique(found, return_index=True, return_inverse=True)
+        components = joined(components[rows], components[columns], len(flat))[components]
+    alike = components[place]
+    _, first, inverse = np.unique(alike, return_index=True, return_inverse=True)
     return first[inverse.ravel()]
 
 

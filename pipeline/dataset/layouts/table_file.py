@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pipeline.csv_tables import read_header, read_rows
 from pipeline.errors import DatasetError
 from pipeline.wording import some
 
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
 COLUMNS = ("path", "label", "group", "split", "start", "end", "digest")
 NEEDED = COLUMNS[:2]
-SEPARATORS = ",;\t"
-BLOCK_BYTES = 8 << 20  # of the file parsed at a time; the longest row that is read
 LABEL_BYTES = 200  # reports name files after labels, and file systems allow 255 bytes
 
 
@@ -32,7 +31,6 @@ def read_table(path: Path) -> "pa.Table":
     """
     import pyarrow as pa
     import pyarrow.compute as pc
-    import pyarrow.csv as pacsv
 
     if not path.is_file():
         raise DatasetError(
@@ -53,20 +51,12 @@ def read_table(path: Path) -> "pa.Table":
     if double:
         raise DatasetError(f"{path} has the column {double[0]} more than once: keep one of them.")
     try:
-        table = pacsv.read_csv(
+        table = read_rows(
             path,
-            read_options=pacsv.ReadOptions(
-                block_size=BLOCK_BYTES, use_threads=False, skip_rows=1,
-                column_names=[name if name in COLUMNS else f"other {i}"
-                              for i, name in enumerate(names)],
-            ),
-            parse_options=pacsv.ParseOptions(delimiter=separator, newlines_in_values=True),
-            convert_options=pacsv.ConvertOptions(
-                column_types={name: pa.string() for name in COLUMNS},
-                include_columns=[name for name in COLUMNS if name in names],
-                strings_can_be_null=False,
-            ),
-        )  # fmt: skip
+            [name if name in COLUMNS else f"other {i}" for i, name in enumerate(names)],
+            {name: pa.string() for name in COLUMNS if name in names},
+            separator,
+        )
     except pa.ArrowInvalid as error:
         reason = str(error).partition(". ")[0].partition("\n")[0]
         raise DatasetError(
@@ -167,9 +157,6 @@ def lines_of(where: str, rows: Sequence[int]) -> list[int]:
 def _header(path: Path) -> tuple[list[str], str]:
     """The names of the columns, and the separator."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            line = stream.readline()
+        return read_header(path)
     except UnicodeDecodeError:
         raise DatasetError(f"{path} is not text in UTF-8: save it as CSV in UTF-8.") from None
-    separator = max(SEPARATORS, key=line.count)
-    return next(csv.reader([line], delimiter=separator), []), separator

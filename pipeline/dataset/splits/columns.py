@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from pipeline.dataset.clips import NO_SPLIT, SPLIT_NAMES, ClipTable
+from pipeline.dataset.components import joined
 
 TRAIN, VAL, TEST = range(3)  # positions in SPLIT_NAMES
 
@@ -45,16 +46,8 @@ class Columns:
 
 def joined_groups(columns: Columns) -> np.ndarray:
     """(C,) the groups as numbers without gaps, those that share a video's bytes as one."""
-    joined = columns.groups
-    while True:
-        lowest = _lowest(columns.groups, _lowest(columns.digests, joined))
-        if np.array_equal(lowest, joined):
-            return np.unique(joined, return_inverse=True)[1]
-        joined = lowest
-
-
-def _lowest(codes: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """(C,) the lowest value among the clips of the same code."""
-    lowest = np.full(int(codes.max()) + 1, np.iinfo(np.int32).max, np.int32)
-    np.minimum.at(lowest, codes, values)
-    return lowest[codes]
+    order = np.argsort(columns.digests, kind="stable")
+    digests, groups = columns.digests[order], columns.groups[order]
+    same = digests[1:] == digests[:-1]
+    first = joined(groups[:-1][same], groups[1:][same], len(columns.group_names))
+    return np.unique(first[columns.groups], return_inverse=True)[1]

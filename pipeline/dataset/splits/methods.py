@@ -171,7 +171,7 @@ METHODS: dict[str, Callable[[Columns, SplitParams], SplitAssignment]] = {
 }
 
 
-def deal(table: ClipTable, params: SplitParams) -> tuple[Columns, SplitAssignment]:
+def assign_splits(table: ClipTable, params: SplitParams) -> tuple[Columns, SplitAssignment]:
     """Share the clips out as ``split.method`` says."""
     columns = Columns.of(table)
     return columns, METHODS[params.method](columns, params)
