@@ -16,7 +16,6 @@ from typing import Any
 
 from pipeline.errors import DiskError
 
-HASH_BLOCK = 1 << 20  # bytes read at a time while hashing
 NAME_LENGTH = 40  # characters of the final name in the temporary one; file systems allow 255 bytes
 NOT_WRITABLE = frozenset(
     {
@@ -186,12 +185,9 @@ def sync(path: Path) -> None:
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of the bytes of a file, as 64 hexadecimal digits; reads it in blocks of 1 MiB."""
-    digest = hashlib.sha256()
+    """SHA-256 of the bytes of a file, as 64 hexadecimal digits."""
     with path.open("rb") as stream:
-        while block := stream.read(HASH_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 from pipeline.errors import ClipError, StorageError
-from pipeline.files import HASH_BLOCK, scratch_folder
+from pipeline.files import scratch_folder
 
 MAX_BYTES = 32 << 30  # of one file; a longer video has no place among clips
 RESERVE_BYTES = 1 << 30  # left free on the disk of temporary files, for everybody else
 CHECK_BYTES = 64 << 20  # bytes fetched between two looks at the free space
 READ_BLOCK = 8 << 20  # bytes asked for at a time, where the storage allows parts
+HASH_BLOCK = 1 << 20  # bytes hashed and written at a time
 ATTEMPTS = 3  # at reading a file; networks fail for a moment
 PAUSE_SECONDS = 1.0  # before the second attempt; twice that before the third
 

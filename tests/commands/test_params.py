@@ -29,6 +29,7 @@ WRONG = {
     "an unknown view": ("features: {views: [identity, up]}", "'up' is not a view.*hflip"),
     "no identity": ("features: {views: [hflip]}", "`features.views`: must name identity"),
     "an unknown engine": ("features: {engine: torch}", "`features.engine`.*litert"),
+    "an engine that computes nothing": ("features: {engine: dummy}", "`features.engine`.*'litert'"),
     "bfloat16 elsewhere": ("features: {precision: bfloat16}", "needs `engine: openvino`"),
     "shares over one": ("split: {train: 0.9}", "`split`: train, val and test must sum to 1"),
     "no test": ("split: {train: 1, val: 0, test: 0}", "train and test above 0"),
