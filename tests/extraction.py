@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.backbone.folder import Backbone
 from pipeline.dataset.clips import ClipTable, read_images
 from pipeline.dataset.params import DatasetParams
-from pipeline.embedding.backbone import Backbone
 from pipeline.embedding.params import FeaturesParams
 from pipeline.files import write_json
 from pipeline.params import Params

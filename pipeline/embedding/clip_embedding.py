@@ -7,12 +7,13 @@ from time import perf_counter
 import cv2
 import numpy as np
 
+from pipeline.backbone.folder import DIMENSION
 from pipeline.embedding.engines import Engine
 from pipeline.errors import ClipError
 from pipeline.frames.sources import Source, open_source
 from pipeline.frames.video import WHOLE, FrameReader, RateSampler, Sampling, resize, sample_frames
 from pipeline.frames.views import apply_view
-from pipeline.store.extractor_spec import DIMENSION, ExtractorSpec
+from pipeline.store.extractor_spec import ExtractorSpec
 
 BATCH = 32  # frames embedded in one call; bounds the memory of a clip of any length
 

@@ -13,6 +13,7 @@ from time import perf_counter
 
 import numpy as np
 
+from pipeline.backbone.folder import DIMENSION
 from pipeline.dataset.survey import HEADER_TIMEOUT, read_header
 from pipeline.embedding.clip_embedding import ClipEmbeddings
 from pipeline.embedding.executors import EmbeddingSetup, Job, available_cores, run_jobs
@@ -22,7 +23,6 @@ from pipeline.frames.sources import local_source
 from pipeline.frames.storage import is_url
 from pipeline.frames.video import WHOLE, Sampling, sample_frames
 from pipeline.processes import CrashedError, TooSlowError, run_in_processes
-from pipeline.store.extractor_spec import DIMENSION
 
 SAMPLE = 400  # videos whose header is read; of fewer, all
 REMOTE_SAMPLE = 12  # of those behind URLs, which have to be fetched for it

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from pipeline.backbone.folder import DIMENSION
 from pipeline.embedding.clip_embedding import ClipEmbeddings
 from pipeline.frames.video import WHOLE, Sampling, sample_frames
 from pipeline.frames.views import VIEWS
-from pipeline.store.extractor_spec import DIMENSION
 
 FPS = 25.0
 FRAMES = (5, 9)  # fewest, and one more than the most, frames of a clip; 2 or 3 at 8 a second

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.embedding.backbone import LITERT_FILE, WEIGHTS_FILE, load_keras_model
+from pipeline.backbone.folder import LITERT_FILE, WEIGHTS_FILE, load_keras_model
+from pipeline.embedding.engines import load_model_engine
 from pipeline.embedding.pictures import Pictures, sampled_pictures
 from pipeline.errors import ClipError, ModelError
 from pipeline.explaining.occlusion import frame_effects
@@ -28,7 +29,6 @@ from pipeline.head.model import (
     Model,
     ModelCard,
     checked_card,
-    load_model_engine,
     predict_logits,
 )
 from pipeline.head.network import load_keras
@@ -98,7 +98,7 @@ def explain(path: Path, label: str | None = None, folder: Path = MODEL) -> Expla
         pictures = sampled_pictures(file_source(path), extractor, Sampling(**card.sampling))
     except ClipError as error:
         raise ClipError(f"{path} {error}.") from None
-    engine = load_model_engine(card, folder)
+    engine = load_model_engine(extractor.precision, folder)
     embeddings = {view: engine(_seen(pictures.pictures, view)) for view in card.views}
     import_tensorflow()
     network = load_keras(folder / NETWORK)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.backbone.folder import BACKBONE, read_backbone
 from pipeline.dataset.clips import REJECTED, Clip, ClipTable, Rejected, write_rejected
-from pipeline.embedding.backbone import BACKBONE, read_backbone
 from pipeline.embedding.clip_embedding import ClipEmbeddings
 from pipeline.embedding.engines import TIMING_ENGINES, choose_engine
 from pipeline.embedding.executors import EmbeddingSetup, Job, crew, run_jobs
@@ -78,7 +78,7 @@ def extract_features(
     """
     settings, table = params.features, ClipTable.of(clips)
     engine, reason = choose_engine(settings.engine)
-    extractor = read_backbone(backbone).extractor(settings.resize, settings.precision)
+    extractor = ExtractorSpec.of(read_backbone(backbone), settings.resize, settings.precision)
     if engine in TIMING_ENGINES:  # made-up numbers must never be found under a real key
         extractor = ExtractorSpec(engine, extractor.input_size, settings.resize, settings.precision)
     recipe = EmbeddingSetup(engine, backbone, extractor, settings.sampling)

@@ -6,8 +6,8 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from pipeline.backbone.folder import BACKBONE, read_backbone
 from pipeline.dataset.clips import ClipTable
-from pipeline.embedding.backbone import BACKBONE, read_backbone
 from pipeline.embedding.engines import TIMING_ENGINES, choose_engine
 from pipeline.embedding.executors import EmbeddingSetup, available_cores
 from pipeline.embedding.forecast import (
@@ -53,7 +53,7 @@ def plan_features(
     """
     settings = params.features
     engine, _ = choose_engine(settings.engine)
-    extractor = read_backbone(backbone).extractor(settings.resize, settings.precision)
+    extractor = ExtractorSpec.of(read_backbone(backbone), settings.resize, settings.precision)
     if engine in TIMING_ENGINES:
         extractor = ExtractorSpec(engine, extractor.input_size, settings.resize, settings.precision)
     recipe = EmbeddingSetup(engine, backbone, extractor, settings.sampling)

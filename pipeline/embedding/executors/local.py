@@ -14,13 +14,13 @@ from time import perf_counter
 
 import numpy as np
 
+from pipeline.backbone.folder import DIMENSION
 from pipeline.embedding.clip_embedding import ClipEmbeddings
 from pipeline.embedding.engines import Engine, load_engine
 from pipeline.embedding.executors.jobs import EmbeddingSetup, Job, embed, outcome
 from pipeline.errors import ClipError
 from pipeline.files import scratch_folder
 from pipeline.processes import available_cores, run_in_processes
-from pipeline.store.extractor_spec import DIMENSION
 
 GPU_BATCH = 64  # frames that the main process embeds in one call
 
