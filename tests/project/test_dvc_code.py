@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from fnmatch import fnmatch
@@ -12,6 +13,7 @@ from clone import ROOT, copy_project
 from imports import import_graph, room
 from ruamel.yaml import YAML
 
+from pipeline.locations import cache_folder
 from pipeline.sample import write_sample
 
 BIN = Path(sys.executable).parent
@@ -136,6 +138,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     home = tmp_path_factory.mktemp("dvc_code")
     project = Project(home / "clone", home / "cache")
     copy_project(project.folder)
+    if (cache_folder() / "weights").is_dir():  # else they are fetched
+        shutil.copytree(cache_folder() / "weights", home / "cache/weights")
     raw = project.folder / "data/raw"
     write_sample(raw, actions=("wave", "sit_down"), actors=3, takes=1, workers=1)
     params = project.folder / "params.yaml"
