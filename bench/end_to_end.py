@@ -163,7 +163,7 @@ def _say(**values: Any) -> None:
 def _train_frames(case: Case) -> None:
     import keras
 
-    from pipeline.embedding.backbone import load_keras_model
+    from pipeline.backbone.folder import load_keras_model
 
     network = load_keras_model(Path(case.backbone))
     for layer in network._flatten_layers():  # the backbone's are frozen one by one

@@ -176,7 +176,7 @@ def _embed(engine: str, backbone: str, precision: str, threads: int, batch: int)
 
 
 def _predict(backbone: str, batch: int) -> Run:
-    from pipeline.embedding.backbone import load_keras_model
+    from pipeline.backbone.folder import load_keras_model
 
     model = load_keras_model(Path(backbone))
     pixels = np.resize(frames(8), (batch, SIZE, SIZE, 3))

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from bench.tables import Outcome, Rows, Table
+from pipeline.backbone.folder import DIMENSION
 from pipeline.embedding.clip_embedding import ClipEmbeddings
 from pipeline.embedding.executors import RayCluster, WorkerPool, available_cores
 from pipeline.processes import run_in_processes
-from pipeline.store.extractor_spec import DIMENSION
 
 SECONDS = 10  # of a clip, as in Kinetics
 FPS, RATE = 25, 8  # frames a second, and embedded of them

@@ -19,7 +19,7 @@ from bench.null_engines import null_command
 from bench.tables import Cell, Outcome, Table, Wanted
 from bench.watch import Watched, watch
 from bench.workspace import BACKBONE, clipcache, made_up_backbone, write_params
-from pipeline.embedding.backbone import LITERT_FILE, WEIGHTS_FILE
+from pipeline.backbone.folder import LITERT_FILE, WEIGHTS_FILE
 
 COUNTS, QUICK_COUNTS = (10_000, 100_000, 1_000_000), (250, 500)
 LABELS = 50

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.embedding.backbone import read_backbone
+from pipeline.backbone.folder import DIMENSION, read_backbone
 from pipeline.embedding.clip_embedding import ClipEmbeddings
 from pipeline.embedding.executors import EmbeddingSetup, Job
 from pipeline.embedding.executors.jobs import Embedder, embed
 from pipeline.embedding.params import FeaturesParams
 from pipeline.frames.video import WHOLE, Sampling, sample_frames
 from pipeline.frames.views import VIEWS
-from pipeline.store.extractor_spec import DIMENSION, ExtractorSpec
+from pipeline.store.extractor_spec import ExtractorSpec
 
 FPS = 25.0
 FRAMES = (5, 9)  # fewest, and one more than the most, frames of a clip; 2 or 3 at 8 a second

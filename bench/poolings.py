@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.backbone.folder import BACKBONE, load_keras_model, read_backbone
 from pipeline.dataset.clips import read_images, read_index
 from pipeline.dataset.sources import ClipFiles
-from pipeline.embedding.backbone import BACKBONE, load_keras_model, read_backbone
 from pipeline.embedding.clip_embedding import ClipEmbeddings, embed_clip
 from pipeline.params import load_params
 from pipeline.progress import Progress
+from pipeline.store.extractor_spec import ExtractorSpec
 from pipeline.store.feature_files import Row, write_feature_file
 
 VIEWS = ("identity", "hflip")
@@ -50,7 +51,7 @@ def main() -> None:
     images = read_images(project / "data" / "images.csv")
     files = ClipFiles(project / params.dataset.raw, images)
     backbone = project / BACKBONE
-    extractor = read_backbone(backbone).extractor(params.features.resize, "float32")
+    extractor = ExtractorSpec.of(read_backbone(backbone), params.features.resize, "float32")
     engine = all_parts(backbone)
     rows: list[Row] = []
     done: dict[str, ClipEmbeddings] = {}

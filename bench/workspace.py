@@ -39,7 +39,7 @@ def prepare_backbone(folder: Path) -> Path:
 
     Must be called before `temporary_project`: the weights come from the user's cache folder.
     """
-    from pipeline.embedding.backbone import read_backbone
+    from pipeline.backbone.folder import read_backbone
     from pipeline.errors import FeaturesError
 
     try:
@@ -56,7 +56,7 @@ def prepare_backbone(folder: Path) -> Path:
 
 def made_up_backbone(folder: Path) -> Path:
     """A backbone folder without weights, for the engine that computes nothing."""
-    from pipeline.embedding.backbone import DESCRIPTION_FILE
+    from pipeline.backbone.folder import DESCRIPTION_FILE
 
     folder.mkdir(parents=True, exist_ok=True)
     description = {"digest": "0" * 64, "input_size": 224, "source": "made up"}

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from pipeline.backbone.params import BackboneParams
 from pipeline.dataset.params import DatasetParams, SplitParams
-from pipeline.embedding.params import BackboneParams, FeaturesParams
+from pipeline.embedding.params import FeaturesParams
 from pipeline.errors import ParamsError
 from pipeline.evaluation.params import CrossvalParams, EvaluateParams
 from pipeline.frames.params import FramesParams

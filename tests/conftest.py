@@ -38,7 +38,7 @@ def session_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def backbone_folder(session_folder: Path) -> Path:
     """MobileNetV2 with its ImageNet weights, prepared once a session by the real stage."""
-    from pipeline.embedding.params import BackboneParams
+    from pipeline.backbone.params import BackboneParams
     from pipeline.stages.backbone import prepare_backbone
 
     folder = session_folder / "backbone"

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.null_engines import PixelSetup
+from pipeline.backbone.folder import Backbone
 from pipeline.dataset.clips import ClipTable, read_images
 from pipeline.dataset.params import DatasetParams
-from pipeline.embedding.backbone import Backbone
 from pipeline.embedding.executors import EmbeddingSetup
 from pipeline.embedding.params import FeaturesParams
 from pipeline.files import write_json

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.backbone.folder import DESCRIPTION_FILE, DIMENSION, LITERT_FILE, WEIGHTS_FILE
 from pipeline.csv_tables import write_rows
 from pipeline.dataset.clips import Clip, write_images, write_index
-from pipeline.embedding.backbone import DESCRIPTION_FILE, LITERT_FILE, WEIGHTS_FILE
 from pipeline.files import write_json
-from pipeline.store.extractor_spec import DIMENSION
 from pipeline.store.feature_files import FeatureSet, Row, write_feature_file
 
 LABELS = ("cold", "fall", "rise", "warm")

@@ -4,6 +4,7 @@ A data set may have a million clips, so a table keeps its columns in Arrow array
 a `Clip` only while somebody looks at it.
 """
 
+import math
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
@@ -14,7 +15,6 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from pipeline.csv_tables import as_arrow, as_numpy, damaged, read_columns, write_rows
-from pipeline.frames.video import WHOLE
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -64,8 +64,10 @@ class Clip:
     @property
     def segment(self) -> tuple[float, float]:
         """Start and end in seconds, `pipeline.frames.video.WHOLE` of a whole clip."""
-        start, end = WHOLE
-        return start if self.start is None else self.start, end if self.end is None else self.end
+        return (
+            0.0 if self.start is None else self.start,
+            math.inf if self.end is None else self.end,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,1 @@
-"""How do frames become embeddings: with which weights, by which engine, in which processes?"""
+"""How do frames become embeddings: by which engine, in which processes, and what is left to do?"""

@@ -6,13 +6,14 @@ from time import perf_counter
 
 import numpy as np
 
+from pipeline.backbone.folder import DIMENSION
 from pipeline.embedding.engines import Engine
 from pipeline.errors import ClipError
 from pipeline.frames.sampled import sampled_frames
 from pipeline.frames.sources import Source, open_source
 from pipeline.frames.video import WHOLE, FrameReader, Sampling, sample_frames
 from pipeline.frames.views import apply_view
-from pipeline.store.extractor_spec import DIMENSION, ExtractorSpec
+from pipeline.store.extractor_spec import ExtractorSpec
 
 BATCH = 32  # frames embedded in one call; bounds the memory of a clip of any length
 

@@ -13,10 +13,10 @@ from typing import Protocol
 
 import numpy as np
 
-from pipeline.embedding.backbone import LITERT_FILE, load_keras_model
+from pipeline.backbone.folder import DIMENSION, LITERT_FILE, load_keras_model
 from pipeline.errors import FeaturesError
+from pipeline.processes import available_cores
 from pipeline.quiet import import_tensorflow, quiet_native_output
-from pipeline.store.extractor_spec import DIMENSION
 
 
 class Engine(Protocol):
@@ -65,6 +65,20 @@ def load_engine(name: str, folder: Path, *, precision: str = "float32", threads:
     if precision != "float32" and name != "openvino":
         raise FeaturesError(f"the engine {name} cannot compute in {precision}: use openvino.")
     return ENGINES[name](folder, precision, threads)
+
+
+def load_model_engine(precision: str, folder: Path, threads: int | None = None) -> Engine:
+    """What embeds for a model, from its own folder and in the precision that it was trained on.
+
+    Not the fastest engine there is: one that gives the same digits on every machine.
+
+    Parameters
+    ----------
+    folder : the model folder; all files of the backbone are in it
+    threads : None takes one for each core
+    """
+    name = "litert" if precision == "float32" else "openvino"
+    return load_engine(name, folder, precision=precision, threads=threads or available_cores())
 
 
 def _litert(folder: Path, precision: str, threads: int) -> Engine:

@@ -16,10 +16,10 @@ from time import perf_counter
 import numpy as np
 from rich.filesize import decimal
 
+from pipeline.backbone.folder import BACKBONE, DIMENSION
 from pipeline.dataset.clips import ClipTable
 from pipeline.dataset.sources import ClipFiles
 from pipeline.dataset.survey import Header, read_header, read_headers
-from pipeline.embedding.backbone import BACKBONE
 from pipeline.embedding.clip_embedding import ClipEmbeddings
 from pipeline.embedding.executors import EmbeddingSetup, Job, WorkerPool, available_cores, run_jobs
 from pipeline.embedding.params import FeaturesParams
@@ -29,7 +29,6 @@ from pipeline.frames.storage import is_url
 from pipeline.frames.video import WHOLE, Sampling, sample_frames
 from pipeline.progress import Progress
 from pipeline.store.cache import EmbeddingCache, embeddings_folder
-from pipeline.store.extractor_spec import DIMENSION
 from pipeline.store.feature_files import FEATURES
 
 SAMPLE = 400  # videos whose header is read; of fewer, all

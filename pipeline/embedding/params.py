@@ -1,4 +1,4 @@
-"""The `backbone` and `features` sections of params.yaml."""
+"""The `features` section of params.yaml."""
 
 from typing import Annotated, Literal
 
@@ -8,15 +8,6 @@ from pipeline.embedding.workers import RayCluster, WorkerPool
 from pipeline.frames.video import RESIZE_RULES, Sampling
 from pipeline.frames.views import VIEWS
 from pipeline.section import Fraction, Section
-
-
-class BackboneParams(Section):
-    weights: str = Field(
-        "imagenet", description="imagenet, or a path to MobileNetV2 weights in Keras's HDF5 format"
-    )
-    input_size: int = Field(
-        224, ge=32, le=512, description="side of the square picture that the CNN sees, pixels"
-    )
 
 
 class FeaturesParams(Section):

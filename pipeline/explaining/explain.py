@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.embedding.backbone import LITERT_FILE, WEIGHTS_FILE, load_keras_model
+from pipeline.backbone.folder import LITERT_FILE, WEIGHTS_FILE, load_keras_model
+from pipeline.embedding.engines import load_model_engine
 from pipeline.errors import ClipError, ModelError
 from pipeline.explaining.occlusion import frame_effects
 from pipeline.frames.sampled import Pictures, read_pictures
@@ -28,7 +29,6 @@ from pipeline.head.model import (
     Model,
     ModelCard,
     checked_card,
-    load_model_engine,
     predict_logits,
 )
 from pipeline.head.network import load_keras
@@ -103,7 +103,7 @@ def explain(path: Path, label: str | None = None, folder: Path = MODEL) -> Expla
         )
     except ClipError as error:
         raise ClipError(f"{path} {error}.") from None
-    engine = load_model_engine(card, folder)
+    engine = load_model_engine(extractor.precision, folder)
     embeddings = {view: engine(pictures.seen(view)) for view in card.views}
     import_tensorflow()
     network = load_keras(folder / NETWORK)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.embedding.engines import load_model_engine
 from pipeline.errors import ModelError
 from pipeline.exporting.clips import NamedClip
 from pipeline.exporting.comparison import Comparison, compare
@@ -12,7 +13,7 @@ from pipeline.exporting.description import describe
 from pipeline.exporting.formats import FORMATS, Precision, check_installed
 from pipeline.exporting.graph import build_graph
 from pipeline.files import replacing_folder, write_json
-from pipeline.head.model import MODEL, load_model, load_model_engine
+from pipeline.head.model import MODEL, load_model
 from pipeline.progress import Progress
 from pipeline.quiet import import_tensorflow
 from pipeline.wording import some
@@ -77,7 +78,7 @@ def export(
     _check_replaceable(out)
     check_installed(kind)
     original = load_model(model, "litert")
-    engine = load_model_engine(original.card, model)
+    engine = load_model_engine(original.card.extractor["precision"], model)
     import_tensorflow()
     graph = build_graph(model)
     description = describe(graph.card, kind, precision)

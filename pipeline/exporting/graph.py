@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.embedding.backbone import WEIGHTS_FILE, load_keras_model
+from pipeline.backbone.folder import DIMENSION, WEIGHTS_FILE, load_keras_model
 from pipeline.errors import ModelError
 from pipeline.frames.views import MOVED, VIEWS
 from pipeline.head.model import MODEL, NETWORK, ModelCard, checked_card
 from pipeline.head.network import load_keras
-from pipeline.store.extractor_spec import DIMENSION, ExtractorSpec
+from pipeline.store.extractor_spec import ExtractorSpec
 from pipeline.wording import some
 
 if TYPE_CHECKING:

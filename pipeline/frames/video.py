@@ -15,7 +15,7 @@ import numpy as np
 
 from pipeline.errors import ClipError
 
-DECODE_VERSION = 1  # part of every cache key: raise it when decoded or resized pixels change
+# Who changes the pixels that come out raises DECODE_VERSION in pipeline.store.extractor_spec.
 MAX_PIXELS = 8192 * 4320  # pixels in a frame; more is refused before it is decoded
 MAX_FRAMES = 5_000_000  # frames in one video; 55 hours at 25 frames/s
 FALLBACK_FPS = 25.0  # frames/s, where the container names none

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from pipeline.embedding.backbone import (
+from pipeline.backbone.folder import (
     BACKBONE,
     DESCRIPTION_FILE,
     LITERT_FILE,
@@ -32,8 +32,6 @@ from pipeline.head.sequences import Windowing
 
 if TYPE_CHECKING:
     import keras
-
-    from pipeline.embedding.engines import Engine
 
 MODEL = Path("models/head")
 NETWORK = "head.keras"
@@ -106,7 +104,7 @@ class Model:
     Attributes
     ----------
     forward : (embeddings (B, T, D) float32, mask (B, T) bool) -> logits (B, K) float32
-    folder : where it was loaded from; a backbone folder too, for `load_model_engine`
+    folder : where it was loaded from; a backbone folder too
     """
 
     card: ModelCard
@@ -206,27 +204,6 @@ def load_model(folder: Path = MODEL, runtime: Runtime = "keras") -> Model:
         return Model(card, forward_function(network), folder)
     card = checked_card(folder, LITERT_NETWORK, DESCRIPTION_FILE, LITERT_FILE)
     return Model(card, load_litert(folder / LITERT_NETWORK), folder)
-
-
-def load_model_engine(card: ModelCard, folder: Path, threads: int | None = None) -> "Engine":
-    """What embeds for a model, from its own folder and in the precision that it was trained on.
-
-    Not the fastest engine there is: one that gives the same digits on every machine.
-
-    Parameters
-    ----------
-    threads : None takes one for each core
-    """
-    from pipeline.embedding.engines import load_engine
-    from pipeline.processes import available_cores
-
-    precision = card.extractor["precision"]
-    return load_engine(
-        "litert" if precision == "float32" else "openvino",
-        folder,
-        precision=precision,
-        threads=threads or available_cores(),
-    )
 
 
 def load_network(folder: Path = MODEL) -> tuple[ModelCard, "keras.Model"]:

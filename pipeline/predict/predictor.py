@@ -13,8 +13,9 @@ from time import perf_counter
 
 import numpy as np
 
-from pipeline.embedding.backbone import read_backbone
+from pipeline.backbone.folder import read_backbone
 from pipeline.embedding.clip_embedding import ClipEmbeddings, embed_frames
+from pipeline.embedding.engines import load_model_engine
 from pipeline.errors import ClipError
 from pipeline.frames.images import IMAGE_FPS, ImageReader
 from pipeline.frames.sources import file_source, open_source
@@ -29,7 +30,7 @@ from pipeline.frames.video import (
 from pipeline.frames.views import apply_view
 from pipeline.head.calibration import softmax
 from pipeline.head.inference import Views
-from pipeline.head.model import MODEL, check_fits, load_model, load_model_engine, predict_logits
+from pipeline.head.model import MODEL, check_fits, load_model, predict_logits
 from pipeline.predict.prediction import UNSURE, Prediction, Window
 from pipeline.predict.windows import check_windows, place_windows, timeline
 from pipeline.store.extractor_spec import ExtractorSpec
@@ -63,9 +64,9 @@ class Predictor:
         self._extractor = ExtractorSpec(**self.card.extractor)
         self._sampling = Sampling(**self.card.sampling)
         resize, precision = self._extractor.resize, self._extractor.precision
-        there = read_backbone(model).extractor(resize, precision)
+        there = ExtractorSpec.of(read_backbone(model), resize, precision)
         check_fits(self.card, asdict(there), self.card.sampling, model, "this version")
-        self._engine = load_model_engine(self.card, model, threads)
+        self._engine = load_model_engine(precision, model, threads)
 
     @property
     def labels(self) -> tuple[str, ...]:

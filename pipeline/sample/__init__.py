@@ -1,4 +1,6 @@
-"""A data set to try the pipeline on: short videos of people who act, rendered on the spot.
+"""With what is all this tried where there is no data?
+
+Short videos of people who act, rendered on the spot.
 
 Its actions come in part as pairs (`REVERSALS`) whose clips are each other played backwards, so
 that nothing but the order of the frames tells them apart.

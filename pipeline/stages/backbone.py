@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from pipeline.embedding.backbone import BACKBONE, Backbone, write_backbone
-from pipeline.embedding.params import BackboneParams
-from pipeline.embedding.weights import load_weights
+from pipeline.backbone.folder import BACKBONE, Backbone, write_backbone
+from pipeline.backbone.params import BackboneParams
+from pipeline.backbone.weights import load_weights
 
 
 def prepare_backbone(params: BackboneParams, folder: Path = BACKBONE) -> Backbone:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.backbone.folder import BACKBONE
 from pipeline.dataset.clips import REJECTED, Clip, ClipTable, Rejected, write_rejected
 from pipeline.dataset.sources import ClipFiles, Images
-from pipeline.embedding.backbone import BACKBONE
 from pipeline.embedding.clip_embedding import ClipEmbeddings
 from pipeline.embedding.executors import EmbeddingSetup, Job, WorkerPool, run_jobs
 from pipeline.embedding.plan import Caches, Plan, make_plan

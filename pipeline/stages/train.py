@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipeline.backbone.folder import BACKBONE
 from pipeline.dataset.clips import INDEX, SPLIT_NAMES, SPLITS, read_index, read_split_codes
-from pipeline.embedding.backbone import BACKBONE
 from pipeline.errors import ClipcacheError, DatasetError
 from pipeline.head.calibration import fit_temperature
 from pipeline.head.fit import (

@@ -20,9 +20,9 @@ import numpy as np
 
 from pipeline.errors import CacheError, DiskError
 from pipeline.files import write_text
+from pipeline.locations import cache_folder
 from pipeline.store.digest_index import DigestIndex, digests_as_bytes
 from pipeline.store.extractor_spec import ExtractorSpec
-from pipeline.store.locations import cache_folder
 from pipeline.store.shards import (
     DAMAGE,
     Entry,

@@ -7,10 +7,11 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
-from pipeline.frames.video import DECODE_VERSION
+from pipeline.backbone.folder import Backbone
 
-DIMENSION = 1280  # channels of MobileNetV2's last convolution, averaged over the picture
-EXTRACTOR_VERSION = 1  # raise it when the numbers change for a reason the fields do not show
+# Part of every cache key. Raise one when its numbers change for a reason the fields do not show:
+DECODE_VERSION = 1  # decoded or resized pixels (pipeline.frames)
+EXTRACTOR_VERSION = 1  # embeddings (pipeline.backbone, pipeline.embedding)
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class ExtractorSpec:
     switch of engine must not throw the cache away.
     """
 
-    backbone: str  # SHA-256 of the weights, see pipeline.embedding.weights
+    backbone: str  # SHA-256 of the weights, see pipeline.backbone.weights
     input_size: int  # pixels
     resize: str  # "stretch", "crop" or "pad"
     precision: str  # arithmetic of the CNN: "float32" or "bfloat16"
@@ -30,6 +31,11 @@ class ExtractorSpec:
     preprocessing: str = "pixel / 127.5 - 1"
     decode_version: int = DECODE_VERSION
     version: int = EXTRACTOR_VERSION
+
+    @classmethod
+    def of(cls, backbone: Backbone, resize: str, precision: str) -> "ExtractorSpec":
+        """What a backbone makes of frames with these settings."""
+        return cls(backbone.digest, backbone.input_size, resize, precision)
 
     @cached_property
     def fingerprint(self) -> str:

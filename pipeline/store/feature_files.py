@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
+from pipeline.backbone.folder import DIMENSION
 from pipeline.errors import FeaturesError
 from pipeline.files import replacing
-from pipeline.store.extractor_spec import DIMENSION
 from pipeline.store.shards import joined
 
 if TYPE_CHECKING:

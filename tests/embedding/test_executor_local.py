@@ -14,7 +14,7 @@ import pytest
 from clone import ROOT
 
 from bench.null_engines import PixelSetup
-from pipeline.embedding.backbone import read_backbone
+from pipeline.backbone.folder import read_backbone
 from pipeline.embedding.clip_embedding import ClipEmbeddings
 from pipeline.embedding.executors import EmbeddingSetup, Job, WorkerPool, run_jobs
 from pipeline.errors import ClipcacheError, ClipError
@@ -190,7 +190,7 @@ def test_an_engine_in_the_main_process_gives_the_same_and_leaves_no_frames_behin
     path = make_video("a.avi", frames=50)
     wanted = {"identity": None, "hflip": np.array([5, 30], np.int32)}
     job = Job(Source(str(path)), sha256(path), wanted)
-    extractor = read_backbone(backbone_folder).extractor("stretch", "float32")
+    extractor = ExtractorSpec.of(read_backbone(backbone_folder), "stretch", "float32")
     by_engine = {}
     for engine in ("keras", "litert"):
         setup = EmbeddingSetup(engine, backbone_folder, extractor, Sampling(4))

@@ -20,7 +20,7 @@ from clone import ROOT
 from extraction import Project
 from test_executor_local import NULL, behave
 
-from pipeline.embedding.backbone import Backbone
+from pipeline.backbone.folder import Backbone
 from pipeline.embedding.clip_embedding import ClipEmbeddings
 from pipeline.embedding.executors import (
     EmbeddingSetup,

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from pipeline.backbone.folder import DIMENSION
 from pipeline.dataset.clips import Clip, Rejected
 from pipeline.evaluation.metrics import Measured, Outcome, measure
 from pipeline.evaluation.plots import Curve
@@ -19,7 +20,7 @@ from pipeline.head.heads import HeadShape
 from pipeline.head.model import ModelCard
 from pipeline.head.sequences import Windowing
 from pipeline.params import Params
-from pipeline.store.extractor_spec import DIMENSION, ExtractorSpec
+from pipeline.store.extractor_spec import ExtractorSpec
 from pipeline.store.feature_files import FeatureSet, Row, write_feature_file
 
 SAMPLING = {"fps": 8.0, "max_frames": 512}

@@ -57,13 +57,6 @@ def test_every_setting_has_a_sentence_of_help() -> None:
             assert field.description, f"{name}.{key} has no description"
 
 
-def test_the_map_of_the_code_names_every_module() -> None:
-    page = (ROOT / "docs/development.md").read_text()
-    named = set(re.findall(r"`(?:pipeline/)?(\w+)(?:\.py|/\w*)?`", page))
-    there = {path.stem for path in (ROOT / "pipeline").glob("[!_]*") if path.suffix in (".py", "")}
-    assert there - named == set()
-
-
 @pytest.mark.parametrize("name", ["base.txt", "dev.txt"])
 def test_locks_hold_versions_and_hashes_only(name: str) -> None:
     text = (ROOT / "requirements" / name).read_text()

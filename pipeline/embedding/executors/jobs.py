@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from pipeline.embedding.backbone import read_backbone
+from pipeline.backbone.folder import read_backbone
 from pipeline.embedding.clip_embedding import ClipEmbeddings, embed_clip
 from pipeline.embedding.engines import Engine, choose_engine, load_engine
 from pipeline.embedding.params import FeaturesParams
@@ -66,7 +66,7 @@ class EmbeddingSetup:
             When there is no backbone in that folder.
         """
         engine, reason = choose_engine(settings.engine)
-        extractor = read_backbone(backbone).extractor(settings.resize, settings.precision)
+        extractor = ExtractorSpec.of(read_backbone(backbone), settings.resize, settings.precision)
         return cls(engine, backbone, extractor, settings.sampling, reason)
 
     def embedder(self) -> "Embedder":

@@ -14,6 +14,7 @@ from time import perf_counter
 
 import numpy as np
 
+from pipeline.backbone.folder import DIMENSION
 from pipeline.embedding.clip_embedding import ClipEmbeddings
 from pipeline.embedding.engines import load_engine
 from pipeline.embedding.executors.jobs import Embedder, EmbeddingSetup, Job, embed, outcome
@@ -21,7 +22,6 @@ from pipeline.embedding.workers import WorkerPool
 from pipeline.errors import ClipError
 from pipeline.files import scratch_folder
 from pipeline.processes import available_cores, run_in_processes
-from pipeline.store.extractor_spec import DIMENSION
 
 GPU_BATCH = 64  # frames that the main process embeds in one call
 

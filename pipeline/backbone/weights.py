@@ -15,7 +15,7 @@ import numpy as np
 
 from pipeline.errors import WeightsError
 from pipeline.files import replacing
-from pipeline.store.locations import cache_folder
+from pipeline.locations import cache_folder
 
 Tensors = dict[str, np.ndarray]  # "<layer>/<tensor>" -> float32
 TENSORS = 260  # 52 convolutions, and 52 batch normalisations of 4 tensors each

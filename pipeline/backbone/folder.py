@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 from pipeline.errors import FeaturesError, WeightsError
 from pipeline.files import replacing_folder, write_json
 from pipeline.quiet import import_tensorflow, quiet_native_output
-from pipeline.store.extractor_spec import DIMENSION, ExtractorSpec
 
 if TYPE_CHECKING:
     import keras
 
-    from pipeline.embedding.weights import Tensors
+    from pipeline.backbone.weights import Tensors
 
 BACKBONE = Path("models/backbone")
 WEIGHTS_FILE = "backbone.h5"
 LITERT_FILE = "backbone.tflite"
 DESCRIPTION_FILE = "backbone.json"
+DIMENSION = 1280  # channels of MobileNetV2's last convolution, averaged over the picture
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Backbone:
 
     Attributes
     ----------
-    digest : SHA-256 of the weight tensors (pipeline.embedding.weights.tensors_sha256)
+    digest : SHA-256 of the weight tensors (pipeline.backbone.weights.tensors_sha256)
     source : where the weights came from
     input_size : side of the square input, pixels
     dimension : length of an embedding
@@ -37,10 +37,6 @@ class Backbone:
     input_size: int
     source: str = ""
     dimension: int = DIMENSION
-
-    def extractor(self, resize: str, precision: str) -> ExtractorSpec:
-        """The cache key's part for these settings."""
-        return ExtractorSpec(self.digest, self.input_size, resize, precision)
 
 
 def write_backbone(folder: Path, tensors: "Tensors", *, source: str, input_size: int) -> Backbone:
@@ -53,7 +49,7 @@ def write_backbone(folder: Path, tensors: "Tensors", *, source: str, input_size:
     import h5py
     import keras
 
-    from pipeline.embedding.weights import tensors_sha256
+    from pipeline.backbone.weights import tensors_sha256
 
     keras.backend.clear_session()  # layer names count up otherwise, and end up in the LiteRT file
     backbone = Backbone(tensors_sha256(tensors), input_size, source)
@@ -85,7 +81,7 @@ def read_backbone(folder: Path = BACKBONE) -> Backbone:
 
 def load_keras_model(folder: Path) -> "keras.Model":
     """MobileNetV2 in Keras: (B, size, size, 3) uint8 RGB -> (B, 1280) float32; the reference."""
-    from pipeline.embedding.weights import read_tensors
+    from pipeline.backbone.weights import read_tensors
 
     backbone = read_backbone(folder)
     return build_keras_model(read_tensors(folder / WEIGHTS_FILE), backbone.input_size)
@@ -96,7 +92,7 @@ def build_keras_model(tensors: "Tensors", input_size: int) -> "keras.Model":
 
     Parameters
     ----------
-    tensors : "<layer>/<tensor>" -> float32, as pipeline.embedding.weights reads them
+    tensors : "<layer>/<tensor>" -> float32, as pipeline.backbone.weights reads them
     input_size : side of the square input, pixels
 
     Returns

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.embedding.backbone import read_backbone, write_backbone
-from pipeline.embedding.params import BackboneParams
-from pipeline.embedding.weights import IMAGENET_SHA256, read_tensors
+from pipeline.backbone.folder import read_backbone, write_backbone
+from pipeline.backbone.params import BackboneParams
+from pipeline.backbone.weights import IMAGENET_SHA256, read_tensors
 from pipeline.errors import FeaturesError, WeightsError
 from pipeline.stages.backbone import prepare_backbone
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from clone import ROOT
 
-from pipeline.embedding.weights import (
+from pipeline.backbone.weights import (
     IMAGENET_SHA256,
     TENSORS,
     load_weights,
@@ -72,7 +72,7 @@ def test_where_nothing_is_reachable_all_three_ways_are_named(tmp_path: Path) -> 
     script = """
 import sys
 from pipeline.errors import WeightsError
-from pipeline.embedding.weights import load_weights
+from pipeline.backbone.weights import load_weights
 try:
     load_weights("imagenet")
 except WeightsError as error:

@@ -1,0 +1,123 @@
+"""Caches, feature files and models that earlier releases made are read as they were."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.dataset.clips import read_images, read_index
+from pipeline.files import sha256
+from pipeline.head.inference import views_of
+from pipeline.head.model import BACKBONE_FILES, CARD, load_model, predict_probabilities
+from pipeline.params import Params, load_params
+from pipeline.predict.predictor import Predictor
+from pipeline.stages.evaluate import evaluate
+from pipeline.stages.features import extract_features
+from pipeline.stages.index import index_clips
+from pipeline.stages.split import split_clips
+from pipeline.store.cache_tools import verify
+from pipeline.store.feature_files import FeatureSet
+
+RELEASES = ("before_the_rooms",)
+CLOSE = 1e-5  # of probabilities: two runtimes, or two versions of one, are not nearer
+
+
+@pytest.fixture(scope="module", params=RELEASES)
+def release(request: pytest.FixtureRequest) -> Path:
+    """What a release left, to compare with."""
+    return Path(__file__).parent / request.param
+
+
+@pytest.fixture
+def project(
+    release: Path, backbone_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A copy of it as the current folder and cache, with the backbone that is not kept with it."""
+    folder = tmp_path / "project"
+    shutil.copytree(release, folder)
+    shutil.copytree(backbone_folder, folder / "models/backbone")
+    model = folder / "models/head"
+    card = json.loads((model / CARD).read_text())
+    for name in BACKBONE_FILES:  # another TensorFlow writes the same network in other bytes
+        shutil.copy(backbone_folder / name, model / name)
+        card["files"][name] = sha256(model / name)
+    (model / CARD).write_text(json.dumps(card))
+    monkeypatch.setenv("CLIPCACHE_DIR", str(folder / "cache"))
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def params(project: Path) -> Params:
+    return load_params(project / "params.yaml")
+
+
+def probabilities(release: Path) -> dict[str, list[float]]:
+    """clip_id -> what the release said, in the order of the model's labels."""
+    with (release / "probabilities.csv").open() as stream:
+        return {row.pop("clip_id"): [*map(float, row.values())] for row in csv.DictReader(stream)}
+
+
+def test_no_frame_in_the_cache_is_embedded_again(
+    project: Path, release: Path, params: Params
+) -> None:
+    shutil.rmtree(project / "features")
+    before = {path: sha256(path) for path in sorted((project / "cache").rglob("*.h5"))}
+    assert len(before) == 2  # a shard for each view
+    done = extract_features(params, read_index(), files=read_images())
+    assert (done.clips, done.cached, done.decoded, done.embedded) == (6, 6, 0, 0)
+    assert FeatureSet.open(project / "features").sha256 == (
+        FeatureSet.open(release / "features").sha256
+    )
+    verify()  # raises where a shard is damaged
+    assert {path: sha256(path) for path in sorted((project / "cache").rglob("*.h5"))} == before
+
+
+def test_an_embedding_that_is_not_in_the_cache_is_missed(project: Path, params: Params) -> None:
+    shards = sorted((project / "cache").rglob("*.h5"))
+    shards[0].unlink()
+    done = extract_features(params, read_index(), files=read_images())
+    assert (done.cached, done.decoded, done.embedded) == (0, 6, 36)
+
+
+def test_the_same_clips_are_indexed_and_split_as_before(
+    project: Path, release: Path, params: Params
+) -> None:
+    for name in ("index.csv", "images.csv", "splits.csv"):
+        (project / "data" / name).unlink()
+    split_clips(index_clips(params.dataset), params.split)
+    for name in ("index.csv", "images.csv", "splits.csv"):
+        assert (project / "data" / name).read_bytes() == (release / "data" / name).read_bytes()
+
+
+@pytest.mark.parametrize("runtime", ["litert", "keras"])
+def test_the_head_says_of_the_feature_file_what_it_said_before(
+    project: Path, release: Path, runtime: str
+) -> None:
+    features = FeatureSet.open(project / "features")
+    assert features.views == ("identity", "hflip")
+    assert features.lengths.tolist() == [5, 7, 7, 5, 5, 7]
+    model = load_model(project / "models/head", runtime)
+    said = predict_probabilities(model, views_of(features, range(len(features)), model.card.views))
+    expected = probabilities(release)
+    assert features.clip_ids.tolist() == list(expected)
+    assert said == pytest.approx(np.array(list(expected.values())), abs=CLOSE)
+
+
+def test_the_model_says_of_each_video_what_it_said_before(project: Path, release: Path) -> None:
+    predictor = Predictor(project / "models/head")
+    for clip_id, expected in probabilities(release).items():
+        prediction = predictor.file(project / "data/raw" / clip_id)
+        said = dict(zip(prediction.labels, prediction.probabilities, strict=True))
+        assert [said[label] for label in predictor.labels] == pytest.approx(expected, abs=CLOSE)
+
+
+def test_the_evaluation_gives_the_same_predictions(
+    project: Path, release: Path, params: Params
+) -> None:
+    evaluate(params)
+    with (release / "reports/predictions.csv").open() as expected:
+        assert (project / "reports/predictions.csv").read_text() == expected.read()
