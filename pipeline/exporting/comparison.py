@@ -12,7 +12,7 @@ from pipeline.exporting.clips import NamedClip
 from pipeline.exporting.formats import Run
 from pipeline.frames.video import Sampling
 from pipeline.frames.views import apply_view
-from pipeline.head.model import Model, predict_probabilities
+from pipeline.head.model_folder import Model, predict_probabilities
 from pipeline.head.sequences import even_windows
 from pipeline.store.extractor_spec import ExtractorSpec
 from pipeline.wording import some

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import FeaturesError
+from pipeline.head.build import Head, build_head, measure_statistics
 from pipeline.head.calibration import cross_entropy
-from pipeline.head.heads import Head, build_head, measure_statistics
+from pipeline.head.checkpoint import read_state, write_state
 from pipeline.head.inference import clip_logits, forward_function, views_of
 from pipeline.head.optimisation import losses_of, make_optimizer
 from pipeline.head.params import TrainParams
@@ -26,7 +27,6 @@ from pipeline.head.sequences import (
     take,
     training_batches,
 )
-from pipeline.head.state import read_state, write_state
 from pipeline.quiet import import_tensorflow
 
 GRADIENT_LIMIT = 5.0  # norm to which the gradient of one weight array is clipped

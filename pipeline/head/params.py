@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from pipeline.head.heads import PRESETS, Dense, HeadShape
+from pipeline.head.build import PRESETS, Dense, HeadShape
 from pipeline.head.sequences import Augmentation, Windowing
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]

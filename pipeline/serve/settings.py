@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.head.model import MODEL
+from pipeline.head.model_folder import MODEL
 
 MIB = 2**20
 

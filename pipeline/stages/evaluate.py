@@ -34,7 +34,7 @@ from pipeline.evaluation.plots import (
 )
 from pipeline.evaluation.report.evaluation import Run, head_name, verdict, write_report
 from pipeline.files import replacing_folder, write_json, write_text
-from pipeline.head.model import MODEL, Model, check_fits, load_model, predict_probabilities
+from pipeline.head.model_folder import MODEL, Model, check_fits, load_model, predict_probabilities
 from pipeline.store.feature_files import FEATURES, FeatureSet
 from pipeline.wording import some
 

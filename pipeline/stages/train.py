@@ -21,7 +21,7 @@ from pipeline.head.fit import (
     set_up_tensorflow,
 )
 from pipeline.head.inference import clip_logits, forward_function, views_of
-from pipeline.head.model import MODEL, ModelCard, check_backbone, save_model, versions
+from pipeline.head.model_folder import MODEL, ModelCard, check_backbone, save_model, versions
 from pipeline.store.feature_files import ABSENT, FEATURES, FeatureSet
 from pipeline.wording import count
 

@@ -14,7 +14,7 @@ from small_features import EXTRACTOR, LABELS, SmallProject, write_small_project
 from pipeline.errors import DatasetError, FeaturesError
 from pipeline.head.calibration import cross_entropy, fit_temperature, softmax
 from pipeline.head.fit import LabelledClips, fit, usual_batch_size
-from pipeline.head.model import load_model, predict_probabilities, read_card
+from pipeline.head.model_folder import load_model, predict_probabilities, read_card
 from pipeline.head.params import DenseParams, TrainParams
 from pipeline.params import Params
 from pipeline.stages.train import train

@@ -24,10 +24,10 @@ from pipeline.embedding.backbone import (
 )
 from pipeline.errors import ModelError
 from pipeline.files import replacing_folder, sha256, write_json
+from pipeline.head.build import HeadShape
 from pipeline.head.calibration import softmax
-from pipeline.head.heads import HeadShape
 from pipeline.head.inference import Forward, Views, clip_logits, forward_function
-from pipeline.head.network import load_keras, load_litert, write_keras, write_litert
+from pipeline.head.network_files import load_keras, load_litert, write_keras, write_litert
 from pipeline.head.sequences import Windowing
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class ModelCard:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "ModelCard":
         """The reverse of `to_dict`."""
-        from pipeline.head.heads import shape_from_dict
+        from pipeline.head.build import shape_from_dict
 
         windowing = dict(values["windowing"], rates=tuple(values["windowing"]["rates"]))
         return cls(

@@ -8,9 +8,9 @@ import pytest
 from small_features import write_backbone_stand_in
 
 from pipeline.errors import ModelError
-from pipeline.head.heads import HeadShape, build_head
+from pipeline.head.build import HeadShape, build_head
 from pipeline.head.inference import views_of
-from pipeline.head.model import (
+from pipeline.head.model_folder import (
     ModelCard,
     check_fits,
     load_model,
@@ -20,7 +20,7 @@ from pipeline.head.model import (
     read_card,
     save_model,
 )
-from pipeline.head.network import load_keras, write_keras
+from pipeline.head.network_files import load_keras, write_keras
 from pipeline.head.sequences import Windowing
 from pipeline.store.feature_files import FeatureSet
 
