@@ -4,17 +4,15 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
+
+from pipeline.section import Fraction, Section
 
 GROUP_PRESETS = ("ucf", "hmdb", "person_first", "none")
 FRAMES_PRESETS = ("auto", "ucf", "number", "cuts")
 
-Fraction = Annotated[float, Field(ge=0, le=1)]
 
-
-class DatasetParams(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
+class DatasetParams(Section):
     raw: str = Field(
         "data/raw", description="folder that holds the videos or images, anywhere on disk"
     )
@@ -78,9 +76,7 @@ class DatasetParams(BaseModel):
         return self.raw if "://" in self.raw else self.folder
 
 
-class SplitParams(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
+class SplitParams(Section):
     method: Literal["group", "official", "folders", "column", "leave_one_group_out"] = Field(
         "group",
         description="way the clips are shared out: group (by the shares below, whole groups), "
