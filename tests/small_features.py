@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.dataset.clips import Clip, write_images, write_index, write_splits
+from pipeline.dataset.clips import Clip, read_index, write_images, write_index, write_splits
 from pipeline.embedding.backbone import DESCRIPTION_FILE, LITERT_FILE, WEIGHTS_FILE
 from pipeline.files import write_json
+from pipeline.head.labelled_clips import LabelledClips, labelled_clips
 from pipeline.store.extractor_spec import DIMENSION
 from pipeline.store.feature_files import FeatureSet, Row, write_feature_file
 
@@ -45,6 +46,12 @@ class SmallProject:
 
     def features(self) -> FeatureSet:
         return FeatureSet.open(self.features_folder)
+
+    def clips(self, *actors: int) -> LabelledClips:
+        """All clips, or those of some actors."""
+        clips = labelled_clips(self.features(), read_index(self.index))
+        names = [f"actor{actor}" for actor in actors] or clips.group_names
+        return clips.take(np.isin(np.array(clips.group_names)[clips.groups], names))
 
 
 def write_small_project(

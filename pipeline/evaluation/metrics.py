@@ -19,7 +19,8 @@ class Outcome:
     Attributes
     ----------
     labels : the K classes, sorted
-    clip_ids, groups : (N,) str
+    clip_ids : (N,) str
+    groups : (N,) of anything comparable
     actual : (N,) int64, index into labels
     probabilities : (N, K) float64, of the head; rows sum to 1
     baseline : (N,) int64, class that the frame-mean baseline predicts
