@@ -5,11 +5,13 @@ from typing import Annotated
 
 import typer
 
+from pipeline.commands.options import DEFAULT_MODEL, ModelFolder
+
 MIB = 2**20
 
 
 def serve(
-    model: Annotated[Path, typer.Option(help="The model folder.")] = Path("models/head"),
+    model: ModelFolder = DEFAULT_MODEL,
     host: Annotated[
         str, typer.Option(help="Address to listen on; 0.0.0.0 lets other machines in.")
     ] = "127.0.0.1",
