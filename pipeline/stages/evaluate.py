@@ -32,6 +32,8 @@ from pipeline.evaluation.plots import (
 )
 from pipeline.evaluation.report.evaluation import Run, head_name, verdict, write_report
 from pipeline.files import replacing_folder, write_json, write_text
+from pipeline.head.fit import set_up_tensorflow
+from pipeline.head.inference import views_of
 from pipeline.head.labelled_clips import LabelledClips, labelled_splits
 from pipeline.head.model_folder import MODEL, Model, check_fits, load_model, predict_probabilities
 from pipeline.store.feature_files import FEATURES, FeatureSet
@@ -83,7 +85,8 @@ def evaluate(
     in_test = (clip_id for clip_id in clips.values("clip_id") if split_of.get(clip_id) == "test")
     skipped = [clip_id for clip_id in in_test if clip_id not in feature_set]
     _check_sides(sides["train"], sides["test"], skipped, splits)
-    head = _load(model)
+    set_up_tensorflow()
+    head = load_model(model)
     check_fits(head.card, feature_set.extractor, feature_set.sampling, model, features)
     outcome = classify(head, feature_set, sides["train"], sides["test"])
     measured = measure(outcome, samples=params.evaluate.bootstrap, seed=params.evaluate.seed)
@@ -131,8 +134,6 @@ def classify(
     ModelError
         When a clip has a label that the model does not know.
     """
-    from pipeline.head.inference import views_of
-
     train, test = train.numbered_by(head.labels), test.numbered_by(head.labels)
     views = [view for view in head.card.views if view in features.views] or ["identity"]
     probabilities = predict_probabilities(head, views_of(features, test.positions, views))
@@ -203,15 +204,6 @@ def _check_sides(
             f"The train split of {splits} has no clip with features, so there is no baseline to "
             "compare with: raise split.train, or see reports/rejected.csv."
         )
-
-
-def _load(folder: Path) -> Model:
-    from pipeline.head.fit import set_up_tensorflow
-    from pipeline.quiet import import_tensorflow
-
-    import_tensorflow()
-    set_up_tensorflow()
-    return load_model(folder)
 
 
 def _best_epoch(folder: Path) -> int | None:
