@@ -201,22 +201,25 @@ def _train_features(case: Case) -> None:
 
 
 def _train_default(case: Case) -> None:
-    from pipeline.head.fit import LabelledClips, fit
+    from pipeline.head.fit import fit
+    from pipeline.head.labelled_clips import LabelledClips
     from pipeline.head.params import TrainParams
 
     class Features:
         """Random embeddings as a feature set."""
 
         lengths = np.full(CLIPS, case.frames)
+        views = ("identity",)
+        dimension = 1280
         clips = np.random.default_rng(0).random((CLIPS, case.frames, 1280)).astype(np.float16)
 
         def embeddings(self, i: int, view: str = "identity") -> np.ndarray:
             return self.clips[i]
 
     params = TrainParams(steps=case.frames, batch_size=case.batch, epochs=2 + EPOCHS)
-    train = LabelledClips(np.arange(CLIPS), np.arange(CLIPS) % CLASSES)
-    empty = LabelledClips(np.arange(0), np.arange(0))
-    fit(Features(), train, empty, CLASSES, 1280, ("identity",), params,
+    places, classes = np.arange(CLIPS), tuple(f"class {i}" for i in range(CLASSES))
+    train = LabelledClips(places, places % CLASSES, places, classes)
+    fit(Features(), train, train.take(places[:0]), params,
         on_epoch=lambda epoch: _say(epoch=epoch.seconds))  # fmt: skip
 
 

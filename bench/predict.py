@@ -27,7 +27,7 @@ MIB = 2**20
 KERAS = """
 import sys
 from pathlib import Path
-from pipeline.head.model import load_model, predict_probabilities
+from pipeline.head.model_folder import load_model, predict_probabilities
 from pipeline.embedding.clip_embedding import embed_clip
 from pipeline.embedding.engines import load_engine
 from pipeline.store.extractor_spec import ExtractorSpec

@@ -18,7 +18,7 @@ from bench.ablation import ROWS, VIEWS
 from pipeline.dataset.clips import read_index
 from pipeline.evaluation.crossval import Fold, deal_folds, run_folds
 from pipeline.head.calibration import cross_entropy
-from pipeline.head.fit import LabelledClips
+from pipeline.head.labelled_clips import labelled_clips
 from pipeline.params import load_params
 from pipeline.store.feature_files import FEATURES, FeatureSet
 
@@ -33,14 +33,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     arguments = parser.parse_args()
     features = FeatureSet.open(arguments.project / FEATURES)
-    clips = read_index(arguments.project / "data" / "index.csv")
-    positions = features.positions(clips.column("clip_id"))
-    actual, labels = clips.codes("label")
+    clips = labelled_clips(features, read_index(arguments.project / "data" / "index.csv"))
     if arguments.half:
-        names = clips.values("clip_id")
+        names = features.clip_ids[clips.positions]
         fold_of = np.array([bool(re.search(arguments.half, name)) for name in names], int)
     else:
-        fold_of = deal_folds(actual, np.array(list(clips.values("group"))), arguments.folds)
+        fold_of = deal_folds(clips.labels, clips.groups, arguments.folds)
     folds = range(int(fold_of.max()) + 1)
     print(f"trained on {len(clips) / len(folds):.0f} of {len(clips)} clips", file=sys.stderr)
     print("| variant | accuracy | cross-entropy |\n|---|---|---|")
@@ -48,16 +46,15 @@ def main() -> None:
         params = load_params(arguments.project / "params.yaml", [VIEWS, *ROWS[row]]).train
         tasks = [
             Fold(
-                arguments.project / FEATURES, seed, fold, seed,
-                LabelledClips(positions[fold_of == fold], actual[fold_of == fold]),
-                positions[fold_of != fold], len(labels), params,
+                arguments.project / FEATURES, seed, fold, clips.take(fold_of == fold),
+                clips.take(fold_of != fold), params.model_copy(update={"seed": seed}),
             )
             for seed in range(arguments.seeds)
             for fold in folds
         ]  # fmt: skip
         right, loss = np.zeros(arguments.seeds), []
         for task, logits in run_folds(tasks, None):
-            tested = actual[fold_of != task.fold]
+            tested = task.test.labels
             right[task.row] += (logits.argmax(axis=1) == tested).mean() / len(folds)
             loss.append(cross_entropy(logits, tested))
         accuracy = f"{100 * right.mean():.1f} ± {100 * right.std():.1f}"

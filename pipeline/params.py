@@ -7,7 +7,7 @@ reported with its place in the file and that sentence.
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -20,9 +20,6 @@ from pipeline.evaluation.params import CrossvalParams, EvaluateParams
 from pipeline.frames.params import FramesParams
 from pipeline.head.params import TrainParams
 from pipeline.section import Section
-
-if TYPE_CHECKING:
-    pass
 
 PARAMS = Path("params.yaml")
 

@@ -11,8 +11,9 @@ import numpy as np
 
 from pipeline.backbone.folder import DESCRIPTION_FILE, DIMENSION, LITERT_FILE, WEIGHTS_FILE
 from pipeline.csv_tables import write_rows
-from pipeline.dataset.clips import Clip, write_images, write_index
+from pipeline.dataset.clips import Clip, read_index, write_images, write_index
 from pipeline.files import write_json
+from pipeline.head.labelled_clips import LabelledClips, labelled_clips
 from pipeline.store.feature_files import FeatureSet, Row, write_feature_file
 
 LABELS = ("cold", "fall", "rise", "warm")
@@ -50,6 +51,12 @@ class SmallProject:
 
     def features(self) -> FeatureSet:
         return FeatureSet.open(self.features_folder)
+
+    def clips(self, *actors: int) -> LabelledClips:
+        """All clips, or those of some actors."""
+        clips = labelled_clips(self.features(), read_index(self.index))
+        names = [f"actor{actor}" for actor in actors] or clips.group_names
+        return clips.take(np.isin(np.array(clips.group_names)[clips.groups], names))
 
 
 def write_small_project(

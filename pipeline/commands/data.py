@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands.options import DEFAULT_PARAMS, ParamsFile, load_settings
+from pipeline.commands.options import DEFAULT_PARAMS, Changes, ParamsFile, load_settings
 
 
-def explore(params: ParamsFile = DEFAULT_PARAMS) -> None:
+def explore(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> None:
     """Look at a data set before anything is computed: classes, clips, groups, what is wrong."""
     from pipeline.evaluation.explore import explore as run
 
-    settings = load_settings(params)
+    settings = load_settings(params, changes)
     run(settings.dataset, settings.features.workers)
 
 

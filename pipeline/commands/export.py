@@ -6,7 +6,14 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands.options import DEFAULT_PARAMS, ParamsFile, load_settings
+from pipeline.commands.options import (
+    DEFAULT_MODEL,
+    DEFAULT_PARAMS,
+    Changes,
+    ModelFolder,
+    ParamsFile,
+    load_settings,
+)
 
 
 class Format(StrEnum):
@@ -43,8 +50,9 @@ def export(
             show_default="the test split",
         ),
     ] = None,
-    model: Annotated[Path, typer.Option(help="The model folder.")] = Path("models/head"),
+    model: ModelFolder = DEFAULT_MODEL,
     params: ParamsFile = DEFAULT_PARAMS,
+    changes: Changes = None,
 ) -> None:
     """Write the whole model, frames in and probabilities out, for another runtime.
 
@@ -58,7 +66,7 @@ def export(
     if clips:
         found, place = clips_of_files(clips), "named with --clips"
     else:
-        dataset = load_settings(params).dataset
+        dataset = load_settings(params, changes).dataset
         found = clips_of_test_split(dataset)
         place = "of the test split"
     used = evenly(found)
@@ -75,7 +83,7 @@ def explain(
     out: Annotated[
         Path | None, typer.Option(help="The folder to write.", show_default="reports/explain/FILE")
     ] = None,
-    model: Annotated[Path, typer.Option(help="The model folder.")] = Path("models/head"),
+    model: ModelFolder = DEFAULT_MODEL,
 ) -> None:
     """Show where the model looked: which places and which frames speak for the label.
 

@@ -10,5 +10,5 @@ def crossval(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> No
     """
     from pipeline.evaluation.crossval import crossval as run
 
-    settings = load_settings(params, changes or ())
+    settings = load_settings(params, changes)
     run(settings.crossval, settings.train)

@@ -1,6 +1,5 @@
-"""What several commands share."""
+"""The options that several commands have, each defined once."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,10 +21,15 @@ Changes = Annotated[
         help="A setting to use instead of the file's, as in `dvc exp run`; may be repeated.",
     ),
 ]
+ModelFolder = Annotated[
+    Path,
+    typer.Option("--model", metavar="FOLDER", help="The model folder; any copy of one will do."),
+]
+DEFAULT_MODEL = Path("models/head")
 
 
-def load_settings(path: Path, changes: Sequence[str] = ()) -> "Params":
+def load_settings(path: Path, changes: list[str] | None) -> "Params":
     """The settings of a command; reads them when the command runs, not when it is defined."""
     from pipeline.params import load_params
 
-    return load_params(path, changes)
+    return load_params(path, changes or ())

@@ -5,10 +5,8 @@ from typing import Annotated
 
 import typer
 
-ModelFolder = Annotated[
-    Path,
-    typer.Option("--model", metavar="FOLDER", help="The model folder; any copy of one will do."),
-]
+from pipeline.commands.options import DEFAULT_MODEL, ModelFolder
+
 Threshold = Annotated[
     float, typer.Option(min=0, max=1, help="Confidence below which the answer is 'unsure'.")
 ]
@@ -22,7 +20,7 @@ def predict(
             help="Videos and images, and folders to search for them.", show_default=False
         ),
     ],
-    model: ModelFolder = Path("models/head"),
+    model: ModelFolder = DEFAULT_MODEL,
     threshold: Threshold = 0.0,
     top: Annotated[
         int, typer.Option(min=1, help="Labels to show of each clip.", rich_help_panel=OUTPUT)
@@ -113,7 +111,7 @@ def live(
             show_default=False,
         ),
     ],
-    model: ModelFolder = Path("models/head"),
+    model: ModelFolder = DEFAULT_MODEL,
     threshold: Threshold = 0.0,
     smoothing: Annotated[
         float,

@@ -5,11 +5,12 @@ from typing import Annotated
 
 import typer
 
+from pipeline.commands.options import DEFAULT_MODEL, ModelFolder
 from pipeline.serve.settings import Limits, Settings
 
 
 def serve(
-    model: Annotated[Path, typer.Option(help="The model folder.")] = Path("models/head"),
+    model: ModelFolder = DEFAULT_MODEL,
     host: Annotated[
         str, typer.Option(help="Address to listen on; 0.0.0.0 lets other machines in.")
     ] = Settings.host,

@@ -5,15 +5,15 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands.options import DEFAULT_PARAMS, ParamsFile, load_settings
+from pipeline.commands.options import DEFAULT_PARAMS, Changes, ParamsFile, load_settings
 from pipeline.wording import count
 
 
-def index(params: ParamsFile = DEFAULT_PARAMS) -> None:
+def index(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> None:
     """List the clips below dataset.raw, with labels and groups, in data/index.csv."""
     from pipeline.stages.index import index_clips
 
-    clips = index_clips(load_settings(params).dataset)
+    clips = index_clips(load_settings(params, changes).dataset)
     labels, groups = (len(clips.codes(name)[1]) for name in ("label", "group"))
     found = f"{count(len(clips), 'clip')} of {count(labels, 'class', 'classes')}"
     print(f"{found} in {count(groups, 'group')} -> data/index.csv")
@@ -29,6 +29,7 @@ def frames(
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Write out all clips.")] = False,
     params: ParamsFile = DEFAULT_PARAMS,
+    changes: Changes = None,
 ) -> None:
     """Show what the CNN will see: contact sheets, or any clip's sampled frames as JPEGs.
 
@@ -39,7 +40,7 @@ def frames(
     from pipeline.errors import ParamsError
     from pipeline.stages.frames import SHEETS, named_clips, write_contact_sheets, write_frames
 
-    settings = load_settings(params)
+    settings = load_settings(params, changes)
     clips = read_index()
     if not clip and not every and out is None:
         sheets = write_contact_sheets(settings, clips, images=read_images())
@@ -55,14 +56,14 @@ def frames(
     print(f"{count(sum(written.values()), 'frame')} of {count(len(written), 'clip')} -> {out}/")
 
 
-def split(params: ParamsFile = DEFAULT_PARAMS) -> None:
+def split(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> None:
     """Deal the clips out to train, val and test in data/splits.csv; no group is torn apart."""
     import numpy as np
 
     from pipeline.dataset.clips import NO_SPLIT, SPLIT_NAMES, read_index
     from pipeline.stages.split import split_clips
 
-    settings = load_settings(params)
+    settings = load_settings(params, changes)
     clips = read_index()
     splits = split_clips(clips, settings.split)
     groups = clips.codes("group")[0]
@@ -74,11 +75,11 @@ def split(params: ParamsFile = DEFAULT_PARAMS) -> None:
     print(f"{settings.split.method}, grouped by {settings.dataset.group} -> data/splits.csv")
 
 
-def backbone(params: ParamsFile = DEFAULT_PARAMS) -> None:
+def backbone(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> None:
     """Fetch MobileNetV2's weights and convert them for the CPU: models/backbone/."""
     from pipeline.stages.backbone import prepare_backbone
 
-    done = prepare_backbone(load_settings(params).backbone)
+    done = prepare_backbone(load_settings(params, changes).backbone)
     print(f"MobileNetV2, {done.source} weights ({done.digest[:12]}) -> models/backbone/")
 
 
@@ -88,6 +89,7 @@ def features(
         typer.Option("--plan", help="Only say what would be done and how long it would take."),
     ] = False,
     params: ParamsFile = DEFAULT_PARAMS,
+    changes: Changes = None,
 ) -> None:
     """Embed the sampled frames of every clip, through the cache, into features/.
 
@@ -97,7 +99,7 @@ def features(
     from pipeline.dataset.clips import read_images, read_index
     from pipeline.dataset.sources import ClipFiles
 
-    settings, clips, images = load_settings(params), read_index(), read_images()
+    settings, clips, images = load_settings(params, changes), read_index(), read_images()
     if plan:
         from pipeline.embedding.forecast import forecast
 
@@ -112,15 +114,15 @@ def features(
     )
 
 
-def train(params: ParamsFile = DEFAULT_PARAMS) -> None:
+def train(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> None:
     """Train the head on the cached embeddings: models/head/."""
     from pipeline.stages.train import train as run
 
-    run(load_settings(params))
+    run(load_settings(params, changes))
 
 
-def evaluate(params: ParamsFile = DEFAULT_PARAMS) -> None:
+def evaluate(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> None:
     """Measure the head on the test split, beside the baseline: reports/."""
     from pipeline.stages.evaluate import evaluate as run
 
-    run(load_settings(params))
+    run(load_settings(params, changes))

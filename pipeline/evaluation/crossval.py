@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,12 @@ from pipeline.evaluation.metrics import confusion_counts, expected_calibration_e
 from pipeline.evaluation.params import CrossvalParams
 from pipeline.files import write_json
 from pipeline.head.calibration import fit_temperature, softmax
-from pipeline.head.fit import LabelledClips, choose_views, fit, set_up_tensorflow
-from pipeline.head.inference import clip_logits, forward_function, views_of
-from pipeline.head.params import TrainParams
+from pipeline.head.fit import fit, set_up_tensorflow
+from pipeline.head.labelled_clips import LabelledClips, labelled_clips
+from pipeline.head.params import TrainParams, choose_views
 from pipeline.processes import CrashedError, available_cores, run_in_processes
 from pipeline.progress import Progress
-from pipeline.store.feature_files import ABSENT, FEATURES, FeatureSet
+from pipeline.store.feature_files import FEATURES, FeatureSet
 
 REPORTS = Path("reports")
 MOST_LEFT_OUT = 10  # groups up to which each of them is a fold of its own
@@ -34,16 +34,48 @@ DIGITS = 4  # of numbers in crossval.json
 
 @dataclass(frozen=True)
 class Fold:
-    """One training: what the process that runs it is told."""
+    """One training: what the process that runs it is told.
+
+    Attributes
+    ----------
+    features : folder of the features; each process opens it for itself
+    row : the position of the seed among the seeds
+    fold : number of the fold, from 0
+    train, test : clips to learn from, and those to say the logits of
+    params : with the seed of this training
+    """
 
     features: Path
-    row: int  # the position of the seed among the seeds
+    row: int
     fold: int
-    seed: int
     train: LabelledClips
-    test: np.ndarray  # (n,) positions in the feature set
-    classes: int
+    test: LabelledClips
     params: TrainParams
+
+
+@dataclass(frozen=True)
+class Tested:
+    """What the heads and the baseline said of clips that they had not seen.
+
+    Attributes
+    ----------
+    clips : C of them
+    fold_of : (C,) int64, the fold in which each clip was tested
+    seeds : S of them, one for each training of a fold
+    probabilities : (S, C, K) float64
+    baseline : (C,) int64, the classes that the baseline predicts
+    """
+
+    clips: LabelledClips
+    fold_of: np.ndarray
+    seeds: list[int]
+    probabilities: np.ndarray
+    baseline: np.ndarray
+
+    @cached_property
+    def predicted(self) -> np.ndarray:
+        """(S, C) int64, the likeliest classes."""
+        return self.probabilities.argmax(axis=2)
 
 
 def crossval(
@@ -73,34 +105,36 @@ def crossval(
         When there is only one group or one class.
     """
     features = FeatureSet.open(features_folder)
-    clips = read_index(index)
-    positions = features.positions(clips.column("clip_id"))
-    clips, positions = clips.take(positions != ABSENT), positions[positions != ABSENT]
-    actual, labels = clips.codes("label")
-    groups = np.array(list(clips.values("group")))
-    fold_of = deal_folds(actual, groups, settings.folds)
-    count = int(fold_of.max()) + 1
-    seeds = [training.seed + i for i in range(settings.seeds)]
     choose_views(training, features.views)  # refuse an unknown view before any work
+    clips = labelled_clips(features, read_index(index))
+    fold_of = deal_folds(clips.labels, clips.groups, settings.folds)
+    seeds = [training.seed + i for i in range(settings.seeds)]
     tasks = [
         Fold(
-            features_folder, s, k, seed,
-            LabelledClips(positions[fold_of != k], actual[fold_of != k]),
-            positions[fold_of == k], len(labels), training,
+            features_folder,
+            row,
+            fold,
+            clips.take(fold_of != fold),
+            clips.take(fold_of == fold),
+            training.model_copy(update={"seed": seed}),
         )
-        for s, seed in enumerate(seeds)
-        for k in range(count)
-    ]  # fmt: skip
-    logits = np.zeros((len(seeds), len(clips), len(labels)), np.float32)
+        for row, seed in enumerate(seeds)
+        for fold in range(int(fold_of.max()) + 1)
+    ]
+    logits = np.zeros((len(seeds), len(clips), len(clips.classes)), np.float32)
     for task, found in run_folds(tasks, settings.workers):
         logits[task.row, fold_of == task.fold] = found
-    compared = _run_baseline(features, positions, actual, fold_of)
-    probabilities = np.stack([calibrated(one, actual, fold_of) for one in logits])
-    result = summary(probabilities, actual, compared, fold_of, groups, seeds, labels)
+    tested = Tested(
+        clips,
+        fold_of,
+        seeds,
+        np.stack([calibrated(one, clips.labels, fold_of) for one in logits]),
+        _run_baseline(features, clips, fold_of),
+    )
+    result = summary(tested)
     write_json(reports / "crossval.json", result)
-    _write_outcome(reports, list(clips.values("clip_id")), labels, actual, probabilities,
-                   fold_of, seeds)  # fmt: skip
-    _print(result, groups, fold_of)
+    _write_outcome(reports, tested, features.clip_ids[clips.positions])
+    _print(result, tested)
     return result
 
 
@@ -161,35 +195,21 @@ def calibrated(logits: np.ndarray, labels: np.ndarray, fold_of: np.ndarray) -> n
     return probabilities
 
 
-def summary(
-    probabilities: np.ndarray,
-    actual: np.ndarray,
-    baseline: np.ndarray,
-    fold_of: np.ndarray,
-    groups: np.ndarray,
-    seeds: list[int],
-    labels: list[str],
-) -> dict[str, Any]:
-    """The numbers of crossval.json.
-
-    Parameters
-    ----------
-    probabilities : (seeds, C, K)
-    actual, baseline : (C,) classes, true and predicted by the baseline
-    """
-    predicted = probabilities.argmax(axis=2)
-    right = predicted == actual
+def summary(tested: Tested) -> dict[str, Any]:
+    """The numbers of crossval.json."""
+    actual, fold_of, seeds = tested.clips.labels, tested.fold_of, tested.seeds
+    right = tested.predicted == actual
     per_seed = right.mean(axis=1)
     per_fold = [float(right[:, fold_of == fold].mean()) for fold in np.unique(fold_of)]
     errors = [
         expected_calibration_error(one.max(axis=1), hit)
-        for one, hit in zip(probabilities, right, strict=True)
+        for one, hit in zip(tested.probabilities, right, strict=True)
     ]
     scores = {
         "accuracy": per_seed.mean(),
         "std": np.std(per_seed if len(seeds) > 1 else per_fold),
-        "macro_f1": np.mean([macro_f1(actual, one) for one in predicted]),
-        "baseline_accuracy": (baseline == actual).mean(),
+        "macro_f1": np.mean([macro_f1(actual, one) for one in tested.predicted]),
+        "baseline_accuracy": (tested.baseline == actual).mean(),
         "ece": np.mean(errors),
         "fold_std": np.std(per_fold),
     }
@@ -198,8 +218,8 @@ def summary(
         "folds": len(per_fold),
         "seeds": seeds,
         "clips": len(actual),
-        "groups": len(np.unique(groups)),
-        "classes": len(labels),
+        "groups": len(np.unique(tested.clips.groups)),
+        "classes": len(tested.clips.classes),
         "accuracy_per_seed": [round(float(value), DIGITS) for value in per_seed],
         "accuracy_per_fold": [round(value, DIGITS) for value in per_fold],
     }
@@ -218,7 +238,7 @@ def _logits_of(task: Fold, answer: object) -> np.ndarray:
     """What a training gave, or a sentence on how it ended."""
     if isinstance(answer, CrashedError):
         raise ClipcacheError(
-            f"The training of fold {task.fold} with seed {task.seed} ended in the middle "
+            f"The training of fold {task.fold} with seed {task.params.seed} ended in the middle "
             f"({answer}): where memory is short, set crossval.workers to 1."
         )
     if isinstance(answer, Exception):
@@ -229,71 +249,55 @@ def _logits_of(task: Fold, answer: object) -> np.ndarray:
 
 def _run_fold(task: Fold) -> np.ndarray:
     """Train, and return the logits of the test clips: (n, K) float32."""
-    features = _features(task.features)
-    params = task.params.model_copy(update={"seed": task.seed})
-    views, test_views = choose_views(params, features.views)
-    none = LabelledClips(np.zeros(0, np.int64), np.zeros(0, np.int64))
-    result = fit(features, task.train, none, task.classes, features.dimension, views, params)
-    clips = views_of(features, task.test.tolist(), test_views)
-    return clip_logits(
-        forward_function(result.head.model), clips, params.windowing, task.classes
-    )  # fmt: skip
+    nothing = task.train.take(np.zeros(0, np.int64))
+    return fit(_features(task.features), task.train, nothing, task.params).logits(task.test)
 
 
-def _run_baseline(
-    features: FeatureSet, positions: np.ndarray, actual: np.ndarray, fold_of: np.ndarray
-) -> np.ndarray:
+def _run_baseline(features: FeatureSet, clips: LabelledClips, fold_of: np.ndarray) -> np.ndarray:
     """What the baseline says of every clip, trained on the other folds: (C,) classes."""
-    means = frame_means(features, positions.tolist())
-    predicted = np.zeros(len(actual), np.int64)
+    means = frame_means(features, clips)
+    predicted = np.zeros(len(clips), np.int64)
     for fold in np.unique(fold_of):
         here = fold_of == fold
-        predicted[here] = baseline_predictions(means[~here], actual[~here], means[here])
+        predicted[here] = baseline_predictions(means[~here], clips.labels[~here], means[here])
     return predicted
 
 
-def _write_outcome(
-    reports: Path,
-    clip_ids: list[str],
-    labels: list[str],
-    actual: np.ndarray,
-    probabilities: np.ndarray,
-    fold_of: np.ndarray,
-    seeds: list[int],
-) -> None:
+def _write_outcome(reports: Path, tested: Tested, clip_ids: np.ndarray) -> None:
     """Write crossval_predictions.csv (a row per seed and clip) and crossval_confusion.csv/png."""
     from pipeline.evaluation.plots import confusion_matrix, save_png
 
-    predicted = probabilities.argmax(axis=2)
+    actual, classes, predicted = tested.clips.labels, tested.clips.classes, tested.predicted
     write_rows(
         reports / "crossval_predictions.csv",
         ("seed", "fold", "clip_id", "actual", "predicted", "confidence"),
         (
-            (seed, fold_of[c], clip_id, labels[actual[c]], labels[predicted[s, c]],
-             f"{probabilities[s, c].max():.4f}")
-            for s, seed in enumerate(seeds)
+            (seed, tested.fold_of[c], clip_id, classes[actual[c]], classes[predicted[s, c]],
+             f"{tested.probabilities[s, c].max():.4f}")
+            for s, seed in enumerate(tested.seeds)
             for c, clip_id in enumerate(clip_ids)
         ),
     )  # fmt: skip
-    counts = np.sum([confusion_counts(actual, one, len(labels)) for one in predicted], axis=0)
+    counts = np.sum([confusion_counts(actual, one, len(classes)) for one in predicted], axis=0)
     write_rows(
         reports / "crossval_confusion.csv",
-        ("actual", *labels),
-        ((label, *row) for label, row in zip(labels, counts.tolist(), strict=True)),
+        ("actual", *classes),
+        ((label, *row) for label, row in zip(classes, counts.tolist(), strict=True)),
     )
-    save_png(confusion_matrix(counts, labels), reports / "crossval_confusion.png")
+    save_png(confusion_matrix(counts, classes), reports / "crossval_confusion.png")
 
 
-def _print(result: dict[str, Any], groups: np.ndarray, fold_of: np.ndarray) -> None:
+def _print(result: dict[str, Any], tested: Tested) -> None:
     from rich.console import Console
     from rich.table import Table
 
     console = Console()
     table = Table("fold", "groups", "clips", "accuracy")
     for fold, accuracy in enumerate(result["accuracy_per_fold"]):
-        names = sorted(set(groups[fold_of == fold]))
+        here = tested.clips.groups[tested.fold_of == fold]
+        names = [tested.clips.group_names[group] for group in np.unique(here)]
         shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
-        table.add_row(str(fold), shown, str(int((fold_of == fold).sum())), f"{accuracy:.1%}")
+        table.add_row(str(fold), shown, str(len(here)), f"{accuracy:.1%}")
     console.print(table)
     many = len(result["seeds"]) > 1
     over = f"{len(result['seeds'])} seeds" if many else "folds"

@@ -19,7 +19,8 @@ class Outcome:
     Attributes
     ----------
     labels : the K classes, sorted
-    clip_ids, groups : (N,) str
+    clip_ids : (N,) str
+    groups : (N,) of anything comparable
     actual : (N,) int64, index into labels
     probabilities : (N, K) float64, of the head; rows sum to 1
     baseline : (N,) int64, class that the frame-mean baseline predicts
@@ -302,14 +303,10 @@ def wilson_interval(correct: int, clips: int) -> Interval:
     interval still tells how little a few clips prove. Source: Wilson, 1927,
     https://doi.org/10.1080/01621459.1927.10502953
     """
-    from statistics import NormalDist
+    from scipy.stats import binomtest
 
-    z = NormalDist().inv_cdf((1 + LEVEL) / 2)
-    share = correct / clips
-    middle = share + z * z / (2 * clips)
-    half = z * (share * (1 - share) / clips + z * z / (4 * clips * clips)) ** 0.5
-    scale = 1 + z * z / clips
-    return Interval(max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale))
+    interval = binomtest(correct, clips).proportion_ci(LEVEL, method="wilson")
+    return Interval(float(interval.low), float(interval.high))
 
 
 def score(

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from pipeline.section import Section
 
@@ -15,9 +15,7 @@ class EvaluateParams(Section):
     seed: int = Field(0, ge=0, description="of the resampling")
 
 
-class CrossvalParams(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+class CrossvalParams(Section):
     folds: Annotated[int, Field(ge=2)] | None = Field(
         None, description="grouped folds; null: leave one group out where there are at most 10 "
         "groups, else 5",

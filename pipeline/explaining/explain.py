@@ -23,7 +23,7 @@ from pipeline.frames.video import Sampling
 from pipeline.frames.views import MOVED
 from pipeline.head.calibration import softmax
 from pipeline.head.inference import forward_function
-from pipeline.head.model import (
+from pipeline.head.model_folder import (
     MODEL,
     NETWORK,
     Model,
@@ -31,7 +31,7 @@ from pipeline.head.model import (
     checked_card,
     predict_logits,
 )
-from pipeline.head.network import load_keras
+from pipeline.head.network_files import load_keras
 from pipeline.head.sequences import even_windows, take
 from pipeline.quiet import import_tensorflow
 from pipeline.store.extractor_spec import ExtractorSpec

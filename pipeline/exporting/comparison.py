@@ -11,7 +11,7 @@ from pipeline.exporting.clips import NamedClip
 from pipeline.exporting.formats import Run
 from pipeline.frames.sampled import read_pictures
 from pipeline.frames.video import Sampling
-from pipeline.head.model import Model, predict_probabilities
+from pipeline.head.model_folder import Model, predict_probabilities
 from pipeline.head.sequences import even_windows
 from pipeline.store.extractor_spec import ExtractorSpec
 from pipeline.wording import some

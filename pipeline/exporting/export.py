@@ -13,7 +13,7 @@ from pipeline.exporting.description import describe
 from pipeline.exporting.formats import FORMATS, Precision, check_installed
 from pipeline.exporting.graph import build_graph
 from pipeline.files import replacing_folder, write_json
-from pipeline.head.model import MODEL, load_model
+from pipeline.head.model_folder import MODEL, load_model
 from pipeline.progress import Progress
 from pipeline.quiet import import_tensorflow
 from pipeline.wording import some

@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline.errors import ModelError
 from pipeline.exporting.graph import ClipGraph
-from pipeline.head.network import EPOCH
+from pipeline.head.network_files import EPOCH
 from pipeline.quiet import quiet_native_output
 
 Precision = Literal["float32", "float16", "int8"]

@@ -10,8 +10,8 @@ import numpy as np
 from pipeline.backbone.folder import DIMENSION, WEIGHTS_FILE, load_keras_model
 from pipeline.errors import ModelError
 from pipeline.frames.views import MOVED, VIEWS
-from pipeline.head.model import MODEL, NETWORK, ModelCard, checked_card
-from pipeline.head.network import load_keras
+from pipeline.head.model_folder import MODEL, NETWORK, ModelCard, checked_card
+from pipeline.head.network_files import load_keras
 from pipeline.store.extractor_spec import ExtractorSpec
 from pipeline.wording import some
 

@@ -5,46 +5,26 @@ https://doi.org/10.1137/0330046).
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pipeline.errors import FeaturesError
+from pipeline.head.batches import batch_size, training_batches
+from pipeline.head.build import Head, build_head, measure_statistics
 from pipeline.head.calibration import cross_entropy
-from pipeline.head.heads import Head, build_head, measure_statistics
+from pipeline.head.checkpoint import read_state, write_state
 from pipeline.head.inference import clip_logits, forward_function, views_of
+from pipeline.head.labelled_clips import LabelledClips
 from pipeline.head.optimisation import losses_of, make_optimizer
-from pipeline.head.params import TrainParams
-from pipeline.head.sequences import (
-    Embeddings,
-    Windowing,
-    class_weights,
-    even_windows,
-    take,
-    training_batches,
-)
-from pipeline.head.state import read_state, write_state
+from pipeline.head.params import TrainParams, choose_views
+from pipeline.head.sequences import Embeddings, Windowing, even_windows, read_window
 from pipeline.quiet import import_tensorflow
 
-GRADIENT_LIMIT = 5.0  # norm to which the gradient of one weight array is clipped
-# Where `train.batch_size` is null: small sets want small batches, for the sake of more steps.
-STEPS_PER_EPOCH = 24
-SMALLEST_BATCH, LARGEST_BATCH = 8, 32  # clips
 MEASURED_CLIPS = 2000  # at most this many training clips set the shortcut's standardisation
-
-
-@dataclass(frozen=True)
-class LabelledClips:
-    """Clips to train or validate on: positions in the feature set, and their classes."""
-
-    clips: np.ndarray  # (C,) int64
-    labels: np.ndarray  # (C,) int64
-
-    def __len__(self) -> int:
-        return len(self.clips)
 
 
 @dataclass(frozen=True)
@@ -67,12 +47,15 @@ class Fit:
     Attributes
     ----------
     head : with the weights that were kept
+    logits : clips of the same feature set -> their logits by the head, (n, K) float32, in the
+        windows and views that `params` test with
     history : all epochs, those before an interruption too
     best : the epoch whose weights were kept, from 1
     resumed : the number of epochs that an earlier, interrupted run had done
     """
 
     head: Head
+    logits: Callable[[LabelledClips], np.ndarray]
     history: list[Epoch] = field(default_factory=list)
     best: int = 0
     resumed: int = 0
@@ -95,42 +78,12 @@ def set_up_tensorflow(threads: int | None = None) -> None:
             return
 
 
-def choose_views(
-    params: TrainParams, available: tuple[str, ...]
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The views to train with, and those to test with.
-
-    Raises
-    ------
-    FeaturesError
-        When the settings name a view that the features lack.
-    """
-    views = params.views or available
-    test_views = params.test_views or views
-    for view in (*views, *test_views):
-        if view not in available:
-            raise FeaturesError(
-                f"The settings under `train` name the view {view}, but the features have "
-                f"{', '.join(available)}: add it to features.views, or choose one of these."
-            )
-    return views, test_views
-
-
-def usual_batch_size(clips: int) -> int:
-    """How many clips make a batch where the settings leave it open."""
-    return min(max(clips // STEPS_PER_EPOCH, SMALLEST_BATCH), LARGEST_BATCH)
-
-
 def fit(
     features: Embeddings,
     train: LabelledClips,
     val: LabelledClips,
-    classes: int,
-    dimension: int,
-    views: tuple[str, ...],
     params: TrainParams,
     *,
-    test_views: tuple[str, ...] | None = None,
     state: Path | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
 ) -> Fit:
@@ -142,19 +95,28 @@ def fit(
     Parameters
     ----------
     val : may be empty
-    views : cached views that training draws from
-    test_views : those that validation averages; None for the same
     state : file that holds the run's state after every epoch; where it exists, the run goes on
         from there. The caller sees to it that it belongs to the same run, and removes it.
     on_epoch : called after every epoch, before its state is written; epochs that an interrupted
         run had done are told again first
+
+    Raises
+    ------
+    FeaturesError
+        When the settings name a view that the features lack.
     """
-    head = build_head(params.shape, params.steps, dimension, classes, params.seed)
+    _, test_views = choose_views(params, features.views)
+    classes = len(train.classes)
+    head = build_head(params.shape, params.steps, features.dimension, classes, params.seed)
     _measure(head, features, train, params)
-    loop = _Loop(head, features, train, classes, views, params)
+    loop = _Loop(head, features, train, params)
     forward = forward_function(head.model)
-    test_views = test_views or views
-    result = Fit(head)
+
+    def logits_of(clips: LabelledClips) -> np.ndarray:
+        values = views_of(features, clips.positions, test_views)
+        return clip_logits(forward, values, params.windowing, classes)
+
+    result = Fit(head, logits_of)
     best: list[np.ndarray] = []
     best_loss = np.inf
     if state and (saved := read_state(state)):
@@ -172,8 +134,7 @@ def fit(
         val_loss = val_accuracy = None
         with loop.averaged():
             if len(val):
-                clips = views_of(features, val.clips, test_views)
-                logits = clip_logits(forward, clips, params.windowing, classes)
+                logits = logits_of(val)
                 val_loss = cross_entropy(logits, val.labels)
                 val_accuracy = float((logits.argmax(axis=1) == val.labels).mean())
             if val_loss is None or val_loss < best_loss:
@@ -220,37 +181,25 @@ def _measure(
 
     def windows(clips: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         taken = [
-            take(features.embeddings(i), (rows := even_windows(int(features.lengths[i]), middle))[
+            read_window(features, i, (rows := even_windows(int(features.lengths[i]), middle))[
                 len(rows) // 2]) for i in clips
         ]  # fmt: skip
         values, masks = zip(*taken, strict=True)
         return np.stack(values), np.stack(masks)
 
-    measure_statistics(head.model, train.clips[chosen].tolist(), windows)
+    measure_statistics(head.model, train.positions[chosen].tolist(), windows)
 
 
 class _Loop:
     """The compiled training step with the state that it changes: weights, optimizer, average."""
 
     def __init__(
-        self,
-        head: Head,
-        features: Embeddings,
-        train: LabelledClips,
-        classes: int,
-        views: tuple[str, ...],
-        params: TrainParams,
+        self, head: Head, features: Embeddings, train: LabelledClips, params: TrainParams
     ) -> None:
         import tensorflow as tf
 
-        self.head, self.features, self.train = head, features, train
-        self.classes, self.params = classes, params
-        self.augmentation = params.augmentation(views)
-        self.weights = (
-            class_weights(train.labels, classes) if params.imbalance == "class_weights" else None
-        )
-        self.batch_size = params.batch_size or usual_batch_size(len(train))
-        batches = -(-len(train) // self.batch_size)
+        self.head, self.features, self.train, self.params = head, features, train, params
+        batches = -(-len(train) // batch_size(params, len(train)))
         self.optimizer = make_optimizer(params, batches * params.epochs)
         self.optimizer.build(head.branches.trainable_variables)
         self.average = [
@@ -274,7 +223,6 @@ class _Loop:
                     losses += params.branch_loss * losses_of(branch, targets, params)
                 loss = tf.reduce_mean(scale * losses)
             gradients = tape.gradient(loss, [weight.value for weight in weights])
-            gradients = [tf.clip_by_norm(gradient, GRADIENT_LIMIT) for gradient in gradients]
             optimizer.apply(gradients, weights)
             # short at first, so that the fresh weights are soon forgotten
             done = tf.cast(optimizer.iterations.value, tf.float32)
@@ -290,12 +238,8 @@ class _Loop:
         """Train on every batch of an epoch, counted from 0; mean loss and accuracy."""
         import tensorflow as tf
 
-        params, results = self.params, []
-        for batch in training_batches(
-            self.features, self.train.clips, self.train.labels, self.classes,
-            params.windowing, self.augmentation, self.batch_size, params.seed, epoch,
-            params.imbalance == "balanced", self.weights, params.label_smoothing,
-        ):  # fmt: skip
+        results = []
+        for batch in training_batches(self.features, self.train, self.params, epoch):
             arrays = (batch.embeddings, batch.mask, batch.targets, batch.weights)
             results.append(self.step(*(tf.constant(array) for array in arrays)))
         loss, accuracy = np.mean([[float(a), float(b)] for a, b in results], axis=0)
@@ -305,9 +249,16 @@ class _Loop:
         """The rate that the next step will use."""
         return float(np.asarray(self.optimizer.learning_rate))
 
-    def averaged(self) -> "_Swapped":
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
         """A context in which the head holds the averaged weights."""
-        return _Swapped(self.head.branches.trainable_variables, self.average)
+        weights = self.head.branches.trainable_variables
+        kept = [weight.numpy() for weight in weights]
+        for weight, mean in zip(weights, self.average, strict=True):
+            weight.assign(mean.numpy())
+        yield
+        for weight, value in zip(weights, kept, strict=True):
+            weight.assign(value)
 
     def _variables(self) -> list[Any]:
         return [*self.head.branches.variables, *self.optimizer.variables, *self.average]
@@ -322,19 +273,3 @@ class _Loop:
         for i, variable in enumerate(self._variables()):
             variable.assign(arrays[f"now_{i}"])
         return [arrays[f"best_{i}"] for i in range(len(self.head.model.variables))]
-
-
-class _Swapped:
-    """Within the context, `weights` hold the values of `others`."""
-
-    def __init__(self, weights: list[Any], others: list[Any]) -> None:
-        self.weights, self.others = weights, others
-
-    def __enter__(self) -> None:
-        self.kept = [weight.numpy() for weight in self.weights]
-        for weight, other in zip(self.weights, self.others, strict=True):
-            weight.assign(other.numpy())
-
-    def __exit__(self, *exception: object) -> None:
-        for weight, value in zip(self.weights, self.kept, strict=True):
-            weight.assign(value)

@@ -7,6 +7,8 @@ from pipeline.head.params import TrainParams
 if TYPE_CHECKING:
     import keras
 
+GRADIENT_LIMIT = 5.0  # norm to which the gradient of one weight array is clipped
+
 
 def make_optimizer(params: TrainParams, steps: int) -> "keras.optimizers.Optimizer":
     """AdamW, with a warm-up and cosine decay to 0 over `steps` batches, or a constant rate.
@@ -24,7 +26,9 @@ def make_optimizer(params: TrainParams, steps: int) -> "keras.optimizers.Optimiz
         )
     else:
         schedule = rate
-    optimizer = keras.optimizers.AdamW(schedule, weight_decay=params.weight_decay)
+    optimizer = keras.optimizers.AdamW(
+        schedule, weight_decay=params.weight_decay, clipnorm=GRADIENT_LIMIT
+    )
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer
 

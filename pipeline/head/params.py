@@ -1,32 +1,29 @@
-"""The `train` and `crossval` sections of params.yaml."""
+"""The `train` section of params.yaml."""
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from pipeline.head.heads import PRESETS, Dense, HeadShape
-from pipeline.head.sequences import Augmentation, Windowing
+from pipeline.errors import FeaturesError
+from pipeline.head.build import PRESETS, Dense, HeadShape
+from pipeline.head.sequences import Windowing
+from pipeline.section import FractionBelowOne, Section
 
-Fraction = Annotated[float, Field(ge=0, lt=1)]
 Statistic = Literal["mean", "change", "std"]
 
 
-class DenseParams(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+class DenseParams(Section):
     units: int = Field(ge=1, description="units of the dense layer")
     batch_norm: bool = Field(False, description="batch normalisation before its ReLU")
-    dropout: Fraction = Field(0.0, description="dropout after its ReLU")
+    dropout: FractionBelowOne = Field(0.0, description="dropout after its ReLU")
 
 
-class TrainParams(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+class TrainParams(Section):
     head: str = Field("default", description=f"preset to start from: {', '.join(PRESETS)}")
     normalisation: Literal["layer", "root", "unit", "none"] | None = Field(
         None, description="of every embedding: layer, root, unit or none; null: as the preset says"
     )
-    input_dropout: Fraction | None = Field(
+    input_dropout: FractionBelowOne | None = Field(
         None,
         description="dropout on the embeddings before the recurrent branch; null: as the preset "
         "says",
@@ -47,7 +44,7 @@ class TrainParams(BaseModel):
     pooling: Literal["last", "mean", "attention"] | None = Field(
         None, description="over time: last, mean or attention; null: as the preset says"
     )
-    dropout: Fraction | None = Field(
+    dropout: FractionBelowOne | None = Field(
         None, description="dropout after pooling; null: as the preset says"
     )
     dense: tuple[DenseParams, ...] | None = Field(
@@ -58,10 +55,10 @@ class TrainParams(BaseModel):
         None, description="window statistics (mean, change, std) that a linear classifier sees "
         "beside the recurrent branch; []: no shortcut; null: as the preset says",
     )  # fmt: skip
-    shortcut_dropout: Fraction | None = Field(
+    shortcut_dropout: FractionBelowOne | None = Field(
         None, description="dropout on those statistics; null: as the preset says"
     )
-    shortcut_share: Fraction | None = Field(
+    shortcut_share: FractionBelowOne | None = Field(
         None,
         description="weight of the shortcut in the logits; null: as the preset says",
     )
@@ -82,7 +79,7 @@ class TrainParams(BaseModel):
     test_views: tuple[str, ...] | None = Field(
         None, description="cached views averaged when a clip is classified; null: as in `views`"
     )
-    frame_dropout: Fraction = Field(
+    frame_dropout: FractionBelowOne = Field(
         0.0, description="chance that a training step repeats the frame before"
     )
     noise: float = Field(
@@ -98,9 +95,11 @@ class TrainParams(BaseModel):
     schedule: Literal["cosine", "constant"] = Field(
         "cosine", description="learning rate after the warm-up: cosine decay to 0, or constant"
     )
-    warmup: Fraction = Field(0.05, description="share of the training over which the rate rises")
+    warmup: FractionBelowOne = Field(
+        0.05, description="share of the training over which the rate rises"
+    )
     weight_decay: float = Field(0.02, ge=0, description="AdamW's decoupled weight decay")
-    averaging: Fraction = Field(
+    averaging: FractionBelowOne = Field(
         0.98, description="decay of the moving average of the weights that is kept, 0: none"
     )
     patience: int | None = Field(
@@ -111,7 +110,7 @@ class TrainParams(BaseModel):
         "cross_entropy", description="cross_entropy, or focal for many easy clips"
     )
     focal_gamma: float = Field(2.0, ge=0, description="exponent of the focal loss")
-    label_smoothing: Fraction = Field(
+    label_smoothing: FractionBelowOne = Field(
         0.0, description="share of each target spread over all labels"
     )
     imbalance: Literal["none", "class_weights", "balanced"] = Field(
@@ -162,6 +161,23 @@ class TrainParams(BaseModel):
         """How windows are cut."""
         return Windowing(self.steps, self.rates, self.test_windows)
 
-    def augmentation(self, views: tuple[str, ...]) -> Augmentation:
-        """What training varies, drawing from `views`."""
-        return Augmentation(views, self.frame_dropout, self.noise, self.mixup)
+
+def choose_views(
+    params: TrainParams, available: tuple[str, ...]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The views to train with, and those to test with.
+
+    Raises
+    ------
+    FeaturesError
+        When the settings name a view that the features lack.
+    """
+    views = params.views or available
+    test_views = params.test_views or views
+    for view in (*views, *test_views):
+        if view not in available:
+            raise FeaturesError(
+                f"The settings under `train` name the view {view}, but the features have "
+                f"{', '.join(available)}: add it to features.views, or choose one of these."
+            )
+    return views, test_views

@@ -11,7 +11,7 @@ from pipeline.errors import ClipcacheError, ClipError
 from pipeline.files import check_writable
 from pipeline.frames.images import IMAGE_FPS
 from pipeline.frames.sources import open_source
-from pipeline.head.model import MODEL
+from pipeline.head.model_folder import MODEL
 from pipeline.predict.inputs import Input, find_frames, find_inputs
 from pipeline.predict.output import print_json, print_predictions, print_timelines, write_csv
 from pipeline.predict.prediction import Prediction

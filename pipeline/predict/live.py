@@ -15,7 +15,7 @@ import numpy as np
 
 from pipeline.errors import ClipcacheError
 from pipeline.frames.capture import Frame, LiveCapture, shown
-from pipeline.head.model import MODEL
+from pipeline.head.model_folder import MODEL
 from pipeline.predict.prediction import Window
 from pipeline.predict.predictor import Predictor
 from pipeline.quiet import quiet_native_output

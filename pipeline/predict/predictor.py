@@ -30,7 +30,7 @@ from pipeline.frames.video import (
 from pipeline.frames.views import apply_view
 from pipeline.head.calibration import softmax
 from pipeline.head.inference import Views
-from pipeline.head.model import MODEL, check_fits, load_model, predict_logits
+from pipeline.head.model_folder import MODEL, check_fits, load_model, predict_logits
 from pipeline.predict.prediction import UNSURE, Prediction, Window
 from pipeline.predict.windows import check_windows, place_windows, timeline
 from pipeline.store.extractor_spec import ExtractorSpec

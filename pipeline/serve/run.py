@@ -12,7 +12,7 @@ from types import FrameType
 
 from pipeline.errors import ClipcacheError
 from pipeline.files import scratch_folder, sha256
-from pipeline.head.model import read_card
+from pipeline.head.model_folder import read_card
 from pipeline.serve.settings import Settings
 from pipeline.wording import count
 

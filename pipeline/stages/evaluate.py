@@ -1,7 +1,6 @@
 """Stage `evaluate`: the head on the test split, beside the baseline -> reports/."""
 
 import json
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +14,12 @@ from pipeline.dataset.clips import (
     INDEX,
     REJECTED,
     SPLITS,
-    Clip,
     read_images,
     read_index,
     read_rejected,
     read_splits,
 )
-from pipeline.errors import DatasetError, ModelError
+from pipeline.errors import DatasetError
 from pipeline.evaluation.baseline import baseline_predictions, frame_means
 from pipeline.evaluation.metrics import DIGITS, Interval, Measured, Outcome, Scores, measure, top_k
 from pipeline.evaluation.plots import (
@@ -34,7 +32,10 @@ from pipeline.evaluation.plots import (
 )
 from pipeline.evaluation.report.evaluation import Run, head_name, verdict, write_report
 from pipeline.files import replacing_folder, write_json, write_text
-from pipeline.head.model import MODEL, Model, check_fits, load_model, predict_probabilities
+from pipeline.head.fit import set_up_tensorflow
+from pipeline.head.inference import views_of
+from pipeline.head.labelled_clips import LabelledClips, labelled_splits
+from pipeline.head.model_folder import MODEL, Model, check_fits, load_model, predict_probabilities
 from pipeline.store.feature_files import FEATURES, FeatureSet
 from pipeline.wording import some
 
@@ -80,17 +81,14 @@ def evaluate(
     of_images = "images" in clips.codes("kind")[1]
     images = read_images(index.with_name(IMAGES.name)) if of_images else {}
     feature_set = FeatureSet.open(features)
-    sides: dict[str, list[Clip]] = defaultdict(list)
-    for clip in clips:
-        if clip.clip_id in split_of:
-            sides[split_of[clip.clip_id]].append(clip)
-    test = [clip for clip in sides["test"] if clip.clip_id in feature_set]
-    train = [clip for clip in sides["train"] if clip.clip_id in feature_set]
-    skipped = [clip.clip_id for clip in sides["test"] if clip.clip_id not in feature_set]
-    _check_sides(train, test, skipped, splits)
-    head = _load(model)
+    sides = labelled_splits(feature_set, clips, splits)
+    in_test = (clip_id for clip_id in clips.values("clip_id") if split_of.get(clip_id) == "test")
+    skipped = [clip_id for clip_id in in_test if clip_id not in feature_set]
+    _check_sides(sides["train"], sides["test"], skipped, splits)
+    set_up_tensorflow()
+    head = load_model(model)
     check_fits(head.card, feature_set.extractor, feature_set.sampling, model, features)
-    outcome = classify(head, feature_set, train, test)
+    outcome = classify(head, feature_set, sides["train"], sides["test"])
     measured = measure(outcome, samples=params.evaluate.bootstrap, seed=params.evaluate.seed)
 
     write_json(reports / "metrics.json", summary(measured, skipped))
@@ -127,36 +125,28 @@ def evaluate(
 
 
 def classify(
-    head: Model, features: FeatureSet, train: Sequence[Clip], test: Sequence[Clip]
+    head: Model, features: FeatureSet, train: LabelledClips, test: LabelledClips
 ) -> Outcome:
     """What the head, and the baseline trained on `train`, say about `test`.
 
     Raises
     ------
     ModelError
-        When a test clip has a label that the model does not know.
+        When a clip has a label that the model does not know.
     """
-    from pipeline.head.inference import views_of
-
-    number = {label: i for i, label in enumerate(head.labels)}
-    unknown = sorted({clip.label for clip in (*train, *test)} - set(number))
-    if unknown:
-        raise ModelError(
-            f"The model was trained without the labels {some(unknown)}: run `clipcache train` "
-            "again (or `dvc repro`)."
-        )
-    positions = [features.position(clip.clip_id) for clip in test]
+    train, test = train.numbered_by(head.labels), test.numbered_by(head.labels)
     views = [view for view in head.card.views if view in features.views] or ["identity"]
-    probabilities = predict_probabilities(head, views_of(features, positions, views))
-    train_means = frame_means(features, [features.position(clip.clip_id) for clip in train])
-    train_labels = np.array([number[clip.label] for clip in train])
+    probabilities = predict_probabilities(head, views_of(features, test.positions, views))
+    baseline = baseline_predictions(
+        frame_means(features, train), train.labels, frame_means(features, test)
+    )
     return Outcome(
-        labels=tuple(head.labels),
-        clip_ids=np.array([clip.clip_id for clip in test]),
-        groups=np.array([clip.group for clip in test]),
-        actual=np.array([number[clip.label] for clip in test]),
+        labels=test.classes,
+        clip_ids=features.clip_ids[test.positions],
+        groups=test.groups,
+        actual=test.labels,
         probabilities=np.asarray(probabilities, np.float64),
-        baseline=baseline_predictions(train_means, train_labels, frame_means(features, positions)),
+        baseline=baseline,
     )
 
 
@@ -201,28 +191,19 @@ def _pair(interval: Interval | None) -> list[float] | None:
 
 
 def _check_sides(
-    train: Sequence[Clip], test: Sequence[Clip], skipped: Sequence[str], splits: Path
+    train: LabelledClips, test: LabelledClips, skipped: Sequence[str], splits: Path
 ) -> None:
-    if not test:
+    if not len(test):
         why = f", since {some(skipped)} were rejected" if skipped else ""
         raise DatasetError(
             f"The test split of {splits} has no clip with features{why}: raise split.test, or see "
             "reports/rejected.csv, and run `clipcache split` and `clipcache features` again."
         )
-    if not train:
+    if not len(train):
         raise DatasetError(
             f"The train split of {splits} has no clip with features, so there is no baseline to "
             "compare with: raise split.train, or see reports/rejected.csv."
         )
-
-
-def _load(folder: Path) -> Model:
-    from pipeline.head.fit import set_up_tensorflow
-    from pipeline.quiet import import_tensorflow
-
-    import_tensorflow()
-    set_up_tensorflow()
-    return load_model(folder)
 
 
 def _best_epoch(folder: Path) -> int | None:

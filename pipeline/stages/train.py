@@ -9,20 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.backbone.folder import BACKBONE
-from pipeline.dataset.clips import INDEX, SPLIT_NAMES, SPLITS, read_index, read_split_codes
+from pipeline.dataset.clips import INDEX, SPLITS, read_index
 from pipeline.errors import ClipcacheError, DatasetError
 from pipeline.head.calibration import fit_temperature
-from pipeline.head.fit import (
-    Epoch,
-    Fit,
-    LabelledClips,
-    choose_views,
-    fit,
-    set_up_tensorflow,
-)
-from pipeline.head.inference import clip_logits, forward_function, views_of
-from pipeline.head.model import MODEL, ModelCard, check_backbone, save_model, versions
-from pipeline.store.feature_files import ABSENT, FEATURES, FeatureSet
+from pipeline.head.fit import Epoch, Fit, fit, set_up_tensorflow
+from pipeline.head.labelled_clips import labelled_splits
+from pipeline.head.model_folder import MODEL, ModelCard, check_backbone, save_model, versions
+from pipeline.head.params import choose_views
+from pipeline.store.feature_files import FEATURES, FeatureSet
 from pipeline.wording import count
 
 if TYPE_CHECKING:
@@ -72,31 +66,23 @@ def train(
     settings = params.train
     features = FeatureSet.open(features_folder)
     check_backbone(features.extractor, backbone)
-    clips = read_index(index)
-    positions = features.positions(clips.column("clip_id"))
-    embedded = positions != ABSENT
-    clips, positions = clips.take(embedded), positions[embedded]
-    numbers, labels = clips.codes("label")
-    side = read_split_codes(clips, splits)
-    train_set, val_set = (
-        LabelledClips(positions[side == code], numbers[side == code].astype(np.int64))
-        for code in (SPLIT_NAMES.index("train"), SPLIT_NAMES.index("val"))
-    )
+    sides = labelled_splits(features, read_index(index), splits)
+    train_set, val_set = sides["train"], sides["val"]
     if len(np.unique(train_set.labels)) < 2:
         raise DatasetError(
             f"The train split of {splits} has embedded clips of "
             f"{len(np.unique(train_set.labels))} class, but training needs two: see "
             "reports/rejected.csv and the `split` section of the settings."
         )
-    views, test_views = choose_views(settings, features.views)
+    _, test_views = choose_views(settings, features.views)
     set_up_tensorflow()
     packages = versions()
     run = {
         "train": settings.model_dump(mode="json"),
         "features": features.sha256,
-        "labels": labels,
+        "labels": train_set.classes,
         "clips": [
-            hashlib.sha256(np.stack([part.clips, part.labels]).tobytes()).hexdigest()
+            hashlib.sha256(np.stack([part.positions, part.labels]).tobytes()).hexdigest()
             for part in (train_set, val_set)
         ],
         "versions": packages,
@@ -104,21 +90,14 @@ def train(
     state = _state_file(work, run)
     with _Reporter(curves, settings.epochs, len(train_set), len(val_set)) as reporter:
         result = fit(
-            features, train_set, val_set, len(labels), features.dimension, views, settings,
-            test_views=test_views, state=state, on_epoch=reporter.epoch,
+            features, train_set, val_set, settings, state=state, on_epoch=reporter.epoch
         )  # fmt: skip
         temperature = 1.0
         if settings.calibrate and len(val_set):
-            logits = clip_logits(
-                forward_function(result.head.model),
-                views_of(features, val_set.clips, test_views),
-                settings.windowing,
-                len(labels),
-            )
-            temperature = fit_temperature(logits, val_set.labels)
+            temperature = fit_temperature(result.logits(val_set), val_set.labels)
         reporter.end(result, temperature)
     card = ModelCard(
-        labels=tuple(labels),
+        labels=train_set.classes,
         extractor=features.extractor,
         sampling=features.sampling,
         views=test_views,

@@ -10,6 +10,11 @@ from pathlib import Path
 import pytest
 from clone import ROOT
 from extraction import Project
+from typer.main import get_command
+
+from pipeline.cli import app
+from pipeline.head.model_folder import MODEL
+from pipeline.params import PARAMS
 
 COMMANDS = ["index", "frames", "split", "backbone", "features", "train", "evaluate", "predict",
             "live", "crossval", "serve", "export", "explain", "explore", "sample", "cache",
@@ -53,6 +58,31 @@ def test_every_command_explains_itself(tmp_path: Path, command: str) -> None:
     assert done.returncode == 0, done.stderr
     assert f"pipeline {command}" in done.stdout
     assert not list(tmp_path.iterdir())
+
+
+def test_an_option_is_the_same_in_every_command_that_has_it() -> None:
+    commands = get_command(app).commands.values()
+    named = [{option.opts[0]: option for option in command.params} for command in commands]
+    settings = [options for options in named if "--params" in options]
+    assert len(settings) >= 10
+    assert all(options["--params"].default == PARAMS for options in settings)
+    assert all(options["--set-param"].opts == ["--set-param", "-S"] for options in settings)
+    models = [options["--model"] for options in named if "--model" in options]
+    assert len(models) >= 5
+    assert {(option.default, option.metavar, option.help) for option in models} == {
+        (MODEL, "FOLDER", models[0].help)
+    }
+
+
+def test_a_setting_is_changed_for_one_run_of_a_stage(project: Project) -> None:
+    refused = run(project.folder, "split", "-S", "split.method=shuffle")
+    assert "`split.method`" in refusal(refused)
+    before = (project.folder / "params.yaml").read_bytes()
+    done = run(project.folder, "index", "-S", "dataset.group=none")
+    assert done.returncode == 0, done.stderr
+    assert "6 clips" in done.stdout
+    assert "in 6 groups" in done.stdout
+    assert (project.folder / "params.yaml").read_bytes() == before
 
 
 def test_a_full_disk_below_the_output_is_one_sentence_and_a_closed_pipe_is_none() -> None:

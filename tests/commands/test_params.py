@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from clone import ROOT
+from pydantic import ValidationError
 
 from pipeline.errors import ParamsError
 from pipeline.params import Params, load_params
@@ -50,6 +51,17 @@ def test_what_is_wrong_is_said_with_its_place(tmp_path: Path, what: str) -> None
         load(tmp_path, text)
     assert "params.yaml" in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_no_setting_may_be_infinite(tmp_path: Path) -> None:
+    keys = {name: type(section).model_fields for name, section in Params()}
+    values = {name: dict.fromkeys(fields, float("inf")) for name, fields in keys.items()}
+    values["train"]["rates"] = (1.0, float("inf"))
+    values["train"]["dense"] = ({"units": 8, "dropout": float("inf")},)
+    with pytest.raises(ValidationError) as raised:
+        Params.model_validate(values)
+    refused = {".".join(map(str, error["loc"][:2])) for error in raised.value.errors()}
+    assert refused == {f"{name}.{key}" for name, fields in keys.items() for key in fields}
 
 
 def test_every_mistake_is_named_at_once(tmp_path: Path) -> None:

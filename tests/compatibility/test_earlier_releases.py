@@ -11,7 +11,7 @@ import pytest
 from pipeline.dataset.clips import read_images, read_index
 from pipeline.files import sha256
 from pipeline.head.inference import views_of
-from pipeline.head.model import BACKBONE_FILES, CARD, load_model, predict_probabilities
+from pipeline.head.model_folder import BACKBONE_FILES, CARD, load_model, predict_probabilities
 from pipeline.params import Params, load_params
 from pipeline.predict.predictor import Predictor
 from pipeline.stages.evaluate import evaluate
@@ -67,7 +67,7 @@ def test_no_frame_in_the_cache_is_embedded_again(
     shutil.rmtree(project / "features")
     before = {path: sha256(path) for path in sorted((project / "cache").rglob("*.h5"))}
     assert len(before) == 2  # a shard for each view
-    done = extract_features(params, read_index(), files=read_images())
+    done = extract_features(params, read_index(), images=read_images())
     assert (done.clips, done.cached, done.decoded, done.embedded) == (6, 6, 0, 0)
     assert FeatureSet.open(project / "features").sha256 == (
         FeatureSet.open(release / "features").sha256
@@ -79,7 +79,7 @@ def test_no_frame_in_the_cache_is_embedded_again(
 def test_an_embedding_that_is_not_in_the_cache_is_missed(project: Path, params: Params) -> None:
     shards = sorted((project / "cache").rglob("*.h5"))
     shards[0].unlink()
-    done = extract_features(params, read_index(), files=read_images())
+    done = extract_features(params, read_index(), images=read_images())
     assert (done.cached, done.decoded, done.embedded) == (0, 6, 36)
 
 

@@ -25,7 +25,7 @@ from pipeline.exporting.formats import FORMATS
 from pipeline.exporting.graph import build_graph
 from pipeline.files import sha256
 from pipeline.frames.views import VIEWS, apply_view
-from pipeline.head.model import read_card
+from pipeline.head.model_folder import read_card
 from pipeline.predict.predictor import Predictor
 
 ALL = [
@@ -221,7 +221,7 @@ def test_the_home_folder_in_the_settings_is_found(project: Path, monkeypatch) ->
 
 def test_clips_that_cannot_be_read_are_left_out(project: Path, tmp_path: Path) -> None:
     from pipeline.exporting.comparison import compare
-    from pipeline.head.model import load_model
+    from pipeline.head.model_folder import load_model
 
     (tmp_path / "broken.avi").write_bytes(b"RIFF")
     model = load_model(project / "models/head", "litert")

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,10 @@ from clone import ROOT
 from small_features import EXTRACTOR, LABELS, SmallProject, write_small_project
 
 from pipeline.errors import DatasetError, FeaturesError
+from pipeline.head.batches import batch_size
 from pipeline.head.calibration import cross_entropy, fit_temperature, softmax
-from pipeline.head.fit import LabelledClips, fit, usual_batch_size
-from pipeline.head.model import load_model, predict_probabilities, read_card
+from pipeline.head.fit import fit
+from pipeline.head.model_folder import load_model, predict_probabilities, read_card
 from pipeline.head.params import DenseParams, TrainParams
 from pipeline.params import Params
 from pipeline.stages.train import train
@@ -25,18 +27,6 @@ QUICK = {"units": 16, "projection": 16, "steps": 8, "batch_size": 8}
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> SmallProject:
     return write_small_project(tmp_path_factory.mktemp("project"), actors=5, takes=2)
-
-
-def sets(project: SmallProject) -> tuple[LabelledClips, LabelledClips]:
-    """Clips of all actors but two, and of one of those."""
-    names = [str(clip) for clip in project.features().clip_ids]
-    labels = np.array([LABELS.index(name.split("/")[0]) for name in names])
-
-    def of(*actors: int) -> LabelledClips:
-        chosen = [i for i, name in enumerate(names) if int(name.split("actor")[1][0]) in actors]
-        return LabelledClips(np.array(chosen), labels[chosen])
-
-    return of(0, 1, 2), of(3)
 
 
 def run(project: SmallProject, folder: Path, **changes):
@@ -125,21 +115,20 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_weights(project, tmp_p
 
 
 def test_a_damaged_state_is_not_trusted(project, tmp_path) -> None:
-    train_set, val_set = sets(project)
+    train_set, val_set = project.clips(0, 1, 2), project.clips(3)
     state = tmp_path / "state.npz"
     state.write_bytes(b"PK half a file")
-    settings = TrainParams(**QUICK, epochs=2)
-    result = fit(project.features(), train_set, val_set, 4, 1280, ("identity",), settings,
-                 state=state)  # fmt: skip
+    settings = TrainParams(**QUICK, epochs=2, views=("identity",))
+    result = fit(project.features(), train_set, val_set, settings, state=state)
     assert result.resumed == 0
     assert len(result.history) == 2
 
 
 def test_early_stopping_keeps_the_best_epoch_of_the_validation_clips(project) -> None:
-    train_set, val_set = sets(project)
-    wrong = LabelledClips(val_set.clips, (val_set.labels + 1) % 4)  # validation gets ever worse
-    settings = TrainParams(**QUICK, epochs=30, patience=3)
-    result = fit(project.features(), train_set, wrong, 4, 1280, ("identity",), settings)
+    train_set, val_set = project.clips(0, 1, 2), project.clips(3)
+    wrong = replace(val_set, labels=(val_set.labels + 1) % 4)  # validation gets ever worse
+    settings = TrainParams(**QUICK, epochs=30, patience=3, views=("identity",))
+    result = fit(project.features(), train_set, wrong, settings)
     losses = [epoch.val_loss for epoch in result.history]
     assert result.best == int(np.argmin(losses)) + 1
     assert len(result.history) == result.best + 3 < 30
@@ -203,4 +192,5 @@ def test_the_card_tells_what_was_calibrated(project, tmp_path) -> None:
 
 @pytest.mark.parametrize(("clips", "size"), [(20, 8), (96, 8), (480, 20), (10_000, 32)])
 def test_small_sets_have_small_batches(clips: int, size: int) -> None:
-    assert usual_batch_size(clips) == size
+    assert batch_size(TrainParams(), clips) == size
+    assert batch_size(TrainParams(batch_size=5), clips) == 5

@@ -15,7 +15,7 @@ from clone import ROOT
 from pipeline.errors import ClipError, ModelError
 from pipeline.frames.video import VideoReader
 from pipeline.head.inference import views_of
-from pipeline.head.model import load_model, predict_probabilities
+from pipeline.head.model_folder import load_model, predict_probabilities
 from pipeline.predict.prediction import Prediction
 from pipeline.predict.predictor import Predictor, timeline
 from pipeline.store.feature_files import FeatureSet

@@ -78,7 +78,7 @@ def test_what_is_left_out_is_reached_at_all() -> None:
         ("pipeline/predict/predictor.py", []),
         ("pipeline/commands/stages.py", []),
         ("pipeline/evaluation/report/templates/report.html", ["evaluate"]),
-        ("pipeline/head/heads.py", ["train", "evaluate"]),
+        ("pipeline/head/build.py", ["train", "evaluate"]),
         ("pipeline/backbone/folder.py", ["backbone", "features", "train", "evaluate"]),
         ("pipeline/embedding/engines.py", ["features"]),
         ("pipeline/store/extractor_spec.py", ["features", "train", "evaluate"]),

@@ -26,7 +26,7 @@ from pipeline.evaluation.report.dataset import dataset_section
 from pipeline.evaluation.report.dataset_summary import facts_from_features, summarise
 from pipeline.evaluation.report.images import sheet_uri, strip_uri
 from pipeline.evaluation.report.page import between_points, percent, points, write_page
-from pipeline.head.model import ModelCard
+from pipeline.head.model_folder import ModelCard
 from pipeline.store.feature_files import FeatureSet
 from pipeline.wording import count
 

@@ -24,10 +24,10 @@ from pipeline.backbone.folder import (
 )
 from pipeline.errors import ModelError
 from pipeline.files import replacing_folder, sha256, write_json
+from pipeline.head.build import HeadShape, shape_from_dict
 from pipeline.head.calibration import softmax
-from pipeline.head.heads import HeadShape
 from pipeline.head.inference import Forward, Views, clip_logits, forward_function
-from pipeline.head.network import load_keras, load_litert, write_keras, write_litert
+from pipeline.head.network_files import load_keras, load_litert, write_keras, write_litert
 from pipeline.head.sequences import Windowing
 
 if TYPE_CHECKING:
@@ -81,8 +81,6 @@ class ModelCard:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "ModelCard":
         """The reverse of `to_dict`."""
-        from pipeline.head.heads import shape_from_dict
-
         windowing = dict(values["windowing"], rates=tuple(values["windowing"]["rates"]))
         return cls(
             labels=tuple(values["labels"]),
@@ -192,7 +190,8 @@ def load_model(folder: Path = MODEL, runtime: Runtime = "keras") -> Model:
 
     Parameters
     ----------
-    runtime : "litert" imports no TensorFlow and starts in a fraction of a second
+    runtime : "litert" imports no TensorFlow and starts in a fraction of a second; no code from
+        the folder is run by either
 
     Raises
     ------
@@ -200,21 +199,10 @@ def load_model(folder: Path = MODEL, runtime: Runtime = "keras") -> Model:
         When something is missing or damaged.
     """
     if runtime == "keras":
-        card, network = load_network(folder)
-        return Model(card, forward_function(network), folder)
+        card = checked_card(folder, NETWORK)
+        return Model(card, forward_function(load_keras(folder / NETWORK)), folder)
     card = checked_card(folder, LITERT_NETWORK, DESCRIPTION_FILE, LITERT_FILE)
     return Model(card, load_litert(folder / LITERT_NETWORK), folder)
-
-
-def load_network(folder: Path = MODEL) -> tuple[ModelCard, "keras.Model"]:
-    """The card and the Keras network of a model folder; no code from the file is run.
-
-    Raises
-    ------
-    ModelError
-        When something is missing or damaged.
-    """
-    return checked_card(folder, NETWORK), load_keras(folder / NETWORK)
 
 
 def checked_card(folder: Path, *needed: str) -> ModelCard:

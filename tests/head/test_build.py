@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from pipeline.head.heads import PRESETS, HeadShape, build_head, measure_statistics, shape_from_dict
+from pipeline.head.build import PRESETS, HeadShape, build_head, measure_statistics, shape_from_dict
 
 STEPS, DIMENSION, CLASSES = 6, 32, 3
 MASK = np.arange(STEPS)[None] < np.array([[6], [4], [1]])

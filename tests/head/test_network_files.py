@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from pipeline.errors import ModelError
-from pipeline.head.heads import PRESETS, HeadShape, build_head
+from pipeline.head.build import PRESETS, HeadShape, build_head
 from pipeline.head.inference import forward_function
-from pipeline.head.network import load_keras, load_litert, write_keras, write_litert
+from pipeline.head.network_files import load_keras, load_litert, write_keras, write_litert
 
 STEPS, DIMENSION, CLASSES = 12, 96, 5
 PLAIN = HeadShape(shortcut=(), units=16, projection=16)
@@ -68,7 +68,7 @@ def test_litert_needs_no_tensorflow(tmp_path: Path) -> None:
     script = (
         "import sys, numpy as np\n"
         "from pathlib import Path\n"
-        "from pipeline.head.network import load_litert\n"
+        "from pipeline.head.network_files import load_litert\n"
         f"forward = load_litert(Path({str(tmp_path / 'head.tflite')!r}))\n"
         f"forward(np.ones((2, {STEPS}, {DIMENSION}), np.float32), np.ones((2, {STEPS}), bool))\n"
         "print(sorted({'tensorflow', 'keras'} & set(sys.modules)))\n"

@@ -8,19 +8,19 @@ import pytest
 from small_features import write_backbone_stand_in
 
 from pipeline.errors import ModelError
-from pipeline.head.heads import HeadShape, build_head
+from pipeline.head.build import HeadShape, build_head
 from pipeline.head.inference import views_of
-from pipeline.head.model import (
+from pipeline.head.model_folder import (
+    NETWORK,
     ModelCard,
     check_fits,
     load_model,
-    load_network,
     predict_logits,
     predict_probabilities,
     read_card,
     save_model,
 )
-from pipeline.head.network import load_keras, write_keras
+from pipeline.head.network_files import load_keras, write_keras
 from pipeline.head.sequences import Windowing
 from pipeline.store.feature_files import FeatureSet
 
@@ -111,7 +111,7 @@ def test_windows_and_views_are_averaged_and_the_temperature_applied(folder) -> N
     model = load_model(folder)
     views = {"identity": clip(16, 1), "hflip": clip(16, 2)}
     mask = np.ones((2, 16), bool)
-    _, network = load_network(folder)
+    network = load_keras(folder / NETWORK)
     logits = np.asarray(network([np.stack(list(views.values())).astype(np.float32), mask]))
     powers = np.exp(logits.mean(axis=0) / CARD.temperature)
     expected = powers / powers.sum()
