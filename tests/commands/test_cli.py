@@ -11,9 +11,9 @@ import pytest
 from clone import ROOT
 from extraction import Project
 
-COMMANDS = ["index", "frames", "split", "backbone", "features", "train", "evaluate", "predict",
-            "live", "crossval", "serve", "export", "explain", "explore", "sample", "cache",
-            "cache info", "cache verify", "cache gc"]  # fmt: skip
+COMMANDS = ["init", "index", "frames", "split", "backbone", "features", "train", "evaluate",
+            "predict", "live", "crossval", "serve", "export", "explain", "explore", "sample",
+            "cache", "cache info", "cache verify", "cache gc"]  # fmt: skip
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
