@@ -4,8 +4,10 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,6 +89,12 @@ def project(installed: Installed, tmp_path_factory: pytest.TempPathFactory) -> P
     return folder
 
 
+@pytest.fixture(scope="module")
+def first_run(installed: Installed, project: Path) -> str:
+    """What `dvc repro` printed when it ran for the first time in the project."""
+    return installed.run(project, "dvc", "repro")
+
+
 def quicken(params: Path) -> None:
     """Settings with which the stages take a few seconds."""
     text = params.read_text()
@@ -105,9 +113,9 @@ def test_the_wheel_holds_the_files_at_the_top(installed: Installed) -> None:
 
 
 def test_dvc_repro_runs_in_a_project_and_runs_what_another_version_changes(
-    installed: Installed, project: Path
+    installed: Installed, project: Path, first_run: str
 ) -> None:
-    assert stages_run(installed.run(project, "dvc", "repro")) == STAGES
+    assert stages_run(first_run) == STAGES
     answer = json.loads(
         installed.run(
             project, "clipcache", "predict", "data/raw/wave/actor01_take1.mp4", "--json"
@@ -235,3 +243,31 @@ def test_a_folder_of_a_repository_becomes_a_project_without_one_of_its_own(tmp_p
         check=True, cwd=tmp_path / "recogniser", text=True, capture_output=True,
     )  # fmt: skip
     assert done.stdout.split() == STAGES
+
+
+@pytest.mark.usefixtures("first_run")
+def test_the_commands_of_the_image_serve_a_model(installed: Installed, project: Path) -> None:
+    lines = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
+    check, serve = (json.loads(command) for command in re.findall(r"CMD (\[.*\])", lines))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    check = [check[0], *(part.replace(":8000/", f":{port}/") for part in check[1:])]
+    serve = [str(project / "models/head") if part == "/model" else part for part in serve]
+    environment = os.environ | {
+        "PATH": os.pathsep.join([str(installed.site / "bin"), str(BIN), os.environ["PATH"]]),
+        "PYTHONPATH": str(installed.site),
+    }
+    unhealthy = subprocess.run(check, check=False, env=environment, capture_output=True)
+    assert unhealthy.returncode != 0
+    server = subprocess.Popen([*serve, "--port", port, "--workers", "1"], env=environment)
+    try:
+        deadline = time.monotonic() + 120
+        while subprocess.run(check, check=False, env=environment, capture_output=True).returncode:
+            assert server.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.5)
+        server.terminate()
+        assert server.wait(60) == 0
+    finally:
+        server.kill()
