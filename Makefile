@@ -4,8 +4,10 @@
 # make test-pythons  the quick tests on every version of Python that is installed
 # make check  linter, formatter, types
 # make bench  the benchmarks
-# Another version: make PYTHON=python3.13 demo
-PYTHON ?= python3.11
+PYTHONS := python3.11 python3.12 python3.13
+# The first that is installed; another one: make PYTHON=python3.13 demo
+PYTHON ?= $(firstword $(foreach python,$(PYTHONS),$(shell $(python) -c '' 2>/dev/null && \
+	echo $(python))) python3.11)
 VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -24,7 +26,6 @@ test: $(VENV)/installed-dev
 	pytest --numprocesses auto --dist loadfile $(ARGS)
 
 # An environment for each; what pyenv has counts as installed.
-PYTHONS := python3.11 python3.12 python3.13
 QUICK := tests/commands tests/project/test_init.py
 test-pythons: export PYENV_VERSION := $(shell pyenv versions --bare 2>/dev/null | paste -sd:)
 test-pythons:

@@ -35,7 +35,7 @@ def init(
         for line in config_text(config).splitlines():
             if line.startswith("# "):
                 print(line.removeprefix("# "))
-    print(f"Put the videos into {load_settings(params).dataset.raw}, then run `dvc repro`.")
+    print(f"Put the clips into {load_settings(params).dataset.raw}, then run `dvc repro`.")
 
 
 def installed() -> None:
