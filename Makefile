@@ -1,14 +1,18 @@
 # make demo   sample videos -> features -> trained head -> report
 # make extras what the server, Ray, ONNX and OpenVINO need, beside what the tests need
 # make test   the tests
+# make test-pythons  the quick tests on every version of Python that is installed
 # make check  linter, formatter, types
 # make bench  the benchmarks
-PYTHON ?= python3.11
+PYTHONS := python3.11 python3.12 python3.13
+# The first that is installed; another one: make PYTHON=python3.13 demo
+PYTHON ?= $(firstword $(foreach python,$(PYTHONS),$(shell $(python) -c '' 2>/dev/null && \
+	echo $(python))) python3.11)
 VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo extras test check bench lock clean
+.PHONY: demo extras test test-pythons check bench lock clean
 
 demo: $(VENV)/installed
 	@test -d data/raw || clipcache sample data/raw
@@ -20,6 +24,17 @@ extras: $(VENV)/installed-dev
 
 test: $(VENV)/installed-dev
 	pytest --numprocesses auto --dist loadfile $(ARGS)
+
+# An environment for each; what pyenv has counts as installed.
+QUICK := tests/commands tests/project/test_init.py
+test-pythons: export PYENV_VERSION := $(shell pyenv versions --bare 2>/dev/null | paste -sd:)
+test-pythons:
+	@for python in $(PYTHONS); do \
+		if ! $$python -c '' 2>/dev/null; then echo "$$python is not installed: left out"; continue; fi; \
+		echo "$$python:"; \
+		$(MAKE) --no-print-directory test PYTHON=$$python VENV=.venv-$$python ARGS="$(QUICK)" \
+			|| exit 1; \
+	done
 
 check: $(VENV)/installed-dev
 	ruff check .
@@ -42,15 +57,18 @@ $(VENV)/installed-dev: requirements/dev.txt $(VENV)/installed
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-# Choose newer versions: edit pyproject.toml, then `make lock`. All extras first, as they restrict
-# what the base may be.
+# Choose versions for all Pythons and systems at once: `make lock` keeps those that still fit
+# pyproject.toml, `make lock UPGRADE=--upgrade` takes the newest. All extras first, as they restrict
+# what the others may be. uv does not read pip's configuration: for an index of your own, say
+# UV_DEFAULT_INDEX=... before it.
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
+	--generate-hashes --no-emit-index-url --no-header $(UPGRADE)
 lock: $(VENV)/installed-dev
-	pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url \
-		--no-emit-trusted-host --no-emit-find-links --no-header --all-extras \
-		--output-file requirements/dev.txt pyproject.toml
-	pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url \
-		--no-emit-trusted-host --no-emit-find-links --no-header --extra build \
-		--constraint requirements/dev.txt --output-file requirements/base.txt pyproject.toml
+	$(LOCK) --all-extras --output-file requirements/dev.txt pyproject.toml
+	$(LOCK) --extra build --constraint requirements/dev.txt --output-file requirements/base.txt \
+		pyproject.toml
+	$(LOCK) --extra build --extra serve --constraint requirements/dev.txt \
+		--output-file requirements/serve.txt pyproject.toml
 
 clean:
 	rm -rf $(VENV) features models reports data/index.csv data/splits.csv

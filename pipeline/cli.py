@@ -8,10 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline.commands import cache, data, export, model, predict, serve, stages
+from pipeline.commands import cache, data, export, model, predict, project, serve, stages
 from pipeline.errors import ClipcacheError
 
 COMMANDS: dict[str, list[Callable[..., Any]]] = {
+    "A project": [project.init],
     "Stages, in order": [
         stages.index,
         stages.frames,
@@ -54,6 +55,7 @@ for panel, functions in COMMANDS.items():
         app.command(rich_help_panel=panel)(function)
 for function in CACHE_COMMANDS:
     cache_app.command()(function)
+app.command(hidden=True)(project.installed)  # a stage runs it, see pipeline.project.stand_ins
 
 
 def main() -> None:

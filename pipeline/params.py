@@ -55,7 +55,7 @@ def load_params(path: Path = PARAMS, changes: Sequence[str] = ()) -> Params:
 
     if not path.is_file():
         raise ParamsError(
-            f"{path} is not there: run in the project's folder, or copy one from configs/."
+            f"{path} is not there: run in the project's folder, or make one with `clipcache init`."
         )
     try:
         content = YAML(typ="safe").load(path)  # YAML 1.2, as DVC reads it: 1e-3 is a number

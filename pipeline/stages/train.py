@@ -1,5 +1,6 @@
 """Stage `train`: features and splits -> models/head/."""
 
+import contextlib
 import hashlib
 import json
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ import numpy as np
 
 from pipeline.backbone.folder import BACKBONE
 from pipeline.dataset.clips import INDEX, SPLITS, read_index
-from pipeline.errors import ClipcacheError, DatasetError
+from pipeline.errors import DatasetError
 from pipeline.head.calibration import fit_temperature
 from pipeline.head.fit import Epoch, Fit, fit, set_up_tensorflow
 from pipeline.head.labelled_clips import labelled_splits
@@ -132,17 +133,18 @@ class _Reporter:
         from rich.console import Console
         from scmrepo.exceptions import SCMError
 
+        class Log(Live):
+            """DVCLive asks git for the last commit, though no experiment is saved here."""
+
+            def _init_dvc(self) -> None:
+                with contextlib.suppress(SCMError):  # there is no commit yet
+                    super()._init_dvc()
+
         self._console = Console(stderr=True)
         self._epochs = epochs
-        try:
-            self._live = Live(
-                dir=str(curves), save_dvc_exp=False, dvcyaml=None, report=None, monitor_system=False
-            )
-        except SCMError as error:  # DVCLive asks git for the last commit
-            raise ClipcacheError(
-                f"DVCLive cannot log this training ({error}): make a first commit with "
-                "`git add -A && git commit -m start`, then go on with `dvc repro`."
-            ) from None
+        self._live = Log(
+            dir=str(curves), save_dvc_exp=False, dvcyaml=None, report=None, monitor_system=False
+        )
         self._console.print(
             f"training on {count(train_clips, 'clip')}, validating on {val_clips or 'none'}"
         )
