@@ -46,6 +46,24 @@ class Fold:
     params: TrainParams
 
 
+@dataclass(frozen=True)
+class CrossValidation:
+    """What a cross-validation found.
+
+    Attributes
+    ----------
+    scores : what crossval.json holds: ``accuracy`` (mean over seeds of the share of all clips that
+        is right), ``std`` (over seeds; over folds where there is one seed), ``macro_f1``,
+        ``baseline_accuracy``, ``ece``, ``folds``, ``seeds``, ...
+    groups : (C,) str, of the clips that were tested
+    fold_of : (C,) int64, the fold that each was tested in, from 0
+    """
+
+    scores: dict[str, Any]
+    groups: np.ndarray
+    fold_of: np.ndarray
+
+
 def crossval(
     settings: CrossvalParams,
     training: TrainParams,
@@ -53,19 +71,13 @@ def crossval(
     features_folder: Path = FEATURES,
     index: Path = INDEX,
     reports: Path = REPORTS,
-) -> dict[str, Any]:
+) -> CrossValidation:
     """Train on all groups but some, test on those, in turn; write crossval.json and a confusion.
 
     Every clip is tested once per seed, by a head that saw none of its group. There is no
     validation split: each head trains for all `train.epochs`. The temperature for a fold is
     fitted on the predictions for the other folds' clips, so no clip's own label decides its
     confidence.
-
-    Returns
-    -------
-    What crossval.json holds: ``accuracy`` (mean over seeds of the share of all clips that is
-    right), ``std`` (over seeds; over folds where there is one seed), ``macro_f1``,
-    ``baseline_accuracy``, ``ece``, ``folds``, ``seeds``, ...
 
     Raises
     ------
@@ -100,8 +112,7 @@ def crossval(
     write_json(reports / "crossval.json", result)
     _write_outcome(reports, list(clips.values("clip_id")), labels, actual, probabilities,
                    fold_of, seeds)  # fmt: skip
-    _print(result, groups, fold_of)
-    return result
+    return CrossValidation(result, groups, fold_of)
 
 
 def deal_folds(labels: np.ndarray, groups: np.ndarray, folds: int | None) -> np.ndarray:
@@ -282,24 +293,3 @@ def _write_outcome(
         ((label, *row) for label, row in zip(labels, counts.tolist(), strict=True)),
     )
     save_png(confusion_matrix(counts, labels), reports / "crossval_confusion.png")
-
-
-def _print(result: dict[str, Any], groups: np.ndarray, fold_of: np.ndarray) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console()
-    table = Table("fold", "groups", "clips", "accuracy")
-    for fold, accuracy in enumerate(result["accuracy_per_fold"]):
-        names = sorted(set(groups[fold_of == fold]))
-        shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
-        table.add_row(str(fold), shown, str(int((fold_of == fold).sum())), f"{accuracy:.1%}")
-    console.print(table)
-    many = len(result["seeds"]) > 1
-    over = f"{len(result['seeds'])} seeds" if many else "folds"
-    console.print(
-        f"accuracy {result['accuracy']:.1%} (standard deviation over {over} {result['std']:.1%}), "
-        f"macro F1 {result['macro_f1']:.3f}, calibration error {result['ece']:.3f}; "
-        f"frame-mean baseline {result['baseline_accuracy']:.1%}",
-        highlight=False,
-    )

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +34,8 @@ CURVES = Path("reports/train")
 WORK = Path(".clipcache/train")  # states of unfinished runs; no DVC output, so DVC leaves it
 KEPT_STATES = 4  # of other unfinished runs
 
+logger = logging.getLogger("clipcache.train")
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -53,12 +57,17 @@ def train(
     model_folder: Path = MODEL,
     curves: Path = CURVES,
     work: Path = WORK,
+    say: Callable[[str], None] = logger.info,
 ) -> Trained:
     """Train the head on the train split and write the model folder.
 
     The validation split decides which epoch is kept, and the temperature; the test split is not
     read. A run that was killed goes on from its last epoch and ends with the weights that an
     undisturbed run would have had.
+
+    Parameters
+    ----------
+    say : told in words how it goes, epoch by epoch
 
     Raises
     ------
@@ -102,7 +111,9 @@ def train(
         "versions": packages,
     }
     state = _state_file(work, run)
-    with _Reporter(curves, settings.epochs, len(train_set), len(val_set)) as reporter:
+    clips_said = f"{count(len(train_set), 'clip')}, validating on {len(val_set) or 'none'}"
+    with _Reporter(curves, settings.epochs, say) as reporter:
+        say(f"training on {clips_said}")
         result = fit(
             features, train_set, val_set, len(labels), features.dimension, views, settings,
             test_views=test_views, state=state, on_epoch=reporter.epoch,
@@ -148,12 +159,11 @@ def _state_file(work: Path, run: dict[str, Any]) -> Path:
 class _Reporter:
     """Tells how training goes: a line per epoch for people, the curves for DVCLive."""
 
-    def __init__(self, curves: Path, epochs: int, train_clips: int, val_clips: int) -> None:
+    def __init__(self, curves: Path, epochs: int, say: Callable[[str], None]) -> None:
         from dvclive import Live
-        from rich.console import Console
         from scmrepo.exceptions import SCMError
 
-        self._console = Console(stderr=True)
+        self._say = say
         self._epochs = epochs
         try:
             self._live = Live(
@@ -164,9 +174,6 @@ class _Reporter:
                 f"DVCLive cannot log this training ({error}): make a first commit with "
                 "`git add -A && git commit -m start`, then go on with `dvc repro`."
             ) from None
-        self._console.print(
-            f"training on {count(train_clips, 'clip')}, validating on {val_clips or 'none'}"
-        )
 
     def __enter__(self) -> "_Reporter":
         return self
@@ -184,7 +191,7 @@ class _Reporter:
         shown += f"  accuracy {epoch.accuracy:6.1%}"
         if epoch.val_loss is not None and epoch.val_accuracy is not None:
             shown += f"  val loss {epoch.val_loss:.4f}  val accuracy {epoch.val_accuracy:6.1%}"
-        self._console.print(shown, highlight=False)
+        self._say(shown)
         for name, value in values.items():
             if value is not None:
                 self._live.log_metric(name, value)
@@ -195,6 +202,4 @@ class _Reporter:
         self._live.log_metric("best_epoch", result.best, plot=False)
         self._live.log_metric("temperature", temperature, plot=False)
         again = f" (continued after epoch {result.resumed})" if result.resumed else ""
-        self._console.print(
-            f"kept epoch {result.best}{again}, temperature {temperature:.2f}", highlight=False
-        )
+        self._say(f"kept epoch {result.best}{again}, temperature {temperature:.2f}")
