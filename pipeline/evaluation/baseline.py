@@ -13,9 +13,12 @@ from pipeline.head.sequences import Embeddings
 ITERATIONS = 1000
 
 
-def frame_means(features: Embeddings, clips: Iterable[int]) -> np.ndarray:
+def frame_means(
+    features: Embeddings, clips: Iterable[int], view: str = "identity"
+) -> np.ndarray:  # fmt: skip
     """The mean embedding of each clip: (n, D) float32. Reads one clip at a time."""
-    return np.stack([features.embeddings(clip).mean(axis=0, dtype=np.float32) for clip in clips])
+    means = (features.embeddings(clip, view).mean(axis=0, dtype=np.float32) for clip in clips)
+    return np.stack(list(means))
 
 
 def baseline_predictions(

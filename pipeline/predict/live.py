@@ -152,7 +152,7 @@ def follow(
             for frame in capture:
                 taken += 1
                 times.append(time.monotonic())
-                window = stream.add(frame.picture, frame.seconds)
+                window = stream.add(frame.picture, frame.seconds, bgr=True)
                 if window is not None:
                     delay = time.monotonic() - frame.due
                     answers += 1

@@ -66,7 +66,7 @@ def _losses(predictor: Predictor, pictures: list[np.ndarray], label: int) -> np.
     """(T,) float64: what the log-odds of a label lose without each frame."""
     if len(pictures) == 1:
         return np.ones(1)
-    embedded = [predictor.embed(picture) for picture in pictures]
+    embedded = [predictor.embed(picture, bgr=True) for picture in pictures]
     views = {view: np.stack([row[view] for row in embedded]) for view in embedded[0]}
     return frame_effects(views, predictor.logits_of, label)
 

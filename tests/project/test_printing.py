@@ -1,7 +1,6 @@
 """Only the command line prints: the rest of the code returns what it found, or logs it."""
 
 import ast
-from pathlib import Path
 
 import pytest
 from clone import ROOT
