@@ -11,6 +11,7 @@ import cv2
 import httpx
 import numpy as np
 import pytest
+from sample_project import train_sample_project
 from serving import Server, small_server
 from weizmann_model import train_weizmann_model
 
@@ -59,6 +60,24 @@ def weizmann_model(shared_data: Path, backbone_folder: Path, session_folder: Pat
         if not (project / "models/head").is_dir():
             train_weizmann_model(project, shared_data / "weizmann", backbone_folder)
     return project / "models/head"
+
+
+@pytest.fixture(scope="session")
+def sample_project(backbone_folder: Path, session_folder: Path) -> Path:
+    """A project with data/, features/ and models/, of sample videos, run once a session."""
+    project = session_folder / "sample_project"
+    with only_one(session_folder / "sample_project.lock"):
+        if not (project / "models/head").is_dir():
+            train_sample_project(project, backbone_folder)
+    return project
+
+
+@pytest.fixture
+def in_project(sample_project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder is that of `sample_project`, and its embedding cache is in use."""
+    monkeypatch.chdir(sample_project)
+    monkeypatch.setenv("CLIPCACHE_DIR", str(sample_project / "cache"))
+    return sample_project
 
 
 @pytest.fixture

@@ -1,23 +1,40 @@
 """Commands about the embedding cache."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from pipeline.store.cache_tools import Collected, Contents
+
+MEBIBYTE = 1 << 20
 
 
 def info() -> None:
     """What is in the cache, by extractor and view, and how large."""
     from pipeline.store.cache_tools import describe
 
-    describe()
+    contents, damaged = describe()
+    for sentence in damaged:
+        print(sentence)
+    _print_contents(contents)
 
 
 def verify() -> None:
     """Check every shard against its checksum; damaged ones are set aside."""
+    from pipeline.errors import CacheError
     from pipeline.store.cache_tools import verify
 
-    verify()
+    checked, damaged = verify()
+    for sentence in damaged:
+        print(sentence)
+    if damaged:
+        raise CacheError(
+            f"{len(damaged)} of {checked} shards were damaged and are set aside; the next "
+            "`clipcache features` embeds their clips again."
+        )
+    print(f"{checked} shards, all sound.")
 
 
 def gc(
@@ -33,4 +50,42 @@ def gc(
     """
     from pipeline.store.cache_tools import collect
 
-    collect(features or [Path("features")], really=yes)
+    _print_collected(collect(features or [Path("features")], really=yes), really=yes)
+
+
+def _print_contents(contents: "list[Contents]") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from pipeline.store.cache import embeddings_folder
+
+    console, folder = Console(), embeddings_folder()
+    if not contents:
+        console.print(f"The cache in {folder} is empty.")
+        return
+    table = Table("extractor", "backbone", "pixels", "resize", "precision", "view",
+                  title=f"Embedding cache in {folder}")  # fmt: skip
+    for column in ("shards", "clips", "frames", "MiB"):
+        table.add_column(column, justify="right")
+    for one in contents:
+        known = one.of.extractor
+        table.add_row(
+            one.of.folder.parent.name,
+            str(known.get("backbone", "?"))[:8],
+            *(str(known.get(name, "?")) for name in ("input_size", "resize", "precision")),
+            one.of.view,
+            *(f"{number:,}" for number in (one.shards, one.clips, one.frames)),
+            f"{one.bytes / MEBIBYTE:,.1f}",
+        )
+    total = sum(one.bytes for one in contents)
+    console.print(table)
+    console.print(f"{total / MEBIBYTE:,.1f} MiB in all; `clipcache cache gc` drops what is unused.")
+
+
+def _print_collected(done: "Collected", *, really: bool) -> None:
+    for sentence in done.left_alone:
+        print(sentence)
+    verb, size = "Dropped" if really else "Would drop", done.bytes / MEBIBYTE
+    print(f"{verb} {done.entries:,} entries with {done.frames:,} frames, {size:,.1f} MiB.")
+    if not really and done.bytes:
+        print("Nothing was changed; --yes does it. Other projects' features folders must be named.")

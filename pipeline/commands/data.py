@@ -10,10 +10,14 @@ from pipeline.commands.options import DEFAULT_PARAMS, Changes, ParamsFile, load_
 
 def explore(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> None:
     """Look at a data set before anything is computed: classes, clips, groups, what is wrong."""
+    from pipeline.evaluation.explore import EXPLORE
     from pipeline.evaluation.explore import explore as run
+    from pipeline.evaluation.report.exploration import exploration_text
 
     settings = load_settings(params, changes)
-    run(settings.dataset, settings.features.workers)
+    survey = run(settings.dataset, settings.features.workers)
+    print(exploration_text(settings.dataset, survey))
+    print(f"-> {EXPLORE}/")
 
 
 def sample(

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,10 @@ from pipeline.commands.options import (
     ParamsFile,
     load_settings,
 )
+from pipeline.wording import some
+
+if TYPE_CHECKING:
+    from pipeline.exporting.export import Exported
 
 
 class Format(StrEnum):
@@ -61,7 +65,6 @@ def export(
     """
     from pipeline.exporting.clips import clips_of_files, clips_of_test_split, evenly
     from pipeline.exporting.export import export as run
-    from pipeline.exporting.export import print_exported
 
     if clips:
         found, place = clips_of_files(clips), "named with --clips"
@@ -72,7 +75,35 @@ def export(
     used = evenly(found)
     done = run(kind.value, precision.value, used, out=out, model=model)
     many = f"{len(used)} of the {len(found)}" if len(used) < len(found) else str(len(used))
-    print_exported(done, f"{many} clips {place}")
+    _print_exported(done, f"{many} clips {place}")
+
+
+def _print_exported(done: "Exported", where: str) -> None:
+    """A table of how far the export is from its original."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console, comparison = Console(), done.comparison
+    table = Table(box=None, header_style="bold")
+    for column in ("", "size", "windows", "other label", "largest diff.", "mean diff."):
+        table.add_column(column, justify="right" if column else "left", no_wrap=True)
+    table.add_row(
+        f"{done.kind} {done.precision}",
+        f"{done.bytes / 1e6:.1f} MB",
+        str(comparison.windows),
+        f"{comparison.changed} ({comparison.changed / comparison.windows:.1%})",
+        f"{comparison.largest:.1e}",
+        f"{comparison.mean:.1e}",
+    )
+    console.print(
+        f"Compared with the model on {comparison.windows} windows of {where}:",
+        highlight=False,
+        soft_wrap=True,
+    )
+    console.print(table)
+    if comparison.skipped:
+        console.print(f"Left out: {some(comparison.skipped)}.", highlight=False, soft_wrap=True)
+    console.print(f"-> {done.path}", highlight=False, soft_wrap=True)
 
 
 def explain(

@@ -1,6 +1,11 @@
 """Commands that judge a head."""
 
+from typing import TYPE_CHECKING
+
 from pipeline.commands.options import DEFAULT_PARAMS, Changes, ParamsFile, load_settings
+
+if TYPE_CHECKING:
+    from pipeline.evaluation.crossval import CrossValidation
 
 
 def crossval(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> None:
@@ -11,4 +16,27 @@ def crossval(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> No
     from pipeline.evaluation.crossval import crossval as run
 
     settings = load_settings(params, changes)
-    run(settings.crossval, settings.train)
+    _print_folds(run(settings.crossval, settings.train))
+
+
+def _print_folds(done: "CrossValidation") -> None:
+    import numpy as np
+    from rich.console import Console
+    from rich.table import Table
+
+    console, scores, tested = Console(), done.scores, done.tested
+    table = Table("fold", "groups", "clips", "accuracy")
+    for fold, accuracy in enumerate(scores["accuracy_per_fold"]):
+        here = tested.clips.groups[tested.fold_of == fold]
+        names = [tested.clips.group_names[group] for group in np.unique(here)]
+        shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+        table.add_row(str(fold), shown, str(len(here)), f"{accuracy:.1%}")
+    console.print(table)
+    many = len(scores["seeds"]) > 1
+    over = f"{len(scores['seeds'])} seeds" if many else "folds"
+    console.print(
+        f"accuracy {scores['accuracy']:.1%} (standard deviation over {over} {scores['std']:.1%}), "
+        f"macro F1 {scores['macro_f1']:.3f}, calibration error {scores['ece']:.3f}; "
+        f"frame-mean baseline {scores['baseline_accuracy']:.1%}",
+        highlight=False,
+    )

@@ -1,16 +1,33 @@
 """Commands that use a trained head on clips."""
 
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline.commands.options import DEFAULT_MODEL, ModelFolder
+from pipeline.errors import ClipcacheError
+
+if TYPE_CHECKING:
+    from pipeline.predict.files import Answers
+    from pipeline.predict.prediction import Prediction
 
 Threshold = Annotated[
     float, typer.Option(min=0, max=1, help="Confidence below which the answer is 'unsure'.")
 ]
 OUTPUT, TIME, FRAMES = "What comes out", "What happens when", "Frames in place of videos"
+NAMED_AT_ONCE = 3  # bad files in the closing sentence; more are named one per line
+
+
+class StoppedError(ClipcacheError):
+    """The user pressed Ctrl-C."""
+
+    exit_code = 130
 
 
 def predict(
@@ -94,13 +111,27 @@ def predict(
     `clipcache predict clip.mp4 more_clips/` prints a table. For a long video, `--timeline` tells
     what happens when, `--plot` draws it, and `--render` writes it on the picture.
     """
-    from pipeline.predict.files import predict_files
+    from pipeline.predict.files import Outputs, check_outputs, predict_files, write_outputs
+    from pipeline.predict.inputs import find_frames, find_inputs
+    from pipeline.predict.predictor import Predictor
 
-    predict_files(
-        file, model=model, threshold=threshold, top=top, as_json=as_json, csv=csv,
-        timeline=timeline, plot=plot, render=render, window=window, stride=stride, frames=frames,
-        fps=frame_rate,
-    )  # fmt: skip
+    inputs = find_frames(file, frame_rate) if frames else find_inputs(file)
+    outputs = Outputs(csv, plot, render)
+    check_outputs(outputs, inputs)
+    timeline = timeline or window is not None or stride is not None
+    windows = timeline or plot is not None or render is not None
+    predictor = Predictor(model, threshold)
+    predictor.window_rule(window, stride)  # said before any work is done
+    answers = predict_files(predictor, inputs, windows=windows, window=window, stride=stride)
+    if as_json:
+        _print_json(answers.predictions, top)
+    elif answers.predictions:
+        _print_predictions(answers.predictions, top)
+        if timeline:
+            _print_timelines(answers.predictions)
+    for note in write_outputs(outputs, predictor, answers, inputs, top):
+        print(note, file=sys.stderr)
+    _judge(answers)
 
 
 def live(
@@ -133,5 +164,87 @@ def live(
     """
     from pipeline.predict.live import live as run
 
-    run(source, model=model, threshold=threshold, smoothing=smoothing, as_json=as_json,
-        as_fast=as_fast)  # fmt: skip
+    say = partial(print, file=sys.stderr, flush=True)
+    show = _print_line if as_json else None
+    summary = run(source, model=model, threshold=threshold, smoothing=smoothing, show=show,
+                  as_fast=as_fast, say=say)  # fmt: skip
+    say(str(summary))
+
+
+def _print_predictions(predictions: "Sequence[Prediction]", top: int) -> None:
+    """A table of the `top` most probable labels of each clip."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from pipeline.predict.prediction import UNSURE
+
+    table = Table(box=None, header_style="bold")
+    table.add_column("file", overflow="fold")
+    table.add_column("label", overflow="fold")
+    table.add_column("confidence", justify="right", no_wrap=True)
+    for prediction in predictions:
+        rows = [(label, f"{share:.1%}") for label, share in prediction.top(top)]
+        if prediction.label == UNSURE:
+            rows.insert(0, (UNSURE, f"< {100 * prediction.threshold:.6g}%"))
+        for number, row in enumerate(rows):
+            table.add_row("" if number else prediction.file, *row)
+    Console().print(table)
+
+
+def _print_timelines(predictions: "Iterable[Prediction]") -> None:
+    """A table for each clip: start and end in minutes and seconds, label, confidence."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from pipeline.predict.clock import clock
+    from pipeline.predict.windows import timeline
+
+    console = Console()
+    for prediction in predictions:
+        console.print(
+            f"\n{prediction.file}: {clock(prediction.seconds)} long",
+            markup=False, highlight=False, soft_wrap=True,
+        )  # fmt: skip
+        table = Table(box=None, header_style="bold")
+        for column in ("start", "end"):
+            table.add_column(column, justify="right", no_wrap=True)
+        table.add_column("label", overflow="fold")
+        table.add_column("confidence", justify="right", no_wrap=True)
+        for span in timeline(prediction):
+            share = f"{span.confidence:.1%}"
+            table.add_row(clock(span.start), clock(span.end), span.label, share)
+        console.print(table)
+
+
+def _print_json(predictions: "Iterable[Prediction]", top: int) -> None:
+    from pipeline.predict.output import as_json
+
+    objects = [as_json(prediction, top) for prediction in predictions]
+    print(json.dumps(objects, indent=2, ensure_ascii=False))
+
+
+def _judge(answers: "Answers") -> None:
+    """Raise a sentence where not all clips were answered."""
+    from pipeline.errors import ClipError
+
+    done, failed = len(answers.predictions), answers.failed
+    if answers.stopped:
+        raise StoppedError(f"Stopped after {done} of {answers.total} clips.")
+    if len(failed) > NAMED_AT_ONCE:
+        for one in failed:
+            print(f"{one}.", file=sys.stderr)
+        raise ClipError(
+            f"{len(failed)} of {answers.total} clips could not be read; they are named above."
+        )
+    if failed:
+        raise ClipError("; ".join(failed) + ".")
+
+
+def _print_line(line: dict[str, object]) -> bool:
+    """Print a line of JSON; False when nobody reads on."""
+    try:
+        print(json.dumps(line, ensure_ascii=False), flush=True)
+    except BrokenPipeError:  # `| head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
+    return True

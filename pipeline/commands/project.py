@@ -28,14 +28,14 @@ def init(
 
     params = folder / DEFAULT_PARAMS
     if config is None and params.exists():
-        load_settings(params)  # it stays, so it must be ours
+        load_settings(params, None)  # it stays, so it must be ours
     written = start_project(folder, config, git=git)
     print(f"{', '.join(written) or 'nothing new'} -> {folder}/")
     if config is not None:
         for line in config_text(config).splitlines():
             if line.startswith("# "):
                 print(line.removeprefix("# "))
-    print(f"Put the clips into {load_settings(params).dataset.raw}, then run `dvc repro`.")
+    print(f"Put the clips into {load_settings(params, None).dataset.raw}, then run `dvc repro`.")
 
 
 def installed() -> None:

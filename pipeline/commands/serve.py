@@ -1,5 +1,6 @@
 """The command that runs the server."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -76,5 +77,6 @@ def serve(
             cors=tuple(cors or ()),
             ui=ui,
             examples=examples,
-        )
+        ),
+        say=partial(print, flush=True),
     )

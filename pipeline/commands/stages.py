@@ -1,12 +1,16 @@
 """The stages of dvc.yaml as commands."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline.commands.options import DEFAULT_PARAMS, Changes, ParamsFile, load_settings
-from pipeline.wording import count
+from pipeline.wording import count, some
+
+if TYPE_CHECKING:
+    from pipeline.evaluation.metrics import Interval, Scores
+    from pipeline.stages.evaluate import Evaluated
 
 
 def index(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> None:
@@ -65,7 +69,7 @@ def split(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> None:
 
     settings = load_settings(params, changes)
     clips = read_index()
-    splits = split_clips(clips, settings.split)
+    splits = split_clips(clips, settings.split, say=print)
     groups = clips.codes("group")[0]
     for code, name in enumerate(SPLIT_NAMES):
         here = splits == code
@@ -116,13 +120,48 @@ def features(
 
 def train(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> None:
     """Train the head on the cached embeddings: models/head/."""
+    from rich.console import Console
+
     from pipeline.stages.train import train as run
 
-    run(load_settings(params, changes))
+    console = Console(stderr=True)  # standard output stays for results
+    run(load_settings(params, changes), say=lambda text: console.print(text, highlight=False))
 
 
 def evaluate(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> None:
     """Measure the head on the test split, beside the baseline: reports/."""
+    from pipeline.stages.evaluate import REPORTS
     from pipeline.stages.evaluate import evaluate as run
 
-    run(load_settings(params, changes))
+    _print_scores(run(load_settings(params, changes)), REPORTS / "report.html")
+
+
+def _print_scores(done: "Evaluated", report: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from pipeline.evaluation.report.evaluation import verdict
+
+    def shown(interval: "Interval | None") -> str:
+        return f"{interval.low:.0%} to {interval.high:.0%}" if interval else "-"
+
+    def row(name: str, scores: "Scores", *more: str) -> None:
+        table.add_row(name, f"{scores.accuracy:.1%}", shown(scores.over_clips),
+                      shown(scores.over_groups), f"{scores.macro_f1:.3f}", *more)  # fmt: skip
+
+    measured, outcome = done.measured, done.measured.outcome
+    table = Table(
+        title=f"Test split: {len(outcome.actual)} clips of {len(outcome.labels)} classes, "
+        "with 95 % intervals"
+    )
+    for column in ("", "accuracy", "over clips", "over groups", "macro F1", "ECE"):
+        table.add_column(column, justify="right" if column else "left", no_wrap=True)
+    row(done.name, measured.head, f"{measured.calibration_error:.3f}")
+    row("frame mean", measured.baseline, "-")
+    console = Console()
+    console.print(table)
+    console.print(verdict(measured, done.name), highlight=False, soft_wrap=True)
+    if done.skipped:
+        left_out = f"Left out, without features: {some(done.skipped)}."
+        console.print(left_out, highlight=False, soft_wrap=True)
+    console.print(f"-> {report}", highlight=False)

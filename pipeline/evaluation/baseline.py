@@ -4,19 +4,21 @@ Embeddings are averaged over all frames of a clip, standardised, and given to a 
 logistic regression with scikit-learn's default penalty (C = 1).
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 
-from pipeline.head.labelled_clips import LabelledClips
 from pipeline.head.sequences import Embeddings
 
 ITERATIONS = 1000
 
 
-def frame_means(features: Embeddings, clips: LabelledClips) -> np.ndarray:
+def frame_means(
+    features: Embeddings, positions: Iterable[int], view: str = "identity"
+) -> np.ndarray:
     """The mean embedding of each clip: (C, D) float32. Reads one clip at a time."""
-    return np.stack(
-        [features.embeddings(clip).mean(axis=0, dtype=np.float32) for clip in clips.positions]
-    )
+    means = (features.embeddings(i, view).mean(axis=0, dtype=np.float32) for i in positions)
+    return np.stack(list(means))
 
 
 def baseline_predictions(

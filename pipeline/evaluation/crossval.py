@@ -78,6 +78,22 @@ class Tested:
         return self.probabilities.argmax(axis=2)
 
 
+@dataclass(frozen=True)
+class CrossValidation:
+    """What a cross-validation found.
+
+    Attributes
+    ----------
+    scores : what crossval.json holds: ``accuracy`` (mean over seeds of the share of all clips that
+        is right), ``std`` (over seeds; over folds where there is one seed), ``macro_f1``,
+        ``baseline_accuracy``, ``ece``, ``folds``, ``seeds``, ...
+    tested : what they were measured on
+    """
+
+    scores: dict[str, Any]
+    tested: Tested
+
+
 def crossval(
     settings: CrossvalParams,
     training: TrainParams,
@@ -85,19 +101,13 @@ def crossval(
     features_folder: Path = FEATURES,
     index: Path = INDEX,
     reports: Path = REPORTS,
-) -> dict[str, Any]:
+) -> CrossValidation:
     """Train on all groups but some, test on those, in turn; write crossval.json and a confusion.
 
     Every clip is tested once per seed, by a head that saw none of its group. There is no
     validation split: each head trains for all `train.epochs`. The temperature for a fold is
     fitted on the predictions for the other folds' clips, so no clip's own label decides its
     confidence.
-
-    Returns
-    -------
-    What crossval.json holds: ``accuracy`` (mean over seeds of the share of all clips that is
-    right), ``std`` (over seeds; over folds where there is one seed), ``macro_f1``,
-    ``baseline_accuracy``, ``ece``, ``folds``, ``seeds``, ...
 
     Raises
     ------
@@ -134,8 +144,7 @@ def crossval(
     result = summary(tested)
     write_json(reports / "crossval.json", result)
     _write_outcome(reports, tested, features.clip_ids[clips.positions])
-    _print(result, tested)
-    return result
+    return CrossValidation(result, tested)
 
 
 def deal_folds(labels: np.ndarray, groups: np.ndarray, folds: int | None) -> np.ndarray:
@@ -255,7 +264,7 @@ def _run_fold(task: Fold) -> np.ndarray:
 
 def _run_baseline(features: FeatureSet, clips: LabelledClips, fold_of: np.ndarray) -> np.ndarray:
     """What the baseline says of every clip, trained on the other folds: (C,) classes."""
-    means = frame_means(features, clips)
+    means = frame_means(features, clips.positions)
     predicted = np.zeros(len(clips), np.int64)
     for fold in np.unique(fold_of):
         here = fold_of == fold
@@ -285,25 +294,3 @@ def _write_outcome(reports: Path, tested: Tested, clip_ids: np.ndarray) -> None:
         ((label, *row) for label, row in zip(classes, counts.tolist(), strict=True)),
     )
     save_png(confusion_matrix(counts, classes), reports / "crossval_confusion.png")
-
-
-def _print(result: dict[str, Any], tested: Tested) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console()
-    table = Table("fold", "groups", "clips", "accuracy")
-    for fold, accuracy in enumerate(result["accuracy_per_fold"]):
-        here = tested.clips.groups[tested.fold_of == fold]
-        names = [tested.clips.group_names[group] for group in np.unique(here)]
-        shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
-        table.add_row(str(fold), shown, str(len(here)), f"{accuracy:.1%}")
-    console.print(table)
-    many = len(result["seeds"]) > 1
-    over = f"{len(result['seeds'])} seeds" if many else "folds"
-    console.print(
-        f"accuracy {result['accuracy']:.1%} (standard deviation over {over} {result['std']:.1%}), "
-        f"macro F1 {result['macro_f1']:.3f}, calibration error {result['ece']:.3f}; "
-        f"frame-mean baseline {result['baseline_accuracy']:.1%}",
-        highlight=False,
-    )

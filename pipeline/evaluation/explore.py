@@ -31,6 +31,4 @@ def explore(dataset: DatasetParams, workers: int | None = None, folder: Path = E
         save_png(figure, temporary / "class_distribution.png")
         write_text(temporary / "dataset_summary.txt", text)
         write_exploration(dataset, survey, temporary / "explore.html")
-    print(text)
-    print(f"-> {folder}/")
     return survey

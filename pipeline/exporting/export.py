@@ -16,7 +16,6 @@ from pipeline.files import replacing_folder, write_json
 from pipeline.head.model_folder import MODEL, load_model
 from pipeline.progress import Progress
 from pipeline.quiet import import_tensorflow
-from pipeline.wording import some
 
 EXPORTS = Path("models/export")
 DESCRIPTION = "export.json"
@@ -101,34 +100,6 @@ def export(
     files = path.rglob("*") if path.is_dir() else [path]
     size = sum(file.stat().st_size for file in files if file.is_file())
     return Exported(path, kind, precision, size, comparison)
-
-
-def print_exported(done: Exported, where: str) -> None:
-    """A table of how far the export is from its original."""
-    from rich.console import Console
-    from rich.table import Table
-
-    console, comparison = Console(), done.comparison
-    table = Table(box=None, header_style="bold")
-    for column in ("", "size", "windows", "other label", "largest diff.", "mean diff."):
-        table.add_column(column, justify="right" if column else "left", no_wrap=True)
-    table.add_row(
-        f"{done.kind} {done.precision}",
-        f"{done.bytes / 1e6:.1f} MB",
-        str(comparison.windows),
-        f"{comparison.changed} ({comparison.changed / comparison.windows:.1%})",
-        f"{comparison.largest:.1e}",
-        f"{comparison.mean:.1e}",
-    )
-    console.print(
-        f"Compared with the model on {comparison.windows} windows of {where}:",
-        highlight=False,
-        soft_wrap=True,
-    )
-    console.print(table)
-    if comparison.skipped:
-        console.print(f"Left out: {some(comparison.skipped)}.", highlight=False, soft_wrap=True)
-    console.print(f"-> {done.path}", highlight=False, soft_wrap=True)
 
 
 def _counted(clips: Sequence[NamedClip]) -> Iterator[NamedClip]:

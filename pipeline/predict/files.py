@@ -1,25 +1,22 @@
-"""The command `predict`: many clips, one after the other, and what is shown and written of them."""
+"""Many clips, one after the other, and the files that are written of them."""
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from pipeline.errors import ClipcacheError, ClipError
+from pipeline.errors import ClipError
 from pipeline.files import check_writable
-from pipeline.frames.images import IMAGE_FPS
 from pipeline.frames.sources import open_source
-from pipeline.head.model_folder import MODEL
-from pipeline.predict.inputs import Input, find_frames, find_inputs
-from pipeline.predict.output import print_json, print_predictions, print_timelines, write_csv
+from pipeline.predict.inputs import Input
+from pipeline.predict.output import write_csv
 from pipeline.predict.prediction import Prediction
 from pipeline.predict.predictor import Predictor
 from pipeline.progress import Progress
 
 LONG_FRAMES = 1000  # of a video read, before it is shown how far it is
-NAMED_AT_ONCE = 3  # bad files in the closing sentence; more are named one per line as they come up
 
 
 class _Watched:
@@ -54,55 +51,50 @@ class _Watched:
             yield from self._reader.frames(seen)
 
 
-class StoppedError(ClipcacheError):
-    """The user pressed Ctrl-C."""
+@dataclass(frozen=True)
+class Answers:
+    """What came of many clips.
 
-    exit_code = 130
+    Attributes
+    ----------
+    predictions : of the clips that could be read, in order
+    failed : a sentence without its full stop for each of the others
+    total : clips that were named
+    stopped : whether the user pressed Ctrl-C before all were done
+    """
+
+    predictions: list[Prediction]
+    failed: list[str]
+    total: int
+    stopped: bool
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Files to write: a table of all clips; of a single clip its timeline as PNG, and an MP4."""
+
+    csv: Path | None = None
+    plot: Path | None = None
+    render: Path | None = None
 
 
 def predict_files(
-    paths: Sequence[Path],
+    predictor: Predictor,
+    inputs: Sequence[Input],
     *,
-    model: Path = MODEL,
-    threshold: float = 0.0,
-    top: int = 5,
-    as_json: bool = False,
-    csv: Path | None = None,
-    timeline: bool = False,
-    plot: Path | None = None,
-    render: Path | None = None,
+    windows: bool = False,
     window: float | None = None,
     stride: float | None = None,
-    frames: bool = False,
-    fps: float = IMAGE_FPS,
-) -> None:
-    """Predict every clip, print the answers, and write what is asked for.
-
-    A clip that cannot be read costs that clip.
+) -> Answers:
+    """Predict every clip, and show how far it is; one that cannot be read costs that clip.
 
     Parameters
     ----------
-    timeline : print windows, merged, as a table; `plot`, `render`, `window` and `stride` need
-        windows too
-    plot, render : of a single clip: the timeline as PNG, and the video with its labels as MP4
-    frames : images are the frames of clips, `fps` a second
-
-    Raises
-    ------
-    ClipError
-        After everything is printed, when some clips could not be read; names them and why.
-    StoppedError
-        After Ctrl-C; the answers that were there have been printed.
+    windows, window, stride : see `Predictor.file`
     """
-    inputs = find_frames(paths, fps) if frames else find_inputs(paths)
-    _check_outputs(inputs, csv, plot, render)
-    timeline = timeline or window is not None or stride is not None
-    windows = timeline or plot is not None or render is not None
     done: list[Prediction] = []
     failed: list[str] = []
     stopped = False
-    predictor = Predictor(model, threshold)
-    predictor.window_rule(window, stride)  # said before any work is done
     alone = len(inputs) == 1
     with nullcontext() if alone else Progress("predict", len(inputs), "clips") as progress:
         try:
@@ -118,24 +110,19 @@ def predict_files(
                     progress.advance(frames=embedded)
         except KeyboardInterrupt:
             stopped = True
-    if as_json:
-        print_json(done, top)
-    elif done:
-        print_predictions(done, top)
-        if timeline:
-            print_timelines(done)
-    if csv is not None:
-        write_csv(done, csv, top)
-    if done and not stopped:
-        _draw(predictor, done[0], inputs[0], plot, render)
-    if stopped:
-        raise StoppedError(f"Stopped after {len(done)} of {len(inputs)} clips.")
-    _judge(failed, len(inputs))
+    return Answers(done, failed, len(inputs), stopped)
 
 
-def _check_outputs(
-    inputs: Sequence[Input], csv: Path | None, plot: Path | None, render: Path | None
-) -> None:
+def check_outputs(outputs: Outputs, inputs: Sequence[Input]) -> None:
+    """Refuse what cannot be written, before any work is done.
+
+    Raises
+    ------
+    ClipError
+        When a place cannot be written to, has another ending than it needs, or shows one clip of
+        several.
+    """
+    csv, plot, render = outputs.csv, outputs.plot, outputs.render
     for path in (csv, plot, render):
         if path and path.is_dir():
             raise ClipError(f"{path} is a folder: name the file to write.")
@@ -154,30 +141,26 @@ def _check_outputs(
             check_writable(path)
 
 
-def _draw(
-    predictor: Predictor,
-    prediction: Prediction,
-    clip: Input,
-    plot: Path | None,
-    render: Path | None,
-) -> None:
-    if plot:
+def write_outputs(
+    outputs: Outputs, predictor: Predictor, answers: Answers, inputs: Sequence[Input], top: int
+) -> Iterator[str]:
+    """Write the files, one after the other; gives a note on each of the pictures.
+
+    A run that was stopped gets its table, and no picture.
+    """
+    if outputs.csv is not None:
+        write_csv(answers.predictions, outputs.csv, top)
+    if answers.stopped or not answers.predictions:
+        return
+    prediction, clip = answers.predictions[0], inputs[0]
+    if outputs.plot:
         from pipeline.evaluation.plots import save_png
         from pipeline.predict.plot import timeline_figure
 
-        save_png(timeline_figure(prediction, predictor.labels), plot)
-        print(f"timeline -> {plot}", file=sys.stderr)
-    if render:
+        save_png(timeline_figure(prediction, predictor.labels), outputs.plot)
+        yield f"timeline -> {outputs.plot}"
+    if outputs.render:
         from pipeline.predict.render import render_video
 
-        codec = render_video(_Watched(clip, "render"), prediction.windows, render)
-        print(f"video with labels, {codec} -> {render}", file=sys.stderr)
-
-
-def _judge(failed: Sequence[str], total: int) -> None:
-    if len(failed) > NAMED_AT_ONCE:
-        for one in failed:
-            print(f"{one}.", file=sys.stderr)
-        raise ClipError(f"{len(failed)} of {total} clips could not be read; they are named above.")
-    if failed:
-        raise ClipError("; ".join(failed) + ".")
+        codec = render_video(_Watched(clip, "render"), prediction.windows, outputs.render)
+        yield f"video with labels, {codec} -> {outputs.render}"

@@ -1,6 +1,6 @@
 """The command `live`: what happens in front of a camera, now."""
 
-import json
+import logging
 import os
 import signal
 import subprocess
@@ -25,6 +25,8 @@ TOP = 3  # labels in a line of JSON
 DIGITS = 4
 WINDOW_WIDTH = 960  # pixels on the screen, at first
 TITLE = "clipcache live - q ends"
+
+logger = logging.getLogger("clipcache.live")
 
 
 @dataclass(frozen=True)
@@ -82,13 +84,17 @@ def live(
     model: Path = MODEL,
     threshold: float = 0.0,
     smoothing: float = 0.5,
-    as_json: bool = False,
+    show: Callable[[dict[str, object]], bool] | None = None,
     as_fast: bool = False,
+    say: Callable[[str], None] = logger.info,
 ) -> Summary:
-    """Classify a live source until it ends, the user presses q or Ctrl-C, or nobody reads on.
+    """Classify a live source until it ends, or the user presses q or Ctrl-C.
 
-    Shows a window with the label drawn on the picture, or prints a line of JSON for each answer.
-    The summary goes to standard error.
+    Parameters
+    ----------
+    show : called with each answer as JSON-ready values; False ends it. None: a window shows the
+        label drawn on the picture
+    say : told in words when the source is lost and found again
 
     Raises
     ------
@@ -97,29 +103,26 @@ def live(
     ClipcacheError
         When there is no display to show a window on.
     """
-
-    def say(text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
-
-    if not as_json and not display_works():
+    if show is None and not display_works():
         raise ClipcacheError(
             "There is no display to show the picture on: add --json for a line of JSON per answer."
         )
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the same end as Ctrl-C
     predictor = Predictor(model, threshold)
     capture = LiveCapture(source, as_fast=as_fast, say=say)
-    screen = None if as_json else _Screen(shown(source))
+    screen = _Screen(shown(source)) if show is None else None
+
+    def tell(answer: Answer) -> bool:
+        return show is None or show(_line(answer, predictor.labels))
+
     try:
-        summary = follow(
-            predictor, capture, smoothing=smoothing,
-            on_answer=_print_line(predictor.labels) if as_json else lambda answer: True,
+        return follow(
+            predictor, capture, smoothing=smoothing, on_answer=tell,
             on_frame=screen.show if screen else lambda frame, answer: True,
         )  # fmt: skip
     finally:
         if screen:
             screen.close()
-    say(str(summary))
-    return summary
 
 
 def follow(
@@ -149,7 +152,7 @@ def follow(
             for frame in capture:
                 taken += 1
                 times.append(time.monotonic())
-                window = stream.add(frame.picture, frame.seconds)
+                window = stream.add(frame.picture, frame.seconds, bgr=True)
                 if window is not None:
                     delay = time.monotonic() - frame.due
                     answers += 1
@@ -218,28 +221,20 @@ class _Screen:
         cv2.destroyAllWindows()
 
 
-def _print_line(labels: tuple[str, ...]) -> Callable[[Answer], bool]:
-    def write(answer: Answer) -> bool:
-        window = answer.window
-        best = np.argsort(-window.probabilities, kind="stable")[:TOP]
-        chances = window.probabilities.round(DIGITS).tolist()
-        line = {
-            "time": round(window.end, 3),
-            "label": window.label,
-            "confidence": round(window.confidence, DIGITS),
-            "top": [{"label": labels[i], "confidence": chances[i]} for i in best],
-            "fps": round(answer.fps, 1),
-            "delay_ms": round(1000 * answer.delay, 1),
-            "dropped": answer.dropped,
-        }  # fmt: skip
-        try:
-            print(json.dumps(line, ensure_ascii=False), flush=True)
-        except BrokenPipeError:  # `| head` has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return False
-        return True
-
-    return write
+def _line(answer: Answer, labels: tuple[str, ...]) -> dict[str, object]:
+    """An answer as JSON-ready values; docs/predict.md says what is in them."""
+    window = answer.window
+    best = np.argsort(-window.probabilities, kind="stable")[:TOP]
+    chances = window.probabilities.round(DIGITS).tolist()
+    return {
+        "time": round(window.end, 3),
+        "label": window.label,
+        "confidence": round(window.confidence, DIGITS),
+        "top": [{"label": labels[i], "confidence": chances[i]} for i in best],
+        "fps": round(answer.fps, 1),
+        "delay_ms": round(1000 * answer.delay, 1),
+        "dropped": answer.dropped,
+    }
 
 
 def _rate(times: deque[float]) -> float:

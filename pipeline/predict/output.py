@@ -1,16 +1,10 @@
-"""What `clipcache predict` shows: tables for people, JSON and CSV for programs."""
+"""Predictions as JSON and CSV, for programs."""
 
-import json
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
-from pipeline.predict.clock import clock
-from pipeline.predict.prediction import UNSURE, Prediction, Span, Window
+from pipeline.predict.prediction import Prediction, Span, Window
 from pipeline.predict.windows import timeline
 
 DIGITS = 6  # of a probability in JSON and CSV
@@ -19,49 +13,11 @@ FILE_COLUMNS = ("file", "label", "confidence", "seconds", "frames")
 SPAN_COLUMNS = ("file", "start", "end", "label", "confidence")
 
 
-def print_predictions(predictions: Sequence[Prediction], top: int) -> None:
-    """A table of the `top` most probable labels of each clip."""
-    table = Table(box=None, header_style="bold")
-    table.add_column("file", overflow="fold")
-    table.add_column("label", overflow="fold")
-    table.add_column("confidence", justify="right", no_wrap=True)
-    for prediction in predictions:
-        rows = [(label, f"{share:.1%}") for label, share in prediction.top(top)]
-        if prediction.label == UNSURE:
-            rows.insert(0, (UNSURE, f"< {100 * prediction.threshold:.6g}%"))
-        for number, row in enumerate(rows):
-            table.add_row("" if number else prediction.file, *row)
-    Console().print(table)
-
-
-def print_timelines(predictions: Iterable[Prediction]) -> None:
-    """A table for each clip: start and end in minutes and seconds, label, confidence."""
-    console = Console()
-    for prediction in predictions:
-        console.print(
-            f"\n{prediction.file}: {clock(prediction.seconds)} long",
-            markup=False, highlight=False, soft_wrap=True,
-        )  # fmt: skip
-        table = Table(box=None, header_style="bold")
-        for column in ("start", "end"):
-            table.add_column(column, justify="right", no_wrap=True)
-        table.add_column("label", overflow="fold")
-        table.add_column("confidence", justify="right", no_wrap=True)
-        for span in timeline(prediction):
-            share = f"{span.confidence:.1%}"
-            table.add_row(clock(span.start), clock(span.end), span.label, share)
-        console.print(table)
-
-
-def print_json(predictions: Iterable[Prediction], top: int) -> None:
-    """One list with an object for each clip; docs/predict.md says what is in it."""
-    objects = [as_json(prediction, top) for prediction in predictions]
-    json.dump(objects, sys.stdout, indent=2, ensure_ascii=False)
-    print()
-
-
 def as_json(prediction: Prediction, top: int) -> dict[str, Any]:
-    """A prediction as JSON-ready values; with `timeline` and `windows` where it has windows."""
+    """A prediction as JSON-ready values; docs/predict.md says what is in them.
+
+    With `timeline` and `windows` where it has windows.
+    """
     values: dict[str, Any] = {
         "file": prediction.file,
         "action": prediction.label,

@@ -7,6 +7,7 @@ program already holds only skip the decoder.
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
@@ -41,7 +42,7 @@ __all__ = ["Prediction", "Predictor", "Stream", "Window", "timeline"]
 class Predictor:
     """A trained model, loaded once, ready for clips of any kind.
 
-    Not for use by several threads at a time.
+    Pictures that are passed as arrays are RGB. Not for use by several threads at a time.
 
     Parameters
     ----------
@@ -56,8 +57,9 @@ class Predictor:
     """
 
     def __init__(
-        self, model: Path = MODEL, threshold: float = 0.0, *, threads: int | None = None
+        self, model: str | Path = MODEL, threshold: float = 0.0, *, threads: int | None = None
     ) -> None:
+        model = Path(model)
         self._model = load_model(model, runtime="litert")
         self.card = self._model.card
         self.threshold = threshold
@@ -75,7 +77,7 @@ class Predictor:
 
     def file(
         self,
-        path: Path,
+        path: str | Path,
         *,
         window: float | None = None,
         stride: float | None = None,
@@ -98,7 +100,9 @@ class Predictor:
         ClipError
             When the file cannot be read or decoded.
         """
-        return self.read(open_source(file_source(path)), str(path), window, stride, windows)
+        reader = open_source(file_source(Path(path)))
+        with _said_of(str(path)):
+            return self.read(reader, str(path), window, stride, windows)
 
     def images(
         self,
@@ -131,7 +135,9 @@ class Predictor:
             raise ClipError("The images are both files and arrays: make all of them the same.")
         if arrays:
             return self.read(_ArrayReader(arrays, fps), "", window, stride, windows)
-        return self.read(ImageReader(paths, fps), str(paths[0]), window, stride, windows)
+        name = str(paths[0])
+        with _said_of(name if len(paths) == 1 else f"The clip of {len(paths)} images"):
+            return self.read(ImageReader(paths, fps), name, window, stride, windows)
 
     def array(
         self,
@@ -149,8 +155,14 @@ class Predictor:
         """An endless clip, of which the newest window is classified; see `Stream`."""
         return Stream(self, smoothing)
 
-    def embed(self, picture: np.ndarray) -> dict[str, np.ndarray]:
-        """One frame, (height, width, 3) uint8 BGR, as view -> (1280,) float16 embedding."""
+    def embed(self, picture: np.ndarray, *, bgr: bool = False) -> dict[str, np.ndarray]:
+        """One frame, (height, width, 3) uint8, as view -> (1280,) float16 embedding.
+
+        Parameters
+        ----------
+        picture : RGB; BGR, as OpenCV gives it, with `bgr`
+        """
+        picture = picture if bgr else _as_bgr(picture)
         picture = resize(picture, self._extractor.input_size, self._extractor.resize)
         views = np.stack([apply_view(picture, view) for view in self.card.views])
         return dict(zip(self.card.views, self._engine(views), strict=True))
@@ -271,12 +283,12 @@ class Stream:
         self._rows = deque(maxlen=predictor.card.windowing.steps)
         self._logits: np.ndarray | None = None
 
-    def add(self, picture: np.ndarray, seconds: float) -> Window | None:
+    def add(self, picture: np.ndarray, seconds: float, *, bgr: bool = False) -> Window | None:
         """Take the next frame; the answer for the newest window, None for a frame not sampled.
 
         Parameters
         ----------
-        picture : (height, width, 3) uint8 BGR
+        picture : (height, width, 3) uint8 RGB; BGR, as OpenCV gives it, with `bgr`
         seconds : its time, later than that of the frame before
         """
         index, self._seen = self._seen, self._seen + 1
@@ -286,7 +298,7 @@ class Stream:
         if seconds - last > self._predictor.window_seconds():
             self._rows.clear()
             self._logits = None
-        self._rows.append((seconds, self._predictor.embed(picture)))
+        self._rows.append((seconds, self._predictor.embed(picture, bgr=bgr)))
         self.embedded += 1
         views = self._predictor.card.views
         logits = self._predictor.logits(
@@ -323,11 +335,21 @@ class _ArrayReader:
         for index, picture in enumerate(self.pictures):
             self.timeline.append(index / self.fps)
             if wanted(index, self.timeline[-1]):
-                yield index, np.ascontiguousarray(_checked(picture)[..., ::-1])
+                yield index, _as_bgr(picture)
 
 
-def _checked(picture: np.ndarray) -> np.ndarray:
+@contextmanager
+def _said_of(name: str) -> Iterator[None]:
+    """Make a full sentence of what is wrong with a clip."""
+    try:
+        yield
+    except ClipError as error:
+        raise ClipError(f"{name} {error}.") from None
+
+
+def _as_bgr(picture: np.ndarray) -> np.ndarray:
+    """An RGB picture as the reader of a video would give it; refuses what is none."""
     shape, kind = np.shape(picture), getattr(picture, "dtype", type(picture).__name__)
     if kind != np.uint8 or len(shape) != 3 or shape[2] != 3 or not picture.size:
         raise ClipError(f"An image must be (height, width, 3) uint8, but is {shape} {kind}.")
-    return picture
+    return np.ascontiguousarray(picture[..., ::-1])

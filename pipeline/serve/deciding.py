@@ -66,7 +66,7 @@ def _losses(predictor: Predictor, images: list[np.ndarray], label: int) -> np.nd
     """(T,) float64: what the log-odds of a label lose without each frame."""
     if len(images) == 1:
         return np.ones(1)
-    embedded = [predictor.embed(image) for image in images]
+    embedded = [predictor.embed(image, bgr=True) for image in images]
     views = {view: np.stack([row[view] for row in embedded]) for view in embedded[0]}
     return frame_effects(views, predictor.logits_of, label)
 

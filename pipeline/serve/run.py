@@ -7,6 +7,7 @@ import importlib.util
 import logging
 import signal
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
@@ -19,9 +20,15 @@ from pipeline.wording import count
 NEEDED = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
 GRACE_SECONDS = 5.0  # on top of the longest request, before connections are cut
 
+logger = logging.getLogger("clipcache.serve")
 
-def serve(settings: Settings) -> None:
+
+def serve(settings: Settings, say: Callable[[str], None] = logger.info) -> None:
     """Run the server until SIGTERM or Ctrl-C; requests that are being answered are answered first.
+
+    Parameters
+    ----------
+    say : told in words what is served, and where once it is
 
     Raises
     ------
@@ -39,7 +46,7 @@ def serve(settings: Settings) -> None:
         scratch_folder("serve") as folder,
         contextlib.suppress(KeyboardInterrupt),  # Ctrl-C is how it is meant to end
     ):
-        asyncio.run(_serve(settings, card.labels, listening, folder))
+        asyncio.run(_serve(settings, card.labels, listening, folder, say))
 
 
 def check_installed(ui: bool) -> None:
@@ -62,7 +69,11 @@ def model_digest(folder: Path) -> str:
 
 
 async def _serve(
-    settings: Settings, labels: tuple[str, ...], listening: socket.socket, folder: Path
+    settings: Settings,
+    labels: tuple[str, ...],
+    listening: socket.socket,
+    folder: Path,
+    say: Callable[[str], None],
 ) -> None:
     import uvicorn
 
@@ -84,12 +95,12 @@ async def _serve(
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            """The address is printed once a connection to it is accepted, not before."""
+            """The address is told once a connection to it is accepted, not before."""
             await super().startup(sockets)
             if not self.should_exit:
                 host, port = listening.getsockname()[:2]
                 shown = f"[{host}]" if ":" in host else host
-                print(f"Serving on http://{shown}:{port}", flush=True)
+                say(f"Serving on http://{shown}:{port}")
 
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
             """An open page holds a stream that would otherwise never end."""
@@ -109,7 +120,7 @@ async def _serve(
     try:
         await workers.start()
         known = count(len(labels), "class", "classes")
-        print(f"{settings.model}: {known}, {count(settings.workers, 'worker')}", flush=True)
+        say(f"{settings.model}: {known}, {count(settings.workers, 'worker')}")
         await server.serve([listening])
     finally:
         await workers.close()

@@ -49,10 +49,11 @@ SHEETS = "frames"  # folder of the contact sheets, below reports/
 
 @dataclass(frozen=True)
 class Evaluated:
-    """What the stage found: the scores, and the test clips that have no features."""
+    """What the stage found: the scores, the test clips that have no features, the head's name."""
 
     measured: Measured
     skipped: list[str]
+    name: str
 
 
 def evaluate(
@@ -120,8 +121,7 @@ def evaluate(
         ),
         reports / "report.html",
     )
-    _print(measured, name, skipped, reports)
-    return Evaluated(measured, skipped)
+    return Evaluated(measured, skipped, name)
 
 
 def classify(
@@ -138,7 +138,7 @@ def classify(
     views = [view for view in head.card.views if view in features.views] or ["identity"]
     probabilities = predict_probabilities(head, views_of(features, test.positions, views))
     baseline = baseline_predictions(
-        frame_means(features, train), train.labels, frame_means(features, test)
+        frame_means(features, train.positions), train.labels, frame_means(features, test.positions)
     )
     return Outcome(
         labels=test.classes,
@@ -267,33 +267,3 @@ def _classification_report(measured: Measured, name: str) -> str:
         zero_division=0,
     )
     return f"{verdict(measured, name)}\n\n{table}"
-
-
-def _print(measured: Measured, name: str, skipped: Sequence[str], reports: Path) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    def shown(interval: Interval | None) -> str:
-        return f"{interval.low:.0%} to {interval.high:.0%}" if interval else "-"
-
-    def row(name: str, scores: Scores, *more: str) -> None:
-        table.add_row(name, f"{scores.accuracy:.1%}", shown(scores.over_clips),
-                      shown(scores.over_groups), f"{scores.macro_f1:.3f}", *more)  # fmt: skip
-
-    outcome = measured.outcome
-    table = Table(
-        title=f"Test split: {len(outcome.actual)} clips of {len(outcome.labels)} classes, "
-        "with 95 % intervals"
-    )
-    for column in ("", "accuracy", "over clips", "over groups", "macro F1", "ECE"):
-        table.add_column(column, justify="right" if column else "left", no_wrap=True)
-    row(name, measured.head, f"{measured.calibration_error:.3f}")
-    row("frame mean", measured.baseline, "-")
-    console = Console()
-    console.print(table)
-    console.print(verdict(measured, name), highlight=False, soft_wrap=True)
-    if skipped:
-        console.print(
-            f"Left out, without features: {some(skipped)}.", highlight=False, soft_wrap=True
-        )
-    console.print(f"-> {reports / 'report.html'}", highlight=False)

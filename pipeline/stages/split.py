@@ -1,5 +1,6 @@
 """Stage `split`: labels, groups, lists and folders -> data/splits.csv."""
 
+import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -12,12 +13,14 @@ from pipeline.dataset.splits.columns import VAL
 from pipeline.dataset.splits.methods import assign_splits
 from pipeline.wording import count, some
 
+logger = logging.getLogger("clipcache.split")
+
 
 def split_clips(
     clips: Iterable[Clip],
     params: SplitParams,
     path: Path = SPLITS,
-    say: Callable[[str], None] = print,
+    say: Callable[[str], None] = logger.warning,
 ) -> np.ndarray:
     """Share the clips out to train, val and test as ``split.method`` says, and write splits.csv.
 

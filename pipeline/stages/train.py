@@ -3,6 +3,8 @@
 import contextlib
 import hashlib
 import json
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +29,8 @@ CURVES = Path("reports/train")
 WORK = Path(".clipcache/train")  # states of unfinished runs; no DVC output, so DVC leaves it
 KEPT_STATES = 4  # of other unfinished runs
 
+logger = logging.getLogger("clipcache.train")
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -48,12 +52,17 @@ def train(
     model_folder: Path = MODEL,
     curves: Path = CURVES,
     work: Path = WORK,
+    say: Callable[[str], None] = logger.info,
 ) -> Trained:
     """Train the head on the train split and write the model folder.
 
     The validation split decides which epoch is kept, and the temperature; the test split is not
     read. A run that was killed goes on from its last epoch and ends with the weights that an
     undisturbed run would have had.
+
+    Parameters
+    ----------
+    say : told in words how it goes, epoch by epoch
 
     Raises
     ------
@@ -89,7 +98,9 @@ def train(
         "versions": packages,
     }
     state = _state_file(work, run)
-    with _Reporter(curves, settings.epochs, len(train_set), len(val_set)) as reporter:
+    clips_said = f"{count(len(train_set), 'clip')}, validating on {len(val_set) or 'none'}"
+    with _Reporter(curves, settings.epochs, say) as reporter:
+        say(f"training on {clips_said}")
         result = fit(
             features, train_set, val_set, settings, state=state, on_epoch=reporter.epoch
         )  # fmt: skip
@@ -128,9 +139,8 @@ def _state_file(work: Path, run: dict[str, Any]) -> Path:
 class _Reporter:
     """Tells how training goes: a line per epoch for people, the curves for DVCLive."""
 
-    def __init__(self, curves: Path, epochs: int, train_clips: int, val_clips: int) -> None:
+    def __init__(self, curves: Path, epochs: int, say: Callable[[str], None]) -> None:
         from dvclive import Live
-        from rich.console import Console
         from scmrepo.exceptions import SCMError
 
         class Log(Live):
@@ -140,13 +150,10 @@ class _Reporter:
                 with contextlib.suppress(SCMError):  # there is no commit yet
                     super()._init_dvc()
 
-        self._console = Console(stderr=True)
+        self._say = say
         self._epochs = epochs
         self._live = Log(
             dir=str(curves), save_dvc_exp=False, dvcyaml=None, report=None, monitor_system=False
-        )
-        self._console.print(
-            f"training on {count(train_clips, 'clip')}, validating on {val_clips or 'none'}"
         )
 
     def __enter__(self) -> "_Reporter":
@@ -165,7 +172,7 @@ class _Reporter:
         shown += f"  accuracy {epoch.accuracy:6.1%}"
         if epoch.val_loss is not None and epoch.val_accuracy is not None:
             shown += f"  val loss {epoch.val_loss:.4f}  val accuracy {epoch.val_accuracy:6.1%}"
-        self._console.print(shown, highlight=False)
+        self._say(shown)
         for name, value in values.items():
             if value is not None:
                 self._live.log_metric(name, value)
@@ -176,6 +183,4 @@ class _Reporter:
         self._live.log_metric("best_epoch", result.best, plot=False)
         self._live.log_metric("temperature", temperature, plot=False)
         again = f" (continued after epoch {result.resumed})" if result.resumed else ""
-        self._console.print(
-            f"kept epoch {result.best}{again}, temperature {temperature:.2f}", highlight=False
-        )
+        self._say(f"kept epoch {result.best}{again}, temperature {temperature:.2f}")

@@ -9,6 +9,7 @@ without locks: each writes shards of its own. See pipeline.store.shards for what
 """
 
 import contextlib
+import logging
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterable
@@ -42,6 +43,8 @@ OPEN_SHARDS = 32  # files kept open for reading
 LEFTOVER_SECONDS = 3600.0  # age of an unfinished shard that nobody can be writing any more
 
 Report = Callable[[str], None]
+
+logger = logging.getLogger("clipcache.cache")
 
 
 def embeddings_folder() -> Path:
@@ -107,7 +110,7 @@ class EmbeddingCache:
         self,
         extractor: ExtractorSpec,
         view: str,
-        report: Report = print,
+        report: Report = logger.warning,
         *,
         read_only: bool = False,
     ) -> None:

@@ -4,12 +4,10 @@ import json
 import uuid
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 from pipeline.errors import CacheError, FeaturesError
 from pipeline.store.cache import embeddings_folder, extractor_folder, remove_leftovers
@@ -25,7 +23,7 @@ from pipeline.store.shards import (
     write_shard,
 )
 
-MEBIBYTE = 1 << 20
+LEFT_ALONE = "it is left alone, `clipcache cache verify` sets it aside."
 
 
 @dataclass(frozen=True)
@@ -62,13 +60,30 @@ def cached_extractors() -> Iterator[CachedExtractor]:
         yield CachedExtractor(folder, extractor)
 
 
-def describe() -> None:
-    """Print clips, frames and size by extractor and view."""
-    table = Table("extractor", "backbone", "pixels", "resize", "precision", "view",
-                  title=f"Embedding cache in {embeddings_folder()}")  # fmt: skip
-    for column in ("shards", "clips", "frames", "MiB"):
-        table.add_column(column, justify="right")
-    total = 0
+@dataclass(frozen=True)
+class Contents:
+    """What the shards of one extractor and view hold.
+
+    Attributes
+    ----------
+    shards, clips, frames, bytes : how many; of the shards that can be read, but for `bytes`
+    """
+
+    of: CachedExtractor
+    shards: int
+    clips: int
+    frames: int
+    bytes: int
+
+
+def describe() -> tuple[list[Contents], list[str]]:
+    """Count clips, frames and bytes by extractor and view.
+
+    Returns
+    -------
+    what there is, and a sentence about each shard that is damaged
+    """
+    contents, damaged = [], []
     for cached in cached_extractors():
         shards = cached.shards()
         digests, frames = [np.empty((0, BYTES), np.uint8)], 0
@@ -78,62 +93,53 @@ def describe() -> None:
             except FileNotFoundError:
                 continue  # another process collects at the same time
             except CacheError as error:
-                print(f"{error}; `clipcache cache verify` sets it aside.")
+                damaged.append(f"{error}; `clipcache cache verify` sets it aside.")
                 continue
             digests.append(digests_as_bytes([index.digest.tobytes().decode()]))
             frames += len(index.frame)
+        clips = len(np.unique(np.concatenate(digests), axis=0))
         size = sum(path.stat().st_size for path in shards)
-        total += size
-        known = cached.extractor
-        table.add_row(
-            cached.folder.parent.name,
-            str(known.get("backbone", "?"))[:8],
-            str(known.get("input_size", "?")),
-            str(known.get("resize", "?")),
-            str(known.get("precision", "?")),
-            cached.view,
-            f"{len(shards):,}",
-            f"{len(np.unique(np.concatenate(digests), axis=0)):,}",
-            f"{frames:,}",
-            f"{size / MEBIBYTE:,.1f}",
-        )
-    console = Console()
-    console.print(table if table.row_count else f"The cache in {embeddings_folder()} is empty.")
-    if table.row_count:
-        console.print(
-            f"{total / MEBIBYTE:,.1f} MiB in all; `clipcache cache gc` drops what is unused."
-        )
+        contents.append(Contents(cached, len(shards), clips, frames, size))
+    return contents, damaged
 
 
-def verify() -> None:
+def verify() -> tuple[int, list[str]]:
     """Check all shards; damaged ones are set aside.
 
-    Raises
-    ------
-    CacheError
-        When a shard was damaged, after all were checked.
+    Returns
+    -------
+    how many were checked, and a sentence about each that was damaged
     """
-    checked = damaged = 0
+    checked, damaged = 0, []
     for cached in cached_extractors():
         for path in cached.shards():
             try:
                 check_shard(path)
-                checked += 1
             except FileNotFoundError:
                 continue
             except CacheError as error:
-                checked += 1
-                damaged += 1
-                print(f"{error}. Set aside as {set_aside(path)}.")
-    if damaged:
-        raise CacheError(
-            f"{damaged} of {checked} shards were damaged and are set aside; the next `clipcache "
-            "features` embeds their clips again."
-        )
-    print(f"{checked} shards, all sound.")
+                damaged.append(f"{error}. Set aside as {set_aside(path)}.")
+            checked += 1
+    return checked, damaged
 
 
-def collect(folders: Sequence[Path], *, really: bool) -> None:
+@dataclass
+class Collected:
+    """What was dropped, or would be.
+
+    Attributes
+    ----------
+    entries, frames, bytes : how many
+    left_alone : a sentence about each damaged shard
+    """
+
+    entries: int = 0
+    frames: int = 0
+    bytes: int = 0
+    left_alone: list[str] = field(default_factory=list)
+
+
+def collect(folders: Sequence[Path], *, really: bool) -> Collected:
     """Drop the embeddings that none of these features folders uses.
 
     A shard with both used and unused entries is replaced by one with the used ones. Damaged
@@ -142,7 +148,7 @@ def collect(folders: Sequence[Path], *, really: bool) -> None:
     Parameters
     ----------
     folders : features folders to keep everything of
-    really : False only says what would be dropped
+    really : False only counts what would be dropped
 
     Raises
     ------
@@ -150,42 +156,39 @@ def collect(folders: Sequence[Path], *, really: bool) -> None:
         When a folder holds no feature files: nothing is dropped then.
     """
     used = _used(folders)
-    entries = frames = freed = 0
+    done = Collected()
     for cached in cached_extractors():
         users = used.get((cached.folder.parent.name, cached.view), [])
         for path in cached.shards():
             try:
                 index = read_index(path)
+                keep = [
+                    any(user.needs(digest.decode(), index.frame[start:stop]) for user in users)
+                    for digest, start, stop in zip(
+                        index.digest.tolist(), index.offsets, index.offsets[1:], strict=False
+                    )
+                ]
+                if all(keep):
+                    continue
+                dropped = np.diff(index.offsets)[~np.array(keep)]
+                size = path.stat().st_size
+                if really:
+                    _rewrite(path, keep)
             except FileNotFoundError:
                 continue
             except CacheError as error:
-                print(f"{error}; it is left alone, `clipcache cache verify` sets it aside.")
+                done.left_alone.append(f"{error}; {LEFT_ALONE}")
                 continue
-            keep = [
-                any(user.needs(digest.decode(), index.frame[start:stop]) for user in users)
-                for digest, start, stop in zip(
-                    index.digest.tolist(), index.offsets, index.offsets[1:], strict=False
-                )
-            ]
-            if all(keep):
-                continue
-            dropped = np.diff(index.offsets)[~np.array(keep)]
-            size = path.stat().st_size
-            if really and not _rewrite(path, keep):
-                continue
-            entries += len(dropped)
-            frames += int(dropped.sum())
-            freed += int(size * dropped.sum() / max(len(index.frame), 1))
+            done.entries += len(dropped)
+            done.frames += int(dropped.sum())
+            done.bytes += int(size * dropped.sum() / max(len(index.frame), 1))
         for path in sorted((cached.folder / "damaged").glob("*.h5")):
-            freed += path.stat().st_size
+            done.bytes += path.stat().st_size
             if really:
                 path.unlink()
         if really:
-            freed += remove_leftovers(cached.folder)
-    verb = "Dropped" if really else "Would drop"
-    print(f"{verb} {entries:,} entries with {frames:,} frames, {freed / MEBIBYTE:,.1f} MiB.")
-    if not really and freed:
-        print("Nothing was changed; --yes does it. Other projects' features folders must be named.")
+            done.bytes += remove_leftovers(cached.folder)
+    return done
 
 
 class _User:
@@ -217,17 +220,12 @@ def _used(folders: Sequence[Path]) -> dict[tuple[str, str], list[_User]]:
     return used
 
 
-def _rewrite(path: Path, keep: Sequence[bool]) -> bool:
-    """Put a shard of what is kept in place of a shard; False where it is damaged."""
+def _rewrite(path: Path, keep: Sequence[bool]) -> None:
+    """Put a shard of what is kept in place of a shard; raises CacheError where it is damaged."""
     if any(keep):
-        try:
-            check_shard(path)  # a part of a damaged shard must not be passed off as sound
-        except CacheError as error:
-            print(f"{error}; it is left alone, `clipcache cache verify` sets it aside.")
-            return False
+        check_shard(path)  # a part of a damaged shard must not be passed off as sound
         kept: list[Entry] = [
             entry for entry, needed in zip(read_entries(path), keep, strict=True) if needed
         ]
         write_shard(path.with_name(f"{uuid.uuid4().hex}.h5"), kept)
     path.unlink(missing_ok=True)
-    return True

@@ -182,7 +182,7 @@ class FeatureSet:
     _embedding: "tuple[dict[str, _Pages], ...]"  # per file, by view
 
     @classmethod
-    def open(cls, folder: Path = FEATURES) -> "FeatureSet":
+    def open(cls, folder: str | Path = FEATURES) -> "FeatureSet":
         """Open a features folder.
 
         Raises
@@ -190,7 +190,7 @@ class FeatureSet:
         FeaturesError
             When there is no feature file, one is damaged, or they do not belong together.
         """
-        paths = sorted(folder.glob("[!.]*.h5"))
+        paths = sorted(Path(folder).glob("[!.]*.h5"))
         if not paths:
             raise FeaturesError(
                 f"{folder} holds no feature file: run `clipcache features` first (or `dvc repro`)."

@@ -113,7 +113,7 @@ def test_help_and_version_import_nothing_heavy(tmp_path: Path) -> None:
 def test_a_stage_says_what_it_did(project: Project) -> None:
     assert "6 clips of 2 classes in 6 groups -> data/index.csv" in run(
         project.folder, "index").stdout  # fmt: skip
-    done = run(project.folder, "features")
+    done = project.run("features")
     assert done.returncode == 0, done.stderr
     assert "6 clips: 0 from the cache, 6 decoded" in done.stdout
     assert "0 rejected -> features/" in done.stdout
@@ -199,14 +199,14 @@ def test_frames_without_a_place_to_write_to(project: Project) -> None:
 def test_too_many_rejected_clips_are_exit_code_1(project: Project) -> None:
     (project.raw / "walk/ben_walk.avi").write_bytes(b"no video")
     project.index()
-    done = run(project.folder, "features")
+    done = project.run("features")
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     last = done.stderr.splitlines()[-1]
     assert "1 of 6 clips were rejected" in last
     assert "reports/rejected.csv" in last
     project.set(max_rejected=0.5)
-    assert run(project.folder, "features").returncode == 0
+    assert project.run("features").returncode == 0
 
 
 def test_debug_shows_the_traceback(project: Project) -> None:

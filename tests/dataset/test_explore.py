@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from pipeline.commands.data import explore as print_exploration
 from pipeline.dataset.params import DatasetParams
 from pipeline.dataset.survey import Survey
 from pipeline.errors import DatasetError
@@ -28,8 +29,8 @@ def look(folder: Path, group: str = "person_first", **dataset) -> tuple[Survey, 
 
 
 def test_what_is_there_is_told_in_three_ways(
-    tmp_path: Path, capsys: pytest.CaptureFixture
-):  # fmt: skip
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
     raw = tmp_path / "raw"
     for i, person in enumerate(("anna", "bert", "carl")):
         write_video(raw / "walk" / f"{person}_walk.avi", shade=10 * i)
@@ -40,7 +41,12 @@ def test_what_is_there_is_told_in_three_ways(
     survey, out = look(tmp_path)
     text = (out / "dataset_summary.txt").read_text()
     page = (out / "explore.html").read_text()
-    assert capsys.readouterr().out.startswith(text)
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text("dataset: {raw: raw, group: person_first}")
+    print_exploration()
+    printed = capsys.readouterr().out
+    assert printed.startswith(text.replace(str(raw), "raw"))
+    assert printed.endswith("-> reports/explore/\n")
     assert "9 clips of 2 classes in 3 groups" in text
     assert "64 x 48 (4), 96 x 64 (3)" in text
     assert "frame rates: 10 (7)" in text

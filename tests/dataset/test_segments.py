@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from extraction import Project, shards
 
+from pipeline.commands.cache import gc, verify
 from pipeline.dataset.clips import Clip, read_rejected
 from pipeline.dataset.sources import ClipFiles
 from pipeline.files import sha256
 from pipeline.frames.sources import source_digest
 from pipeline.stages.features import Extraction, extract_features
-from pipeline.store.cache_tools import collect, verify
 from pipeline.store.feature_files import FeatureSet
 
 FPS, SECONDS = 25, 4
@@ -145,7 +145,7 @@ def test_the_cache_is_kept_for_segments_and_for_nothing_else(
     parts = [clip(project, LONG, 0.0, 1.0), clip(project, LONG, 2.0, 3.0)]
     extract(project, [*parts, clip(project, "wave/other.avi")])
     extract(project, parts)
-    collect([project.folder / "features"], really=True)
+    gc([project.folder / "features"], yes=True)
     assert "Dropped 1 entries with 100 frames" in capsys.readouterr().out
     verify()
     assert len(shards(own_cache)) == 1

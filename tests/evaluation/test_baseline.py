@@ -6,7 +6,7 @@ from pipeline.evaluation.baseline import baseline_predictions, frame_means
 
 def test_frame_means_are_the_mean_embedding_of_each_clip(tmp_path) -> None:
     project = write_small_project(tmp_path)
-    means = frame_means(project.features(), project.clips().take(np.array([0, 3])))
+    means = frame_means(project.features(), project.clips().take(np.array([0, 3])).positions)
     assert means.shape == (2, 1280)
     np.testing.assert_allclose(
         means[1], project.features().embeddings(3).astype(np.float32).mean(axis=0), rtol=1e-3
@@ -16,7 +16,7 @@ def test_frame_means_are_the_mean_embedding_of_each_clip(tmp_path) -> None:
 def test_the_baseline_knows_appearance_but_not_order(tmp_path) -> None:
     project = write_small_project(tmp_path, actors=6, takes=4)
     known, unseen = project.clips(0, 1, 2, 3, 4), project.clips(5)
-    means = [frame_means(project.features(), clips) for clips in (known, unseen)]
+    means = [frame_means(project.features(), clips.positions) for clips in (known, unseen)]
     predicted = baseline_predictions(means[0], known.labels, means[1])
     actual = unseen.labels
     still = np.isin(actual, [LABELS.index("cold"), LABELS.index("warm")])

@@ -27,7 +27,7 @@ def outcome(project, tmp_path_factory):
         index=project.index,
         reports=reports,
     )
-    return result, reports
+    return result.scores, reports
 
 
 def test_every_clip_is_tested_once_per_seed(outcome, project) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from small_features import SmallProject, write_small_project, write_splits
 
+from pipeline.commands.stages import _print_scores
 from pipeline.dataset.clips import (
     Clip,
     Rejected,
@@ -155,7 +156,7 @@ def test_the_report_is_one_file_that_tells_the_whole_story(
 def test_the_terminal_shows_head_beside_baseline(
     project: SmallProject, capsys: pytest.CaptureFixture
 ):
-    run(project)
+    _print_scores(run(project), Path("reports/report.html"))
     printed = capsys.readouterr().out
     assert "LSTM head" in printed
     assert "frame mean" in printed

@@ -103,7 +103,7 @@ def test_smoothing_keeps_the_answer_from_jumping(predictor, clip, weizmann_model
         chances, start = [], 0.0
         for video in (clip, other):
             for frame in LiveCapture(str(video), as_fast=True).__enter__():
-                window = stream.add(frame.picture, start + frame.seconds)
+                window = stream.add(frame.picture, start + frame.seconds, bgr=True)
                 if window:
                     chances.append(window.probabilities)
             start += frame.seconds + 0.04

@@ -67,7 +67,7 @@ def test_file_images_array_and_stream_agree(predictor, raw, tmp_path) -> None:
     stride = 1 / 8
     of_file = predictor.file(video, stride=stride)
     stream = predictor.stream()
-    answers = [stream.add(cv2.cvtColor(f, cv2.COLOR_RGB2BGR), i / 25) for i, f in enumerate(frames)]
+    answers = [stream.add(frame, i / 25) for i, frame in enumerate(frames)]
     for other in (
         predictor.images(files, stride=stride),
         predictor.array(frames, 25, stride=stride),

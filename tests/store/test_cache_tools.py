@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from extraction import Project, shards
 
+from pipeline.commands.cache import gc, info, verify
 from pipeline.errors import CacheError, FeaturesError
 from pipeline.store.cache import LEFTOVER_SECONDS
-from pipeline.store.cache_tools import collect, describe, verify
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_info_lists_clips_and_frames_by_extractor_and_view(
     monkeypatch.setenv("COLUMNS", "160")
     project.set(resize="crop", views=("identity",))
     project.extract()
-    describe()
+    info()
     out = capsys.readouterr().out
     lines = [line for line in out.splitlines() if "dummy" in line]
     assert len(lines) == 3
@@ -46,7 +46,7 @@ def test_info_lists_clips_and_frames_by_extractor_and_view(
 
 
 def test_info_of_an_empty_cache_says_so(own_cache: Path, capsys: pytest.CaptureFixture) -> None:
-    describe()
+    info()
     assert "is empty" in " ".join(capsys.readouterr().out.split())
 
 
@@ -55,7 +55,7 @@ def test_info_of_a_damaged_shard_goes_on(
 ) -> None:
     shard = shards(own_cache)[0]
     shard.write_bytes(shard.read_bytes()[:1000])
-    describe()
+    info()
     out = capsys.readouterr().out
     assert f"{shard.name} is damaged" in out
     assert "cache verify" in out
@@ -84,7 +84,7 @@ def test_gc_first_says_what_it_would_drop_and_changes_nothing(
     shutil.copytree(project.raw / "wave", project.raw / "other")
     project.extract()
     there = {path: path.read_bytes() for path in own_cache.rglob("*.h5")}
-    collect([project.folder / "features"], really=False)
+    gc([project.folder / "features"], yes=False)
     out = capsys.readouterr().out
     assert "Would drop 6 entries" in out  # 3 clips in 2 views
     assert "--yes does it" in out
@@ -100,13 +100,13 @@ def test_gc_drops_what_no_features_folder_uses_and_nothing_else(
     (project.raw / "walk/anna_walk.avi").unlink()
     project.extract()
     before, bytes_before = size(own_cache), project.feature_bytes()
-    collect([project.folder / "features"], really=True)
+    gc([project.folder / "features"], yes=True)
     assert "Dropped 14 entries" in capsys.readouterr().out  # 6 x 2 cropped, 1 x 2 removed
     assert size(own_cache) < 0.6 * before
     shutil.rmtree(project.folder / "features")
     assert project.extract().embedded == 0
     assert project.feature_bytes() == bytes_before
-    collect([project.folder / "features"], really=True)
+    gc([project.folder / "features"], yes=True)
     assert "Dropped 0 entries" in capsys.readouterr().out
 
 
@@ -114,7 +114,7 @@ def test_gc_keeps_what_any_of_the_named_folders_uses(project: Project) -> None:
     shutil.copytree(project.folder / "features", project.folder / "old")
     project.set(fps=8)
     project.extract()
-    collect([project.folder / "old", project.folder / "features"], really=True)
+    gc([project.folder / "old", project.folder / "features"], yes=True)
     assert project.extract().embedded == 0
     project.set(fps=4)
     assert project.extract().embedded == 0
@@ -125,7 +125,7 @@ def test_gc_does_not_need_the_description_of_an_extractor(
 ) -> None:
     for path in own_cache.rglob("extractor.json"):
         path.write_text("damaged")
-    collect([project.folder / "features"], really=True)
+    gc([project.folder / "features"], yes=True)
     assert project.extract().embedded == 0
 
 
@@ -138,7 +138,7 @@ def test_gc_removes_damaged_and_unfinished_shards(project: Project, own_cache: P
     unfinished.write_bytes(b"half")
     os.utime(unfinished, (time.time() - 2 * LEFTOVER_SECONDS,) * 2)
     project.extract()
-    collect([project.folder / "features"], really=True)
+    gc([project.folder / "features"], yes=True)
     assert not list(own_cache.rglob("damaged/*.h5"))
     assert not unfinished.exists()
     assert project.extract().embedded == 0
@@ -151,7 +151,7 @@ def test_gc_does_not_pass_off_a_part_of_a_damaged_shard_as_sound(
     project.extract()
     for shard in shards(own_cache):
         spoil(shard)
-    collect([project.folder / "features"], really=True)
+    gc([project.folder / "features"], yes=True)
     assert "left alone" in capsys.readouterr().out
     with pytest.raises(CacheError, match="2 of 2 shards"):
         verify()
@@ -159,5 +159,5 @@ def test_gc_does_not_pass_off_a_part_of_a_damaged_shard_as_sound(
 
 def test_gc_without_a_features_folder_drops_nothing(project: Project, tmp_path: Path) -> None:
     with pytest.raises(FeaturesError, match="Nothing was dropped"):
-        collect([tmp_path / "nowhere"], really=True)
+        gc([tmp_path / "nowhere"], yes=True)
     assert project.extract().embedded == 0
