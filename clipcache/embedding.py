@@ -83,7 +83,9 @@ def embed(
         When `backbone` is no such folder.
     """
     source, sampling = file_source(Path(video)), Sampling(fps, max_frames)
-    folder = _imagenet() if backbone is None else Path(backbone).resolve()
+    folder = shared_backbone() if backbone is None else Path(backbone).resolve()
+    if backbone is None and not folder.exists():
+        prepare_backbone(BackboneParams(), folder)
     described = read_backbone(folder)
     extractor = ExtractorSpec.of(described, resize, "float32")
     cache = _cache(extractor, cache_folder())
@@ -116,13 +118,10 @@ def _missing(cache: EmbeddingCache, digest: str, sampling: Sampling) -> np.ndarr
     return np.setdiff1d(sample_frames(known.timeline, sampling), known.frames)
 
 
-def _imagenet() -> Path:
-    """The backbone folder in the cache folder, made where it is missing."""
-    params = BackboneParams()
-    folder = cache_folder() / "backbones" / f"imagenet-{IMAGENET_SHA256[:16]}-{params.input_size}"
-    if not folder.exists():
-        prepare_backbone(params, folder)
-    return folder
+def shared_backbone() -> Path:
+    """Where in the cache folder the backbone of those without a project is."""
+    name = f"imagenet-{IMAGENET_SHA256[:16]}-{BackboneParams().input_size}"
+    return cache_folder() / "backbones" / name
 
 
 # Kept from call to call: a loop over many videos loads the CNN once and lists the cache once.

@@ -68,4 +68,4 @@ def test_every_cell_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     ]
     assert len(pictures) == 2
     assert (project / "reports/report.html").exists()
-    assert "epochs: 8 " in (project / "params.yaml").read_text()
+    assert "epochs: 8\n" in (project / "params.yaml").read_text()
