@@ -19,7 +19,7 @@ demo: $(VENV)/installed
 extras: $(VENV)/installed-dev
 
 test: $(VENV)/installed-dev
-	pytest --numprocesses auto --dist loadfile $(ARGS)
+	pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/installed-dev
 	ruff check .

@@ -19,8 +19,31 @@ from pipeline.sample import write_sample
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
+# The modules that take minutes, longest first: begun last, one would keep one core busy while the
+# others idle. The rest of the order is pytest's.
+LONGEST_FIRST = (
+    "project/test_readme.py",
+    "project/test_dvc.py",
+    "embedding/test_crash_safety.py",
+    "embedding/test_executor_ray.py",
+    "exporting/test_exporting.py",
+    "project/test_real_data.py",
+    "dataset/test_layouts_on_real_data.py",
+    "serve/test_predict_page.py",
+    "serve/test_page.py",
+    "serve/test_serve_robust.py",
+    "embedding/test_fuzz.py",
+    "project/test_bench.py",
+)
+
 MakeVideo = Callable[..., Path]
 Send = Callable[..., httpx.Response]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of `LONGEST_FIRST` first; xdist hands modules out in this order."""
+    places = {Path(__file__).parent / name: place for place, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 @pytest.fixture(scope="session")
