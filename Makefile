@@ -23,7 +23,7 @@ demo: $(VENV)/installed
 extras: $(VENV)/installed-dev
 
 test: $(VENV)/installed-dev
-	pytest --numprocesses auto --dist loadfile $(ARGS)
+	pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # An environment for each; what pyenv has counts as installed.
 QUICK := tests/commands tests/project/test_init.py

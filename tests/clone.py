@@ -7,16 +7,23 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def copy_project(folder: Path) -> None:
-    """What a clone would hold: the files that git knows or would take."""
+# What `make demo` leaves beside the project: git would take some of it.
+OUTPUTS = ("data", "dvc.lock", "features", "models", "reports")
+
+
+def copy_project(folder: Path, source: Path = ROOT) -> None:
+    """What a clone of `source` would hold: the files that git knows or would take, but no outputs.
+
+    The copy is a repository of its own with one commit.
+    """
     listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard"],
-        check=True, cwd=ROOT, text=True, capture_output=True,
+        ["git", "ls-files", "-co", "--exclude-standard", ".", *(f":!/{name}" for name in OUTPUTS)],
+        check=True, cwd=source, text=True, capture_output=True,
     )  # fmt: skip
     for name in listed.stdout.splitlines():
-        if (ROOT / name).exists():
+        if (source / name).exists():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name, follow_symlinks=False)
+            shutil.copy2(source / name, folder / name, follow_symlinks=False)
     identity = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
     for command in (["init", "-q"], ["add", "-A"], [*identity, "commit", "-qm", "as cloned"]):
         subprocess.run(["git", *command], check=True, cwd=folder)

@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import shutil
+import struct
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,14 +12,39 @@ import cv2
 import httpx
 import numpy as np
 import pytest
+from sample_model import ACTORS, LABELS, TAKES, train_sample_model, unseen_clip
 from sample_project import train_sample_project
 from serving import Server, small_server
-from weizmann_model import train_weizmann_model
+
+from pipeline.sample import write_sample
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
+# The modules that take minutes, longest first: begun last, one would keep one core busy while the
+# others idle. The rest of the order is pytest's.
+LONGEST_FIRST = (
+    "project/test_readme.py",
+    "project/test_dvc.py",
+    "embedding/test_crash_safety.py",
+    "embedding/test_executor_ray.py",
+    "exporting/test_exporting.py",
+    "project/test_real_data.py",
+    "dataset/test_layouts_on_real_data.py",
+    "serve/test_predict_page.py",
+    "serve/test_page.py",
+    "serve/test_serve_robust.py",
+    "embedding/test_fuzz.py",
+    "project/test_bench.py",
+)
+
 MakeVideo = Callable[..., Path]
 Send = Callable[..., httpx.Response]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of `LONGEST_FIRST` first; xdist hands modules out in this order."""
+    places = {Path(__file__).parent / name: place for place, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 @pytest.fixture(scope="session")
@@ -50,15 +76,26 @@ def backbone_folder(session_folder: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def weizmann_model(shared_data: Path, backbone_folder: Path, session_folder: Path) -> Path:
-    """The folder of a model that knows 4 real actions, trained once a session by the real stages.
+def sample_videos(session_folder: Path) -> Path:
+    """``<label>/actor<NN>_take<N>.mp4``, rendered once a session: 4 actions of 5 people, twice."""
+    folder = session_folder / "sample_videos"
+    with only_one(session_folder / "sample_videos.lock"):
+        if not (folder / "whole").exists():
+            write_sample(folder / "raw", actions=LABELS, actors=ACTORS, takes=TAKES, workers=1)
+            (folder / "whole").touch()
+    return folder / "raw"
+
+
+@pytest.fixture(scope="session")
+def sample_model(sample_videos: Path, backbone_folder: Path, session_folder: Path) -> Path:
+    """The folder of a model that knows 4 sample actions, trained once a session by the real stages.
 
     It lies in models/head of a whole project: data/, features/ and raw/<label>/<clip> are there.
     """
-    project = session_folder / "weizmann_model"
-    with only_one(session_folder / "weizmann_model.lock"):
+    project = session_folder / "sample_model"
+    with only_one(session_folder / "sample_model.lock"):
         if not (project / "models/head").is_dir():
-            train_weizmann_model(project, shared_data / "weizmann", backbone_folder)
+            train_sample_model(project, sample_videos, backbone_folder)
     return project / "models/head"
 
 
@@ -119,6 +156,16 @@ def make_video(tmp_path: Path) -> MakeVideo:
     return make
 
 
+def turn(mp4: Path, degrees: int) -> None:
+    """Write into an MP4 by how much players are to turn it clockwise (ISO/IEC 14496-12, tkhd)."""
+    content = bytearray(mp4.read_bytes())
+    cosine, sine = ((1, 0), (0, 1), (-1, 0), (0, -1))[degrees // 90]
+    matrix = (cosine << 16, sine << 16, 0, -sine << 16, cosine << 16, 0, 0, 0, 1 << 30)
+    assert content.count(b"tkhd") == 1
+    struct.pack_into(">9i", content, content.index(b"tkhd") + 44, *matrix)
+    mp4.write_bytes(content)
+
+
 @pytest.fixture
 def make_dataset(make_video: MakeVideo, tmp_path: Path) -> Callable[..., Path]:
     """Encodes ``raw/<label>/<person>_<label>.avi``, every clip with bytes of its own."""
@@ -138,20 +185,19 @@ def make_dataset(make_video: MakeVideo, tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def few_real_clips(shared_data: Path, tmp_path: Path) -> Path:
-    """``raw/<label>/<clip>`` with the shortest real clips of three Weizmann classes."""
+def few_clips(sample_videos: Path, tmp_path: Path) -> Path:
+    """``raw/<label>/<clip>`` with four sample clips of each of three actions."""
     raw = tmp_path / "raw"
-    for label in ("bend", "jump", "pjump"):
-        clips = sorted((shared_data / "weizmann" / label).iterdir(), key=_size)[:4]
+    for label in ("pick_up", "walk", "wave"):
         (raw / label).mkdir(parents=True)
-        for clip in clips:
-            shutil.copy(clip, raw / label / clip.name)
+        for clip in sorted((sample_videos / label).iterdir())[:4]:
+            shutil.copy(clip, raw / label)
     return raw
 
 
 @pytest.fixture(scope="module")
-def server(weizmann_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with small_server(weizmann_model, tmp_path_factory.mktemp("server")) as server:
+def server(sample_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with small_server(sample_model, tmp_path_factory.mktemp("server")) as server:
         yield server
 
 
@@ -162,9 +208,9 @@ def client(server: Server) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture(scope="module")
-def clip(weizmann_model: Path) -> Path:
-    """A real clip of somebody who was not in the training set."""
-    return weizmann_model.parents[1] / "raw" / "walk" / "ira_walk.avi"
+def clip(sample_model: Path) -> Path:
+    """A clip of somebody who was not in the training set."""
+    return unseen_clip(sample_model, "walk")
 
 
 @pytest.fixture
@@ -186,10 +232,6 @@ def send(client: httpx.Client) -> Send:
         return client.post("/predict", files={field: (name, content)})
 
     return send
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size
 
 
 @contextlib.contextmanager

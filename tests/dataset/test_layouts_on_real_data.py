@@ -1,4 +1,4 @@
-"""Every layout on a small real data set of its shape, from `index` to `evaluate`."""
+"""Every layout on a small data set of its shape, from `index` to `evaluate`."""
 
 import csv
 import json
@@ -17,7 +17,7 @@ from pipeline.files import write_json
 from pipeline.stages.index import index_clips
 from pipeline.stages.split import split_clips
 
-LABELS = ("bend", "jack", "wave2")
+LABELS = ("jumping_jacks", "walk", "wave")
 PEOPLE = ("daria", "denis", "eli", "ido", "ira")
 FRAMES = 16  # of each video that is cut into pictures
 CLIPS = len(LABELS) * len(PEOPLE)
@@ -78,10 +78,16 @@ def run(
 
 
 @pytest.fixture
-def videos(shared_data: Path, tmp_path: Path) -> dict[str, Path]:
-    """Real videos of 5 people, by label/person_label."""
-    return {f"{label}/{person}_{label}": shared_data / f"weizmann/{label}/{person}_{label}.avi"
-            for label in LABELS for person in PEOPLE}  # fmt: skip
+def videos(sample_videos: Path, tmp_path: Path) -> dict[str, Path]:
+    """Sample videos of 5 people, by label/person_label."""
+    found = {}
+    for label in LABELS:
+        for number, person in enumerate(PEOPLE, 1):
+            name = f"{label}/{person}_{label}"
+            found[name] = tmp_path / f"videos/{name}.mp4"
+            found[name].parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(sample_videos / label / f"actor{number:02d}_take1.mp4", found[name])
+    return found
 
 
 def pictures(video: Path, most: int = FRAMES) -> list[bytes]:
@@ -118,11 +124,11 @@ def test_folders_with_a_split_on_top(
     for name, video in videos.items():
         side = "test" if video.stem.startswith("ira_") else "Train"
         (tmp_path / "raw" / side / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(video, tmp_path / f"raw/{side}/{name}.AVI")
+        shutil.copy(video, tmp_path / f"raw/{side}/{name}.MP4")
     outcome = run({}, {"method": "folders"})
     assert_sound(outcome, CLIPS)
     assert {row["clip_id"] for row in outcome.predicted} == {
-        f"test/{label}/ira_{label}.AVI" for label in LABELS
+        f"test/{label}/ira_{label}.MP4" for label in LABELS
     }
 
 
@@ -135,25 +141,25 @@ def test_official_lists_that_leave_clips_out(
     for name, video in videos.items():
         label, _, rest = name.partition("/")
         group = groups[rest.partition("_")[0]]
-        file = f"v_{label.upper()}_g{group:02d}_c01.avi"
+        file = f"v_{label.upper()}_g{group:02d}_c01.mp4"
         write(tmp_path / f"raw/{label}/{file}", video.read_bytes())
         line = f"{label.capitalize()}/{file}"
         if group == 1:
             lines["test"].append(line)
-        elif name != "bend/denis_bend":
+        elif name != "walk/denis_walk":
             lines["train"].append(f"{line} {LABELS.index(label) + 1}")
-    lines["train"].append("Bend/v_BEND_g09_c01.avi 1")
+    lines["train"].append("Walk/v_WALK_g09_c01.mp4 2")
     for side, rows in lines.items():
         write(tmp_path / f"lists/{side}list01.txt", "".join(f"{row}\r\n" for row in rows).encode())
     classes = "".join(f"{i} {label.capitalize()}\r\n" for i, label in enumerate(LABELS, 1))
     write(tmp_path / "lists/classInd.txt", classes.encode())
     outcome = run({"group": "ucf"}, {"method": "official"})
-    assert "1 of 15 clips on the lists are not in data/index.csv: Bend/v_BEND_g09" in outcome.said
-    assert "1 of 15 clips are on no list, and stand in no split: bend/v_BEND_g02" in outcome.said
+    assert "1 of 15 clips on the lists are not in data/index.csv: Walk/v_WALK_g09" in outcome.said
+    assert "1 of 15 clips are on no list, and stand in no split: walk/v_WALK_g02" in outcome.said
     assert len(outcome.index) == CLIPS
     assert len(outcome.split) == CLIPS - 1
     assert {row["clip_id"] for row in outcome.predicted} == {
-        f"{label}/v_{label.upper()}_g01_c01.avi" for label in LABELS
+        f"{label}/v_{label.upper()}_g01_c01.mp4" for label in LABELS
     }
     assert "1 clip stands in no split" in Path("reports/report.html").read_text()
 
@@ -162,29 +168,29 @@ def test_one_video_under_two_names_in_two_groups_is_not_put_into_two_splits(
     tmp_path: Path, videos: dict[str, Path]
 ) -> None:
     for name, video in videos.items():
-        write(tmp_path / f"raw/{name}.avi", video.read_bytes())
+        write(tmp_path / f"raw/{name}.mp4", video.read_bytes())
     refusals = []
     for person in ("zoe", "yan", "xia"):
-        write(tmp_path / f"raw/bend/{person}_bend.avi", videos["bend/ira_bend"].read_bytes())
+        write(tmp_path / f"raw/walk/{person}_walk.mp4", videos["walk/ira_walk"].read_bytes())
     table = index_clips(DatasetParams(raw=str(tmp_path / "raw")), tmp_path / "index.csv")
     for seed in range(6):
         try:
             split_clips(table, SplitParams(seed=seed), tmp_path / "splits.csv")
             sides = read_splits(tmp_path / "splits.csv")
-            copies = {sides[f"bend/{name}_bend.avi"] for name in ("ira", "xia", "yan", "zoe")}
+            copies = {sides[f"walk/{name}_walk.mp4"] for name in ("ira", "xia", "yan", "zoe")}
             assert len(copies) == 1
         except DatasetError as error:
             refusals.append(str(error))
     assert refusals
     for message in refusals:
         assert "are the same video, but stand in different splits" in message
-        assert message.count("_bend.avi (") == 2
+        assert message.count("_walk.mp4 (") == 2
 
 
 def test_one_group_left_out(tmp_path: Path, videos: dict[str, Path], run: Run) -> None:
     for name, video in videos.items():
         (tmp_path / "raw" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / f"raw/{name}.avi").write_bytes(video.read_bytes())
+        (tmp_path / f"raw/{name}.mp4").write_bytes(video.read_bytes())
     outcome = run({}, {"method": "leave_one_group_out", "held_out": "eli"})
     assert_sound(outcome, CLIPS)
     assert {row["clip_id"].split("/")[1].split("_")[0] for row in outcome.predicted} == {"eli"}
@@ -252,11 +258,11 @@ def test_still_images(tmp_path: Path, videos: dict[str, Path], run: Run) -> None
     for name, video in videos.items():
         for number, content in enumerate(pictures(video, 48)[::12], 1):
             write(tmp_path / f"raw/{name}_{number}.jpg", content)
-    copy = tmp_path / "raw/wave2/zoe_wave2_1.jpg"
-    picture = cv2.imread(str(tmp_path / "raw/wave2/ira_wave2_1.jpg"))
+    copy = tmp_path / "raw/wave/zoe_wave_1.jpg"
+    picture = cv2.imread(str(tmp_path / "raw/wave/ira_wave_1.jpg"))
     copy.write_bytes(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 60])[1].tobytes())
     outcome = run({"layout": "images"})
     assert_sound(outcome, 4 * CLIPS + 1)
     group = {row["clip_id"]: row["group"] for row in outcome.index}
-    assert group["wave2/zoe_wave2_1.jpg"] == group["wave2/ira_wave2_1.jpg"]
+    assert group["wave/zoe_wave_1.jpg"] == group["wave/ira_wave_1.jpg"]
     assert outcome.predicted

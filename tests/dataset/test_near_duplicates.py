@@ -15,13 +15,13 @@ from pipeline.frames.video import VideoReader
 
 
 @pytest.fixture(scope="module")
-def photographs(shared_data: Path) -> list[np.ndarray]:
-    """Ten real pictures that show different things."""
+def photographs(sample_videos: Path) -> list[np.ndarray]:
+    """Ten pictures of different people in different places."""
     pictures = []
-    for path in sorted((shared_data / "ucf101_samples").rglob("*.avi")):
+    for path in sorted((sample_videos / "walk").iterdir()):
         _, image = next(iter(VideoReader(path).frames(lambda index, seconds: True)))
         pictures.append(image)
-    return pictures[:2] + pictures[3:]
+    return pictures
 
 
 def write(folder: Path, pictures: list[np.ndarray], suffix: str = ".png") -> list[Path]:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.embedding.clip_embedding import ClipEmbeddings, embed_clip, embed_frames
+from pipeline.embedding.clip_embedding import BATCH, ClipEmbeddings, embed_clip, embed_frames
 from pipeline.errors import ClipError
 from pipeline.frames.images import ImageReader
 from pipeline.frames.sources import Source
@@ -26,9 +26,11 @@ class Seen:
 
     def __init__(self) -> None:
         self.frames = 0
+        self.calls: list[int] = []  # frames in each call
 
     def __call__(self, frames: np.ndarray) -> np.ndarray:
         self.frames += len(frames)
+        self.calls.append(len(frames))
         return frames.mean((1, 2)).astype(np.float16)
 
 
@@ -62,6 +64,15 @@ def test_many_segments_are_one_pass_and_shared_frames_are_embedded_once(video: S
     done = embed_clip(video, engine, EXTRACTOR, EVERY, {"identity": None}, segments)
     assert done.frames["identity"].tolist() == [*range(25), *range(50, 88)]
     assert engine.frames == done.embedded == 63
+
+
+@pytest.mark.parametrize("views", [("identity",), ("identity", "hflip", "zoom")])
+def test_however_long_a_clip_is_only_a_batch_of_it_is_in_memory(video: Source, views) -> None:
+    engine = Seen()
+    done = embed_clip(video, engine, EXTRACTOR, EVERY, dict.fromkeys(views))
+    assert done.embedded == sum(engine.calls) == 100 * len(views)
+    assert max(engine.calls) < BATCH + len(views)  # all views of a frame are in one call
+    assert min(engine.calls[:-1]) >= BATCH
 
 
 @pytest.mark.parametrize("sampling", [Sampling(8), Sampling(None, 7), Sampling(3, 2)])

@@ -20,9 +20,9 @@ KILLS = 20
 
 
 @pytest.fixture
-def project(tmp_path: Path, few_real_clips: Path, own_cache: Path) -> Project:
-    """Twelve short real clips, every frame of which is taken, in two views."""
-    project = Project(tmp_path / "project", few_real_clips, {"fps": None})
+def project(tmp_path: Path, few_clips: Path, own_cache: Path) -> Project:
+    """Twelve short clips, every frame of which is taken, in two views."""
+    project = Project(tmp_path / "project", few_clips, {"fps": None})
     project.index()
     return project
 

@@ -12,16 +12,15 @@ from pipeline.frames.video import RateSampler, Sampling, VideoReader, resize
 
 
 @pytest.fixture(scope="module")
-def frames(shared_data: Path) -> np.ndarray:
-    """(12, 224, 224, 3) uint8 RGB: real frames of different videos."""
+def frames(sample_videos: Path) -> np.ndarray:
+    """(12, 224, 224, 3) uint8 RGB: frames of different videos."""
     pictures = []
-    for folder in ("ucf101_samples", "weizmann"):
-        for path in sorted((shared_data / folder).rglob("*.avi"))[::3][:3]:
-            reader = VideoReader(path)
-            for index, image in reader.frames(RateSampler(Sampling(1))):
-                pictures.append(resize(image, 224, "stretch"))
-                if index > 0:
-                    break
+    for path in sorted(sample_videos.rglob("*_take1.mp4"))[::3][:6]:
+        reader = VideoReader(path)
+        for index, image in reader.frames(RateSampler(Sampling(1))):
+            pictures.append(resize(image, 224, "stretch"))
+            if index > 0:
+                break
     return np.stack(pictures)
 
 
@@ -36,7 +35,7 @@ def cosines(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", ["litert", "openvino"])
-def test_an_engine_agrees_with_keras_on_real_frames(
+def test_an_engine_agrees_with_keras(
     backbone_folder: Path, frames: np.ndarray, reference: np.ndarray, name: str
 ) -> None:
     if name == "openvino" and not importlib.util.find_spec("openvino"):

@@ -143,13 +143,13 @@ def told(answer: ClipEmbeddings | ClipError) -> str:
 
 def test_features_are_the_same_bytes_here_on_a_local_ray_and_on_two_nodes(
     nodes: Nodes,
-    few_real_clips: Path,
+    few_clips: Path,
     backbone_folder: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    (few_real_clips / "bend/broken.avi").write_bytes(b"RIFF, but no video")
+    (few_clips / "walk/broken.avi").write_bytes(b"RIFF, but no video")
     written, rejected = {}, {}
     for name, own in {
         "here": {},
@@ -158,7 +158,7 @@ def test_features_are_the_same_bytes_here_on_a_local_ray_and_on_two_nodes(
     }.items():
         monkeypatch.setenv("CLIPCACHE_DIR", str(tmp_path / name / "cache"))
         settings = {"fps": 4, "engine": "litert", "shards": 2, **own}
-        project = Project(tmp_path / name, few_real_clips, settings)
+        project = Project(tmp_path / name, few_clips, settings)
         shutil.rmtree(project.folder / "models/backbone")
         (project.folder / "models/backbone").symlink_to(backbone_folder)
         if name == "local ray":  # a process of its own: one that starts a Ray cannot join another

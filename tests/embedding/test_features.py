@@ -18,9 +18,9 @@ from pipeline.store.feature_files import FeatureSet
 
 
 @pytest.fixture
-def real(tmp_path: Path, backbone_folder: Path, few_real_clips: Path, own_cache: Path) -> Project:
-    """Real clips and the real CNN, two frames a second."""
-    project = Project(tmp_path / "project", few_real_clips, {"fps": 2, "engine": "litert"})
+def real(tmp_path: Path, backbone_folder: Path, few_clips: Path, own_cache: Path) -> Project:
+    """Sample clips and the real CNN, two frames a second."""
+    project = Project(tmp_path / "project", few_clips, {"fps": 2, "engine": "litert"})
     shutil.copytree(backbone_folder, project.folder / "models/backbone", dirs_exist_ok=True)
     return project
 

@@ -26,6 +26,16 @@ def test_the_baseline_knows_appearance_but_not_order(tmp_path) -> None:
     assert 0.1 <= (predicted[~still] == actual[~still]).mean() <= 0.9
 
 
+def test_every_number_of_an_embedding_counts_by_its_own_spread() -> None:
+    """What tells the classes apart is a thousandth of the rest, as little as the penalty allows."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(120) % 2
+    telling = 1e-3 * (labels + rng.normal(0, 0.1, 120))
+    means = np.column_stack([telling, *rng.normal(5, 1, (3, 120))])
+    predicted = baseline_predictions(means[:60], labels[:60], means[60:])
+    assert predicted.tolist() == labels[60:].tolist()
+
+
 def test_one_class_alone_is_always_predicted() -> None:
     predicted = baseline_predictions(np.ones((3, 4)), np.full(3, 2), np.zeros((2, 4)))
     assert predicted.tolist() == [2, 2]

@@ -82,11 +82,12 @@ def test_folds_that_cannot_be_dealt_are_refused() -> None:
         deal_folds(labels, np.array(["a"] * 4), None)
 
 
-def test_the_temperature_of_a_fold_ignores_its_own_labels() -> None:
+def test_the_temperature_of_a_fold_ignores_its_own_labels_and_heeds_the_others() -> None:
     rng = np.random.default_rng(0)
-    logits, labels = rng.normal(0, 3, (40, 4)), rng.integers(0, 4, 40)
+    logits = rng.normal(0, 3, (40, 4))
+    right, wrong = logits.argmax(axis=1), logits.argmin(axis=1)
     fold_of = np.repeat([0, 1], 20)
-    changed = np.where(fold_of == 0, (labels + 1) % 4, labels)
-    np.testing.assert_array_equal(
-        calibrated(logits, labels, fold_of)[:20], calibrated(logits, changed, fold_of)[:20]
-    )
+    first_wrong = calibrated(logits, np.where(fold_of == 0, wrong, right), fold_of)
+    all_right = calibrated(logits, right, fold_of)
+    np.testing.assert_array_equal(first_wrong[:20], all_right[:20])
+    assert (first_wrong[20:].max(axis=1) < all_right[20:].max(axis=1)).all()

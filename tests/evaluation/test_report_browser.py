@@ -21,10 +21,10 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def pages(
-    browser: Any, weizmann_model: Path, tmp_path_factory: pytest.TempPathFactory
+    browser: Any, sample_model: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Path]:
     """report.html and explore.html, made by the stages themselves in a copy of a project."""
-    project = weizmann_model.parents[1]
+    project = sample_model.parents[1]
     folder = tmp_path_factory.mktemp("project") / "project"
     shutil.copytree(project, folder)
     for command in ("frames", "evaluate", "explore"):

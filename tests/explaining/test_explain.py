@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from sample_model import unseen_clip
 from typer.testing import CliRunner
 
 from pipeline.cli import app
@@ -18,18 +19,18 @@ from pipeline.predict.predictor import Predictor
 
 
 @pytest.fixture(scope="module")
-def clip(weizmann_model: Path) -> Path:
-    return next(weizmann_model.parents[1].glob("raw/wave2/ira*.avi"))
+def clip(sample_model: Path) -> Path:
+    return unseen_clip(sample_model, "wave")
 
 
 @pytest.fixture(scope="module")
-def explained(weizmann_model: Path, clip: Path) -> Explanation:
-    return explain(clip, folder=weizmann_model)
+def explained(sample_model: Path, clip: Path) -> Explanation:
+    return explain(clip, folder=sample_model)
 
 
-def test_it_explains_what_predict_says(explained, weizmann_model: Path, clip: Path) -> None:
-    prediction = Predictor(weizmann_model).file(clip, windows=False)
-    assert explained.label == explained.predicted == prediction.label == "wave2"
+def test_it_explains_what_predict_says(explained, sample_model: Path, clip: Path) -> None:
+    prediction = Predictor(sample_model).file(clip, windows=False)
+    assert explained.label == explained.predicted == prediction.label == "wave"
     assert explained.probability == pytest.approx(prediction.confidence, abs=1e-4)
     assert len(explained.pictures) == prediction.frames
     assert explained.maps.shape == (prediction.frames, 7, 7)
@@ -51,9 +52,9 @@ def test_it_points_at_the_person(explained) -> None:
 
 
 def test_the_effect_is_that_of_neighbours_in_the_place_of_a_frame(
-    explained, weizmann_model: Path, clip
+    explained, sample_model: Path, clip
 ) -> None:
-    predictor = Predictor(weizmann_model)
+    predictor = Predictor(sample_model)
     pictures = explained.pictures.pictures
     inner = np.abs(explained.effect[1:-1])
     frame = 1 + int(np.argmax(inner))
@@ -67,7 +68,7 @@ def test_the_effect_is_that_of_neighbours_in_the_place_of_a_frame(
         for values in views.values() if replaced else ():
             values[frame] = (values[frame - 1] + values[frame + 1]) / 2
         probabilities = predictor.judge(0, 1, predictor.logits(views)).probabilities
-        chance = probabilities[predictor.labels.index("wave2")]
+        chance = probabilities[predictor.labels.index("wave")]
         odds.append(np.log(chance / (1 - chance)))
     assert explained.effect[frame] == pytest.approx(odds[0] - odds[1], abs=1e-2)
 
@@ -84,7 +85,7 @@ def test_the_folder_has_pictures_and_numbers(explained, tmp_path: Path) -> None:
         rows = list(csv.DictReader(stream))
     assert sum(float(row["activation"]) for row in rows) == pytest.approx(1, abs=1e-4)
     numbers = json.loads((written.folder / "explanation.json").read_text())
-    assert numbers["label"] == "wave2"
+    assert numbers["label"] == "wave"
     assert [row["frame"] for row in numbers["frames"]] == [int(row["frame"]) for row in rows]
     assert np.shape(numbers["frames"][0]["map"]) == (7, 7)
     strongest = int(np.argmax(explained.activation))
@@ -99,12 +100,12 @@ def test_where_nothing_speaks_for_the_label_the_picture_stays() -> None:
     np.testing.assert_array_equal(overlay(picture, places), picture)
 
 
-def test_the_command_explains_another_label(weizmann_model: Path, clip: Path, tmp_path) -> None:
-    arguments = ["explain", str(clip), "--label", "walk", "--model", str(weizmann_model)]
+def test_the_command_explains_another_label(sample_model: Path, clip: Path, tmp_path) -> None:
+    arguments = ["explain", str(clip), "--label", "walk", "--model", str(sample_model)]
     done = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "walk")])
     assert done.exit_code == 0, done.output
     assert done.stdout.startswith("walk ")
-    assert "predicted is wave2" in done.stdout
+    assert "predicted is wave" in done.stdout
     assert (tmp_path / "walk/overview.png").is_file()
 
 
@@ -118,22 +119,24 @@ def test_nothing_but_an_explanation_is_replaced(explained, clip: Path, tmp_path:
         write_explanation(explained, tmp_path / "why")
 
 
-def test_a_clip_of_one_frame_can_be_explained(weizmann_model: Path, make_video, tmp_path) -> None:
-    one = explain(make_video("one.avi", frames=1), folder=weizmann_model)
+def test_a_clip_of_one_frame_can_be_explained(sample_model: Path, make_video, tmp_path) -> None:
+    one = explain(make_video("one.avi", frames=1), folder=sample_model)
     assert one.maps.shape == (1, 7, 7)
     assert one.effect.tolist() == [0.0]
     assert np.isfinite(one.maps).all()
     write_explanation(one, tmp_path / "one")
 
 
-def test_what_cannot_be_explained_is_one_sentence(weizmann_model: Path, clip, tmp_path) -> None:
-    with pytest.raises(ModelError, match="does not know the label fly: it knows bend, jack"):
-        explain(clip, "fly", weizmann_model)
+def test_what_cannot_be_explained_is_one_sentence(sample_model: Path, clip, tmp_path) -> None:
+    with pytest.raises(
+        ModelError, match="does not know the label fly: it knows jumping_jacks, pick_up"
+    ):
+        explain(clip, "fly", sample_model)
     (tmp_path / "broken.avi").write_bytes(b"RIFF")
     with pytest.raises(ClipError, match=r"broken\.avi is not a video"):
-        explain(tmp_path / "broken.avi", folder=weizmann_model)
+        explain(tmp_path / "broken.avi", folder=sample_model)
     slim = tmp_path / "slim"
-    shutil.copytree(weizmann_model, slim)
+    shutil.copytree(sample_model, slim)
     (slim / "backbone.h5").unlink()
     with pytest.raises(ModelError, match=r"backbone\.h5 is not there: copy the whole folder"):
         explain(clip, folder=slim)

@@ -38,15 +38,15 @@ ALL = [
 
 
 @pytest.fixture(scope="session")
-def project(weizmann_model: Path, session_folder: Path) -> Path:
+def project(sample_model: Path, session_folder: Path) -> Path:
     """A folder with what `clipcache export` reads, and what it has written."""
     folder = session_folder / "exporting"
     with only_one(session_folder / "exporting.lock"):
         if not folder.exists():
             (folder / "models").mkdir(parents=True)
-            (folder / "models/head").symlink_to(weizmann_model)
-            (folder / "data").symlink_to(weizmann_model.parents[1] / "data")
-            shutil.copy(weizmann_model.parents[1] / "params.yaml", folder)
+            (folder / "models/head").symlink_to(sample_model)
+            (folder / "data").symlink_to(sample_model.parents[1] / "data")
+            shutil.copy(sample_model.parents[1] / "params.yaml", folder)
     return folder
 
 
@@ -75,10 +75,10 @@ def test_an_export_says_what_the_model_says(exported, kind: str, precision: str)
     about = json.loads((folder / "export.json").read_text())
     assert about["labels"] == list(read_card(Path("models/head")).labels)
     assert about["compared"]["labels_changed"] == 0
-    assert about["compared"]["windows"] >= about["compared"]["clips"] == 4
+    assert about["compared"]["windows"] >= about["compared"]["clips"] == 8
     largest = about["compared"]["largest_difference"]
     assert largest < {"float32": 1e-4, "float16": 0.1, "int8": 0.3}[precision]
-    assert "of 4 clips of the test split" in said
+    assert "of 8 clips of the test split" in said
     assert f"-> {folder / about['file']}" in said
 
 
@@ -113,7 +113,7 @@ def test_the_description_is_also_inside(exported) -> None:
     inside["onnx"] = session.get_modelmeta().custom_metadata_map["clipcache"]
     for kind, text in inside.items():
         description = json.loads(text)
-        assert description["labels"] == ["bend", "jack", "walk", "wave2"]
+        assert description["labels"] == ["jumping_jacks", "pick_up", "walk", "wave"]
         assert description.items() <= beside[kind].items()
         assert (description["sampling"]["fps"], description["steps"]) == (8.0, 16)
 
@@ -136,7 +136,7 @@ def test_a_litert_file_is_small_and_has_built_in_operations_only(exported) -> No
 def test_the_code_of_the_docs_gives_what_predict_gives(exported, project: Path, tmp_path) -> None:
     for kind in FORMATS:
         exported(kind, "float32")
-    clip = next((project / "data").resolve().parent.glob("raw/walk/*.avi"))
+    clip = next((project / "data").resolve().parent.glob("raw/walk/*.mp4"))
     shutil.copy(clip, tmp_path / "clip.avi")
     (tmp_path / "models").symlink_to(project / "models")
     page = (ROOT / "docs/export.md").read_text()
@@ -161,7 +161,7 @@ def test_an_export_that_is_not_good_enough_leaves_the_earlier_one(
     folder, _ = exported("saved_model", "float32")
     before = {path: sha256(path) for path in folder.rglob("*") if path.is_file()}
     monkeypatch.setitem(exporting.ALLOWED, "float32", -0.01)
-    clips = clips_of_files([next((project / "data").resolve().parent.glob("raw/walk/*.avi"))])
+    clips = clips_of_files([next((project / "data").resolve().parent.glob("raw/walk/*.mp4"))])
     with pytest.raises(ModelError, match=r"on 0 of \d windows .* is not kept; models/export"):
         export("saved_model", None, clips)
     assert {path: sha256(path) for path in folder.rglob("*") if path.is_file()} == before
@@ -216,7 +216,7 @@ def test_the_home_folder_in_the_settings_is_found(project: Path, monkeypatch) ->
     raw = (project / "data").resolve().parent / "raw"
     monkeypatch.setenv("HOME", str(raw.parent))
     monkeypatch.chdir(project)
-    assert len(clips_of_test_split(DatasetParams(raw="~/raw"))) == 4
+    assert len(clips_of_test_split(DatasetParams(raw="~/raw"))) == 8
 
 
 def test_clips_that_cannot_be_read_are_left_out(project: Path, tmp_path: Path) -> None:

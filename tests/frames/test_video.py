@@ -2,11 +2,13 @@
 
 import contextlib
 import itertools
+import struct
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from conftest import turn
 
 from pipeline.errors import ClipError
 from pipeline.frames.video import (
@@ -88,6 +90,23 @@ def test_every_frame_is_read_once_and_in_order(make_video) -> None:
     assert reader.timeline == pytest.approx([i / 25 for i in range(30)], abs=1e-3)
 
 
+def test_a_frame_without_a_time_of_its_own_comes_one_frame_after_the_last(make_video) -> None:
+    path = make_video("clip.mkv", frames=12, fps=20)
+    content = bytearray(path.read_bytes())
+    for i in range(5, 12):  # a block: track 1, int16 milliseconds, flags (RFC 9559, 10.2)
+        block = struct.pack(">Bh", 0x81, 50 * i)
+        assert content.count(block) == 1
+        struct.pack_into(">h", content, content.index(block) + 1, 50 * 4)
+    path.write_bytes(content)
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    stamps = []
+    while capture.grab():
+        stamps.append(capture.get(cv2.CAP_PROP_POS_MSEC))
+    assert stamps[4:] == [200] * 8  # the stream says the same of the last eight frames
+    reader, _ = read(path)
+    assert reader.timeline == pytest.approx([i / 20 for i in range(12)], abs=1e-6)
+
+
 def test_frames_that_are_not_wanted_are_the_same_as_when_all_are_read(make_video) -> None:
     path = make_video(frames=30)
     _, every = read(path)
@@ -111,8 +130,9 @@ def test_the_timeline_rises_on_every_real_file(shared_data: Path) -> None:
 
 
 @pytest.mark.parametrize("degrees", [90, 180, 270])
-def test_a_clip_with_rotation_metadata_comes_out_upright(shared_data: Path, degrees: int) -> None:
-    path = shared_data / f"robustness/decord/tests/test_data/video_{degrees}.mov"
+def test_a_clip_with_rotation_metadata_comes_out_upright(make_video, degrees: int) -> None:
+    path = make_video()
+    turn(path, degrees)
     as_stored = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     as_stored.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0)
     picture = as_stored.read()[1]

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import pytest
 from clone import ROOT
+from sample_model import unseen_clip
 
 from pipeline.errors import ClipError
 from pipeline.frames import capture as capture_module
@@ -25,13 +26,13 @@ from pipeline.predict.predictor import Predictor
 
 
 @pytest.fixture(scope="module")
-def predictor(weizmann_model: Path) -> Predictor:
-    return Predictor(weizmann_model)
+def predictor(sample_model: Path) -> Predictor:
+    return Predictor(sample_model)
 
 
 @pytest.fixture
-def clip(weizmann_model: Path) -> Path:
-    return weizmann_model.parents[1] / "raw/wave2/ira_wave2.avi"
+def clip(sample_model: Path) -> Path:
+    return unseen_clip(sample_model, "wave")
 
 
 def test_a_file_as_fast_as_it_goes_gives_the_answers_of_the_file(predictor, clip) -> None:
@@ -39,7 +40,7 @@ def test_a_file_as_fast_as_it_goes_gives_the_answers_of_the_file(predictor, clip
     capture = LiveCapture(str(clip), as_fast=True)
     summary = follow(predictor, capture, on_answer=lambda answer: not answers.append(answer))
     expected = predictor.file(clip, stride=1 / 8)
-    assert summary.seen == summary.taken == 114
+    assert summary.seen == summary.taken == len(list(_frames(clip)))
     assert summary.dropped == 0
     assert summary.embedded == len(answers) == expected.frames
     full = [answer.window for answer in answers][predictor.card.windowing.steps - 1 :]
@@ -52,8 +53,8 @@ def test_the_last_answer_on_a_short_clip_is_that_of_the_whole_clip(
 ) -> None:
     """No longer than a window, so that the newest window is the clip."""
     short = tmp_path / "short.avi"
-    writer = cv2.VideoWriter(str(short), cv2.VideoWriter.fourcc(*"MJPG"), 25, (180, 144))
-    for picture in list(_frames(clip))[:50]:
+    writer = cv2.VideoWriter(str(short), cv2.VideoWriter.fourcc(*"MJPG"), 24, (320, 240))
+    for picture in list(_frames(clip))[:48]:
         writer.write(picture)
     writer.release()
     answers: list[Answer] = []
@@ -95,8 +96,8 @@ def test_a_file_plays_at_its_own_pace(predictor, make_video) -> None:
     assert summary.embedded <= 8 + 1
 
 
-def test_smoothing_keeps_the_answer_from_jumping(predictor, clip, weizmann_model) -> None:
-    other = weizmann_model.parents[1] / "raw/bend/ira_bend.avi"
+def test_smoothing_keeps_the_answer_from_jumping(predictor, clip, sample_model) -> None:
+    other = unseen_clip(sample_model, "jumping_jacks")
     both = []
     for smoothing in (0.0, 1.0):
         stream = predictor.stream(smoothing=smoothing)
@@ -233,8 +234,8 @@ def start(model: Path, *arguments: str, **environment: str) -> subprocess.Popen:
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
-def test_lines_of_json_until_ctrl_c_and_then_a_summary(weizmann_model, make_video, end) -> None:
-    process = start(weizmann_model, str(make_video(frames=1500)), "--json", "--threshold", "0.5")
+def test_lines_of_json_until_ctrl_c_and_then_a_summary(sample_model, make_video, end) -> None:
+    process = start(sample_model, str(make_video(frames=1500)), "--json", "--threshold", "0.5")
     assert process.stdout is not None
     lines = [json.loads(process.stdout.readline()) for _ in range(4)]
     process.send_signal(end)
@@ -250,16 +251,16 @@ def test_lines_of_json_until_ctrl_c_and_then_a_summary(weizmann_model, make_vide
     assert "at most" in words
 
 
-def test_without_a_display_it_says_what_to_do(weizmann_model, clip) -> None:
-    process = start(weizmann_model, str(clip))
+def test_without_a_display_it_says_what_to_do(sample_model, clip) -> None:
+    process = start(sample_model, str(clip))
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (2, "")
     assert err.strip().count("\n") == 0
     assert "--json" in err
 
 
-def test_a_display_that_is_gone_is_found_out_without_a_crash(weizmann_model, clip) -> None:
-    process = start(weizmann_model, str(clip), DISPLAY=":4711")
+def test_a_display_that_is_gone_is_found_out_without_a_crash(sample_model, clip) -> None:
+    process = start(sample_model, str(clip), DISPLAY=":4711")
     _, err = process.communicate(timeout=60)
     assert process.returncode == 2
     assert "--json" in err

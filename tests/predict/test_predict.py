@@ -1,4 +1,4 @@
-"""The one path from a clip to its labels, with a model of real people."""
+"""The one path from a clip to its labels, with a model of sample videos."""
 
 import json
 import os
@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from clone import ROOT
+from sample_model import UNSEEN, unseen_clip
 
 from pipeline.errors import ClipError, ModelError
 from pipeline.frames.video import VideoReader
@@ -18,20 +19,15 @@ from pipeline.head.inference import views_of
 from pipeline.head.model_folder import load_model, predict_probabilities
 from pipeline.predict.prediction import Prediction
 from pipeline.predict.predictor import Predictor, timeline
+from pipeline.sample import FPS
 from pipeline.store.feature_files import FeatureSet
 
-UNSEEN = "ira"  # in no split but the test split
-LONG = ("walk", "bend", "wave2", "jack")
+LONG = ("walk", "pick_up", "wave", "jumping_jacks")
 
 
 @pytest.fixture(scope="module")
-def predictor(weizmann_model: Path) -> Predictor:
-    return Predictor(weizmann_model)
-
-
-@pytest.fixture(scope="module")
-def raw(weizmann_model: Path) -> Path:
-    return weizmann_model.parents[1] / "raw"
+def predictor(sample_model: Path) -> Predictor:
+    return Predictor(sample_model)
 
 
 def by_label(prediction: Prediction) -> np.ndarray:
@@ -44,21 +40,26 @@ def lossless_frames(video: Path) -> np.ndarray:
     return np.stack([cv2.cvtColor(frame, cv2.COLOR_BGR2RGB) for frame in frames])
 
 
-def test_a_clip_gets_the_numbers_of_evaluate(predictor, weizmann_model, raw) -> None:
-    features = FeatureSet.open(weizmann_model.parents[1] / "features")
-    model = load_model(weizmann_model)
-    clips = [f"{label}/{UNSEEN}_{label}.avi" for label in predictor.labels]
+def twice(model: Path, label: str) -> np.ndarray:
+    """(T, height, width, 3) uint8 RGB: both takes of an unseen person, one after the other."""
+    return np.concatenate([lossless_frames(unseen_clip(model, label, take)) for take in (1, 2)])
+
+
+def test_a_clip_gets_the_numbers_of_evaluate(predictor, sample_model) -> None:
+    features = FeatureSet.open(sample_model.parents[1] / "features")
+    model = load_model(sample_model)
+    clips = [f"{label}/{UNSEEN}_take1.mp4" for label in predictor.labels]
     positions = [features.position(clip) for clip in clips]
     expected = predict_probabilities(model, views_of(features, positions, model.card.views))
     for clip, row in zip(clips, expected, strict=True):
         for windows in (False, True):
-            prediction = predictor.file(raw / clip, windows=windows)
+            prediction = predictor.file(sample_model.parents[1] / "raw" / clip, windows=windows)
             np.testing.assert_allclose(by_label(prediction), row, atol=1e-4)
             assert prediction.label == clip.split("/")[0]
 
 
-def test_file_images_array_and_stream_agree(predictor, raw, tmp_path) -> None:
-    video = raw / f"walk/{UNSEEN}_walk.avi"
+def test_file_images_array_and_stream_agree(predictor, sample_model, tmp_path) -> None:
+    video = unseen_clip(sample_model, "walk")
     frames = lossless_frames(video)
     files = []
     for number, frame in enumerate(frames):
@@ -67,10 +68,10 @@ def test_file_images_array_and_stream_agree(predictor, raw, tmp_path) -> None:
     stride = 1 / 8
     of_file = predictor.file(video, stride=stride)
     stream = predictor.stream()
-    answers = [stream.add(frame, i / 25) for i, frame in enumerate(frames)]
+    answers = [stream.add(frame, i / FPS) for i, frame in enumerate(frames)]
     for other in (
         predictor.images(files, stride=stride),
-        predictor.array(frames, 25, stride=stride),
+        predictor.array(frames, FPS, stride=stride),
     ):
         assert other.labels == of_file.labels
         np.testing.assert_allclose(other.probabilities, of_file.probabilities, atol=1e-4)
@@ -84,49 +85,49 @@ def test_file_images_array_and_stream_agree(predictor, raw, tmp_path) -> None:
 
 
 @pytest.fixture(scope="module")
-def long_video(raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One person does one thing after the other: walk, bend, wave2, jack."""
+def long_video(sample_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One person does one thing after the other, each twice."""
     path = tmp_path_factory.mktemp("long") / "long.avi"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25, (180, 144))
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), FPS, (320, 240))
     for label in LONG:
-        for frame in lossless_frames(raw / f"{label}/{UNSEEN}_{label}.avi"):
+        for frame in twice(sample_model, label):
             writer.write(frame[..., ::-1])
     writer.release()
     return path
 
 
-def test_a_timeline_tells_what_happens_when(predictor, long_video, raw) -> None:
+def test_a_timeline_tells_what_happens_when(predictor, long_video, sample_model) -> None:
     prediction = predictor.file(long_video)
     spans = timeline(prediction)
     assert tuple(span.label for span in spans) == LONG
     assert spans[0].start == 0
     assert spans[-1].end == prediction.seconds
-    lengths = [len(lossless_frames(raw / f"{label}/{UNSEEN}_{label}.avi")) / 25 for label in LONG]
+    lengths = [len(twice(sample_model, label)) / FPS for label in LONG]
     assert prediction.seconds == pytest.approx(sum(lengths), abs=0.01)
     for span, border in zip(spans, np.cumsum(lengths), strict=True):
         assert span.end == pytest.approx(border, abs=1.3)  # half a window and a stride
 
 
-def test_a_window_is_classified_as_a_clip_of_its_own_would_be(predictor, raw) -> None:
-    frames = lossless_frames(raw / f"wave2/{UNSEEN}_wave2.avi")
-    window = predictor.array(frames, 25, window=2, stride=1).windows[1]
+def test_a_window_is_classified_as_a_clip_of_its_own_would_be(predictor, sample_model) -> None:
+    frames = twice(sample_model, "wave")
+    window = predictor.array(frames, FPS, window=2, stride=1).windows[1]
     assert (window.start, window.end) == (1, 3)
-    cut = predictor.array(frames[25:75], 25)
+    cut = predictor.array(frames[FPS : 3 * FPS], FPS)
     np.testing.assert_allclose(by_label(cut), window.probabilities, atol=1e-4)
 
 
-def test_below_the_threshold_the_answer_is_unsure(weizmann_model, long_video) -> None:
-    sure = Predictor(weizmann_model).file(long_video)
+def test_below_the_threshold_the_answer_is_unsure(sample_model, long_video) -> None:
+    sure = Predictor(sample_model).file(long_video)
     limit = max(window.confidence for window in sure.windows) - 1e-9
-    strict = Predictor(weizmann_model, threshold=limit).file(long_video)
+    strict = Predictor(sample_model, threshold=limit).file(long_video)
     assert sure.label != "unsure"
     assert strict.label == "unsure"
     assert strict.labels == sure.labels
     assert {span.label for span in timeline(strict)} > {"unsure"}
 
 
-def test_a_still_image_is_a_clip_of_one_frame(predictor, raw, tmp_path) -> None:
-    frame = lossless_frames(raw / f"jack/{UNSEEN}_jack.avi")[5]
+def test_a_still_image_is_a_clip_of_one_frame(predictor, sample_model, tmp_path) -> None:
+    frame = lossless_frames(unseen_clip(sample_model, "jumping_jacks"))[5]
     path = tmp_path / "still.png"
     cv2.imwrite(str(path), frame[..., ::-1])
     prediction = predictor.file(path)
@@ -138,12 +139,12 @@ def test_a_still_image_is_a_clip_of_one_frame(predictor, raw, tmp_path) -> None:
 
 
 def test_a_long_clip_is_answered_from_as_many_frames_as_in_training(
-    weizmann_model, tmp_path, long_video
+    sample_model, tmp_path, long_video
 ) -> None:
-    card = json.loads((weizmann_model / "model.json").read_text())
+    card = json.loads((sample_model / "model.json").read_text())
     card["sampling"]["max_frames"] = 20
     copy = tmp_path / "head"
-    shutil.copytree(weizmann_model, copy)
+    shutil.copytree(sample_model, copy)
     (copy / "model.json").write_text(json.dumps(card))
     predictor = Predictor(copy)
     whole = predictor.file(long_video, windows=False)
@@ -155,9 +156,9 @@ def test_a_long_clip_is_answered_from_as_many_frames_as_in_training(
     np.testing.assert_allclose(dense.probabilities, whole.probabilities, atol=1e-6)
 
 
-def test_a_copied_model_folder_is_all_that_is_needed(weizmann_model, tmp_path, raw) -> None:
+def test_a_copied_model_folder_is_all_that_is_needed(sample_model, tmp_path) -> None:
     """Without TensorFlow, the project, or the machine that trained it."""
-    shutil.copytree(weizmann_model, tmp_path / "copied")
+    shutil.copytree(sample_model, tmp_path / "copied")
     (tmp_path / "copied/head.keras").unlink()
     script = (
         "import sys\nfrom pipeline.cli import main\n"
@@ -166,16 +167,16 @@ def test_a_copied_model_folder_is_all_that_is_needed(weizmann_model, tmp_path, r
         " & set(sys.modules)))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script, "predict", str(raw / f"bend/{UNSEEN}_bend.avi"),
+        [sys.executable, "-c", script, "predict", str(unseen_clip(sample_model, "wave")),
          "--model", "copied"],
         check=True, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, text=True,
         capture_output=True,
     )  # fmt: skip
-    assert "bend" in done.stdout
+    assert "wave" in done.stdout
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_bad_pictures_and_models_are_one_sentence(predictor, weizmann_model, tmp_path) -> None:
+def test_bad_pictures_and_models_are_one_sentence(predictor, sample_model, tmp_path) -> None:
     with pytest.raises(ClipError, match="no image"):
         predictor.images([])
     with pytest.raises(ClipError, match=r"\(height, width, 3\) uint8"):
@@ -186,7 +187,7 @@ def test_bad_pictures_and_models_are_one_sentence(predictor, weizmann_model, tmp
     with pytest.raises(ClipError, match="not a picture"):
         predictor.images([tmp_path / "no.png"])
     copy = tmp_path / "head"
-    shutil.copytree(weizmann_model, copy)
+    shutil.copytree(sample_model, copy)
     card = (copy / "model.json").read_text()
     (copy / "model.json").write_text(card.replace('"decode_version": ', '"decode_version": 9'))
     with pytest.raises(ModelError, match="decode_version = 9"):

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from clone import ROOT
+from sample_model import unseen_clip
 from typer.testing import CliRunner, Result
 
 from pipeline.cli import app
@@ -17,17 +18,16 @@ from pipeline.frames.video import VideoReader
 
 
 @pytest.fixture
-def predict(weizmann_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def predict(sample_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Runs ``clipcache predict ...`` in `tmp_path`, where clips/ holds two clips of one person."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
-    for label in ("bend", "jack"):
-        source = weizmann_model.parents[1] / f"raw/{label}/ira_{label}.avi"
-        (tmp_path / "clips/deep").mkdir(parents=True, exist_ok=True)
-        shutil.copy(source, tmp_path / f"clips/deep/{label}.avi")
+    (tmp_path / "clips/deep").mkdir(parents=True)
+    for label in ("pick_up", "wave"):
+        shutil.copy(unseen_clip(sample_model, label), tmp_path / f"clips/deep/{label}.mp4")
 
     def run(*arguments: str) -> Result:
-        return CliRunner().invoke(app, ["predict", *arguments, "--model", str(weizmann_model)])
+        return CliRunner().invoke(app, ["predict", *arguments, "--model", str(sample_model)])
 
     return run
 
@@ -37,20 +37,20 @@ def test_a_folder_gives_a_table(predict) -> None:
     assert done.exit_code == 0, done.output
     rows = [line.split() for line in done.stdout.splitlines()]
     assert rows[0] == ["file", "label", "confidence"]
-    assert [row[0] for row in rows[1::2]] == ["clips/deep/bend.avi", "clips/deep/jack.avi"]
-    assert [row[1] for row in rows[1::2]] == ["bend", "jack"]
+    assert [row[0] for row in rows[1::2]] == ["clips/deep/pick_up.mp4", "clips/deep/wave.mp4"]
+    assert [row[1] for row in rows[1::2]] == ["pick_up", "wave"]
     assert len(rows) == 1 + 2 * 2
 
 
 def test_json_holds_what_the_page_about_it_says(predict) -> None:
-    (answer,) = json.loads(predict("clips/deep/bend.avi", "--json", "--timeline").stdout)
-    assert answer["file"] == "clips/deep/bend.avi"
-    assert answer["action"] == "bend" == answer["top"][0]["label"]
+    (answer,) = json.loads(predict("clips/deep/pick_up.mp4", "--json", "--timeline").stdout)
+    assert answer["file"] == "clips/deep/pick_up.mp4"
+    assert answer["action"] == "pick_up" == answer["top"][0]["label"]
     assert answer["confidence"] == answer["top"][0]["confidence"]
     assert sum(one["confidence"] for one in answer["top"]) == pytest.approx(1, abs=1e-5)
     assert answer["timeline"][0]["start"] == 0
     assert answer["timeline"][-1]["end"] == answer["windows"][-1]["end"] == answer["seconds"]
-    (short,) = json.loads(predict("clips/deep/bend.avi", "--json").stdout)
+    (short,) = json.loads(predict("clips/deep/pick_up.mp4", "--json").stdout)
     assert set(answer) - set(short) == {"timeline", "windows"}
     page = (ROOT / "docs/predict.md").read_text()
     for name in answer:
@@ -61,7 +61,7 @@ def test_a_bad_file_among_good_ones_costs_that_file(predict, tmp_path) -> None:
     (tmp_path / "clips/broken.mp4").write_bytes(b"\0" * 5000)
     (tmp_path / "clips/empty.avi").touch()
     done = predict("clips", "--json")
-    assert [answer["action"] for answer in json.loads(done.stdout)] == ["bend", "jack"]
+    assert [answer["action"] for answer in json.loads(done.stdout)] == ["pick_up", "wave"]
     assert isinstance(done.exception, ClipcacheError)
     assert done.exception.exit_code != 0
     assert "broken.mp4 is not a video" in str(done.exception)
@@ -82,11 +82,11 @@ def test_what_makes_no_sense_is_refused_before_any_work(predict) -> None:
     for arguments, reason in (
         (("gone.mp4",), "gone.mp4: no such file"),
         (("clips", "--plot", "out.png"), "name one"),
-        (("clips/deep/bend.avi", "--plot", "out.jpg"), r".png"),
-        (("clips/deep/bend.avi", "--render", "out.avi"), r".mp4"),
+        (("clips/deep/pick_up.mp4", "--plot", "out.jpg"), r".png"),
+        (("clips/deep/pick_up.mp4", "--render", "out.avi"), r".mp4"),
         (("clips", "--csv", "clips"), "clips is a folder"),
-        (("clips/deep/bend.avi", "--window", "1", "--stride", "2"), "gaps"),
-        (("clips/deep/bend.avi", "--window", "0"), "above 0"),
+        (("clips/deep/pick_up.mp4", "--window", "1", "--stride", "2"), "gaps"),
+        (("clips/deep/pick_up.mp4", "--window", "0"), "above 0"),
     ):
         done = predict(*arguments)
         assert isinstance(done.exception, ClipcacheError), done.output
@@ -98,8 +98,8 @@ def test_csv_has_a_row_for_each_clip_or_for_each_span(predict, tmp_path) -> None
     predict("clips", "--csv", "out.csv", "--top", "3")
     with (tmp_path / "out.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
-    assert [row["label"] for row in rows] == ["bend", "jack"]
-    assert rows[0]["top3"].split("|")[0] == "bend"
+    assert [row["label"] for row in rows] == ["pick_up", "wave"]
+    assert rows[0]["top3"].split("|")[0] == "pick_up"
     assert float(rows[0]["top3_confidence"].split("|")[0]) == float(rows[0]["confidence"])
     predict("clips", "--csv", "out.csv", "--timeline")
     with (tmp_path / "out.csv").open(newline="") as stream:
@@ -109,7 +109,7 @@ def test_csv_has_a_row_for_each_clip_or_for_each_span(predict, tmp_path) -> None
 
 
 def test_timeline_plot_and_rendered_video(predict, tmp_path) -> None:
-    clip = "clips/deep/bend.avi"
+    clip = "clips/deep/pick_up.mp4"
     done = predict(
         clip, "--timeline", "--plot", "out.png", "--render", "out.mp4", "--stride", "0.5"
     )
@@ -117,7 +117,7 @@ def test_timeline_plot_and_rendered_video(predict, tmp_path) -> None:
     assert done.stdout.splitlines()[-1].split() == [
         "0:00.0",
         "0:03.7",
-        "bend",
+        "pick_up",
         done.stdout.split()[-1],
     ]
     picture = cv2.imread(str(tmp_path / "out.png"))
@@ -129,14 +129,14 @@ def test_timeline_plot_and_rendered_video(predict, tmp_path) -> None:
 
 
 def test_an_unsure_answer_says_so(predict) -> None:
-    (answer,) = json.loads(predict("clips/deep/bend.avi", "--json", "--threshold", "1").stdout)
+    (answer,) = json.loads(predict("clips/deep/pick_up.mp4", "--json", "--threshold", "1").stdout)
     assert answer["action"] == "unsure"
-    assert answer["top"][0]["label"] == "bend"
-    assert "unsure" in predict("clips/deep/bend.avi", "--threshold", "1").stdout
+    assert answer["top"][0]["label"] == "pick_up"
+    assert "unsure" in predict("clips/deep/pick_up.mp4", "--threshold", "1").stdout
 
 
 def test_still_images_and_folders_of_frames(predict, tmp_path) -> None:
-    frames = VideoReader(tmp_path / "clips/deep/jack.avi").frames(lambda index, seconds: True)
+    frames = VideoReader(tmp_path / "clips/deep/wave.mp4").frames(lambda index, seconds: True)
     (tmp_path / "frames").mkdir()
     for index, frame in frames:
         cv2.imwrite(str(tmp_path / f"frames/{index}.png"), frame)
@@ -144,7 +144,7 @@ def test_still_images_and_folders_of_frames(predict, tmp_path) -> None:
     cv2.imwrite(str(tmp_path / "frames/60.png"), cv2.imread(str(tmp_path / "still.png")))
     still, whole, one = (
         json.loads(predict(*arguments, "--json").stdout)[0]
-        for arguments in (("still.png",), ("frames", "--frames"), ("clips/deep/jack.avi",))
+        for arguments in (("still.png",), ("frames", "--frames"), ("clips/deep/wave.mp4",))
     )
     assert (still["frames"], still["file"]) == (1, "still.png")
     assert whole["file"] == "frames"
@@ -161,7 +161,7 @@ def test_still_images_and_folders_of_frames(predict, tmp_path) -> None:
 def test_a_place_that_cannot_be_written_is_said_before_any_work(predict, option: str) -> None:
     name, file = option.split()
     Path("blocked").write_text("a file, so nothing can be below it")
-    done = predict("clips/deep/bend.avi", name, f"blocked/{file}")
+    done = predict("clips/deep/pick_up.mp4", name, f"blocked/{file}")
     assert isinstance(done.exception, ClipcacheError | SystemExit), done.exception
     assert done.stdout == ""
     assert f"blocked/{file} cannot be written" in f"{done.exception}{done.output}"

@@ -55,12 +55,12 @@ class Project:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The whole pipeline run once on sample videos of 8 actors, committed to git."""
+    """The whole pipeline run once on 5 sample actions of 8 actors, committed to git."""
     home = tmp_path_factory.mktemp("dvc")
     folder = home / "clone"
     copy_project(folder)
     project = Project(folder, home / "cache")
-    write_sample(folder / "data/raw", takes=2)
+    write_sample(folder / "data/raw", actions=(*PAIRS, *PAIRS.values(), "walk"), takes=2)
     project.run("dvc", "add", "-q", "data/raw")
     project.first_output = project.run("dvc", "repro")
     project.run("git", "add", "-A")

@@ -1,4 +1,4 @@
-"""The page at /ui in a real browser: a real clip, the right answer, no word to anybody else."""
+"""The page at /ui in a real browser: a clip, the right answer, no word to anybody else."""
 
 import json
 import os
@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from browser import PHONE, WIDE, Visit, chromium, visit
+from sample_model import unseen_clip
 from serving import Server, running_server
 
 PATIENCE = 120_000  # milliseconds
@@ -24,22 +25,22 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def clip(weizmann_model: Path) -> Path:
-    return weizmann_model.parents[1] / "raw/wave2/ira_wave2.avi"
+def clip(sample_model: Path) -> Path:
+    return unseen_clip(sample_model, "wave")
 
 
 @pytest.fixture(scope="module")
 def server(
-    browser: Any, weizmann_model: Path, clip: Path, tmp_path_factory: pytest.TempPathFactory
+    browser: Any, sample_model: Path, clip: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("page")
     examples = folder / "examples"
     examples.mkdir()
-    shutil.copy(clip, examples / "somebody_waves.avi")
+    shutil.copy(clip, examples / "somebody_waves.mp4")
     (examples / "notes.txt").write_text("no clip")
     options = ("--workers", "1", "--examples", str(examples), "--max-seconds", "60",
                "--max-bytes", "2000000")  # fmt: skip
-    with running_server(weizmann_model, folder / "server", *options) as server:
+    with running_server(sample_model, folder / "server", *options) as server:
         yield server
 
 
@@ -59,10 +60,10 @@ def test_a_real_clip_is_recognised(
     with open_page(browser, server, size, scheme) as tab:
         give(tab, clip)
         tab.page.wait_for_selector(".result figure", timeout=PATIENCE)
-        assert tab.page.inner_text(LABEL).strip() == "wave2"
+        assert tab.page.inner_text(LABEL).strip() == "wave"
         assert tab.page.locator(CONFIDENCES).count() == 4
         assert tab.page.locator(".result .chart svg path").count() == 4
-        assert tab.page.locator(".result table td").nth(2).inner_text() == "wave2"
+        assert tab.page.locator(".result table td").nth(2).inner_text() == "wave"
         assert 1 <= tab.page.locator(".result figure img").count() <= 6
         assert tab.broken_images() == []
         assert not tab.scrolls_sideways()
@@ -92,11 +93,11 @@ def test_page_and_api_agree(browser: Any, server: Server, clip: Path, tmp_path: 
 
 def test_an_example_is_a_click_away(browser: Any, server: Server) -> None:
     with open_page(browser, server, WIDE, "light") as tab:
-        tab.page.wait_for_selector("text=somebody_waves.avi", timeout=PATIENCE)
+        tab.page.wait_for_selector("text=somebody_waves.mp4", timeout=PATIENCE)
         assert tab.page.locator("text=notes.txt").count() == 0
-        tab.page.click("text=somebody_waves.avi")
+        tab.page.click("text=somebody_waves.mp4")
         tab.page.wait_for_selector(".result figure", timeout=PATIENCE)
-        assert tab.page.inner_text(LABEL).strip() == "wave2"
+        assert tab.page.inner_text(LABEL).strip() == "wave"
 
 
 def test_a_file_that_is_refused_says_why(browser: Any, server: Server, tmp_path: Path) -> None:
@@ -109,22 +110,22 @@ def test_a_file_that_is_refused_says_why(browser: Any, server: Server, tmp_path:
 
 
 def test_ending_the_server_with_the_page_open_leaves_nothing(
-    browser: Any, weizmann_model: Path, clip: Path, tmp_path: Path
+    browser: Any, sample_model: Path, clip: Path, tmp_path: Path
 ) -> None:
-    with running_server(weizmann_model, tmp_path / "server", "--workers", "1") as server:
+    with running_server(sample_model, tmp_path / "server", "--workers", "1") as server:
         with open_page(browser, server, WIDE, "light") as tab:
             give(tab, clip)
             tab.page.wait_for_selector(".result figure", timeout=PATIENCE)
-            assert list(server.scratch.rglob("*.avi"))
+            assert list(server.scratch.rglob("*.mp4"))
             assert server.stop() == 0
         assert list(server.scratch.iterdir()) == []
 
 
 def test_the_page_reads_only_what_was_sent_and_takes_only_so_much(
-    server: Server, weizmann_model: Path
+    server: Server, sample_model: Path
 ) -> None:
     """Last, because the room stays full for ten minutes."""
-    secret = weizmann_model.parents[1] / "raw/walk/ira_walk.avi"
+    secret = unseen_clip(sample_model, "walk")
     api = f"{server.url}/ui/gradio_api"
     for path in (str(secret), "/etc/passwd", "http://example.org/clip.mp4"):
         asked = {

@@ -10,35 +10,38 @@ from pathlib import Path
 import cv2
 import pytest
 from clone import ROOT
+from sample_model import unseen_clip
 
 from pipeline.frames.video import VideoReader
 
 PAGE = (ROOT / "docs/predict.md").read_text()
-DAY = ("walk", "bend", "wave2", "jack", "walk")
+DAY = ("walk", "pick_up", "wave", "jumping_jacks", "walk")
 
 
 @pytest.fixture(scope="module")
-def folder(weizmann_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """walk.avi, day.avi, clips/, frames/ and nothing of the project but the model's folder."""
+def folder(sample_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """walk.mp4, day.avi, clips/, frames/ and nothing of the project but the model's folder."""
     folder = tmp_path_factory.mktemp("page")
-    raw = weizmann_model.parents[1] / "raw"
-    shutil.copytree(weizmann_model, folder / "models/head")
-    (folder / "clips/ido").mkdir(parents=True)
+    shutil.copytree(sample_model, folder / "models/head")
+    (folder / "clips/waving").mkdir(parents=True)
     (folder / "frames").mkdir()
-    shutil.copy(raw / "walk/ira_walk.avi", folder / "walk.avi")
-    shutil.copy(raw / "wave2/ido_wave2.avi", folder / "clips/ido")
-    for label in ("bend", "jack"):
-        shutil.copy(raw / f"{label}/ira_{label}.avi", folder / "clips")
+    for label, name in (
+        ("walk", "walk.mp4"),
+        ("pick_up", "clips/floor.mp4"),
+        ("jumping_jacks", "clips/gym.mp4"),
+        ("wave", "clips/waving/hello.mp4"),
+    ):
+        shutil.copy(unseen_clip(sample_model, label), folder / name)
     (folder / "clips/notes.mp4").write_text("no video\n")
     writer = cv2.VideoWriter(
-        str(folder / "day.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 25, (180, 144)
+        str(folder / "day.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 24, (320, 240)
     )
-    for label in DAY:
-        reader = VideoReader(raw / f"{label}/ira_{label}.avi")
+    for label, take in ((label, take) for label in DAY for take in (1, 2)):
+        reader = VideoReader(unseen_clip(sample_model, label, take))
         for index, frame in reader.frames(lambda index, seconds: True):
             writer.write(frame)
-            if label == "jack":
-                cv2.imwrite(str(folder / f"frames/{index}.png"), frame)
+            if label == "jumping_jacks":
+                cv2.imwrite(str(folder / f"frames/{take}{index:03d}.png"), frame)
     writer.release()
     (folder / "bin").mkdir()
     command = folder / "bin/clipcache"

@@ -16,7 +16,7 @@ from serving import ROOT, Server, refused
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
 
-def test_what_it_is(client: httpx.Client, weizmann_model: Path) -> None:
+def test_what_it_is(client: httpx.Client, sample_model: Path) -> None:
     start = client.get("/").json()
     assert start["name"] == "clipcache"
     for path in start["links"].values():
@@ -26,7 +26,9 @@ def test_what_it_is(client: httpx.Client, weizmann_model: Path) -> None:
     assert health["ready"] is True
     assert health["workers"] == 1
     assert len(health["model"]) == 64
-    assert client.get("/classes").json() == {"classes": ["bend", "jack", "walk", "wave2"]}
+    assert client.get("/classes").json() == {
+        "classes": ["jumping_jacks", "pick_up", "walk", "wave"]
+    }
 
 
 def test_a_real_video_is_recognised(send: Send, clip: Path) -> None:
@@ -49,11 +51,11 @@ def test_a_picture_is_recognised_and_has_no_windows(send: Send, extension: str) 
     assert len(answer["all_predictions"]) == 4
 
 
-def test_command_and_server_agree(send: Send, clip: Path, weizmann_model: Path) -> None:
+def test_command_and_server_agree(send: Send, clip: Path, sample_model: Path) -> None:
     still = clip.parent / "still.png"
     still.write_bytes(picture(120, 160))
     command = [sys.executable, "-m", "pipeline", "predict", str(clip), str(still), "--json",
-               "--top", "4", "--model", str(weizmann_model)]  # fmt: skip
+               "--top", "4", "--model", str(sample_model)]  # fmt: skip
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     try:
         shown = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)

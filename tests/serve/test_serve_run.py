@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from sample_model import unseen_clip
 from serving import ROOT, running_server
 
 from pipeline.errors import ClipcacheError
@@ -38,16 +39,16 @@ def test_without_a_model_it_says_so(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_port_that_is_taken_is_named(weizmann_model: Path, tmp_path: Path) -> None:
+def test_a_port_that_is_taken_is_named(sample_model: Path, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
-        done = start(tmp_path, "--model", str(weizmann_model), "--port", port, "--no-ui")
+        done = start(tmp_path, "--model", str(sample_model), "--port", port, "--no-ui")
     assert f"cannot listen on 127.0.0.1, port {port}" in sentence(done)
 
 
-def test_a_damaged_model_ends_it_before_it_listens(weizmann_model: Path, tmp_path: Path) -> None:
+def test_a_damaged_model_ends_it_before_it_listens(sample_model: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken"
-    shutil.copytree(weizmann_model, broken)
+    shutil.copytree(sample_model, broken)
     for network in broken.glob("head.*"):
         network.write_bytes(network.read_bytes()[:100])
     message = sentence(start(tmp_path, "--model", str(broken), "--port", "0", "--no-ui"))
@@ -61,10 +62,10 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         serve(Settings(model=tmp_path, ui=False))
 
 
-def test_the_digest_is_of_the_whole_model(weizmann_model: Path, tmp_path: Path) -> None:
+def test_the_digest_is_of_the_whole_model(sample_model: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
-    shutil.copytree(weizmann_model, copy)
-    before = model_digest(weizmann_model)
+    shutil.copytree(sample_model, copy)
+    before = model_digest(sample_model)
     assert model_digest(copy) == before
     with (copy / "model.json").open("a") as stream:
         stream.write(" ")
@@ -79,21 +80,19 @@ def runs(pid: int) -> bool:
         return False
 
 
-def test_a_request_in_flight_is_answered_before_it_ends(
-    weizmann_model: Path, tmp_path: Path
-) -> None:
+def test_a_request_in_flight_is_answered_before_it_ends(sample_model: Path, tmp_path: Path) -> None:
     """A killed server's folder is swept by the next one, which leaves nothing of its own."""
     scratch = tmp_path / "scratch"
-    clip = weizmann_model.parents[1] / "raw/walk/ira_walk.avi"
+    clip = unseen_clip(sample_model, "walk")
     options = ("--no-ui", "--workers", "1")
-    with running_server(weizmann_model, scratch, *options) as killed:
+    with running_server(sample_model, scratch, *options) as killed:
         workers = killed.workers()
         (folder,) = scratch.iterdir()
         (folder / "upload").write_bytes(b"half a file")
         killed.process.send_signal(signal.SIGKILL)
         killed.process.wait()
     assert folder.exists()
-    with running_server(weizmann_model, scratch, *options) as server:
+    with running_server(sample_model, scratch, *options) as server:
         assert not folder.exists()
         deadline = time.monotonic() + 20
         while any(map(runs, workers)):

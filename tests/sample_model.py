@@ -1,4 +1,4 @@
-"""A small model of real people, trained by the stages themselves; fixture `weizmann_model`."""
+"""A small model of the sample videos, trained by the stages themselves; fixture `sample_model`."""
 
 import os
 import shutil
@@ -14,29 +14,31 @@ from pipeline.files import write_json
 from pipeline.head.params import TrainParams
 from pipeline.params import Params
 
-LABELS = ("bend", "jack", "walk", "wave2")
-PEOPLE = ("daria", "denis", "eli", "ido", "ira")
+LABELS = ("jumping_jacks", "pick_up", "walk", "wave")
+ACTORS, TAKES = 5, 2
+UNSEEN = "actor05"  # in no split but the test split
 STAGES = ("index", "split", "features", "train")
 
 
-def train_weizmann_model(folder: Path, weizmann: Path, backbone: Path) -> Path:
-    """Run the stages up to `train` in `folder`, on 4 actions of 5 people: 20 clips.
+def unseen_clip(model: Path, label: str, take: int = 1) -> Path:
+    """A clip of somebody who was not in the training set of the fixture's model."""
+    return model.parents[1] / f"raw/{label}/{UNSEEN}_take{take}.mp4"
+
+
+def train_sample_model(folder: Path, videos: Path, backbone: Path) -> Path:
+    """Run the stages up to `train` in `folder`, on 4 actions of 5 people.
 
     Parameters
     ----------
-    weizmann : the whole data set, <label>/<person>_<label>.avi
+    videos : <label>/actor<NN>_take<N>.mp4, copied to raw/ below `folder`
     backbone : the backbone folder
 
     Returns
     -------
     Path
-        The model folder, models/head below `folder`; data/ and features/ are there too.
+        The model folder, models/head below `folder`; data/, features/ and raw/ are there too.
     """
-    for label in LABELS:
-        (folder / "raw" / label).mkdir(parents=True, exist_ok=True)
-        for person in PEOPLE:
-            name = f"{label}/{person}_{label}.avi"
-            shutil.copyfile(weizmann / name, folder / "raw" / name)
+    shutil.copytree(videos, folder / "raw", dirs_exist_ok=True)
     params = Params(
         dataset=DatasetParams(raw=str(folder / "raw")),
         split=SplitParams(train=0.6, val=0.2, test=0.2),
