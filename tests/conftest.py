@@ -13,7 +13,6 @@ import httpx
 import numpy as np
 import pytest
 from sample_model import ACTORS, LABELS, TAKES, train_sample_model, unseen_clip
-from sample_project import train_sample_project
 from serving import Server, small_server
 
 from pipeline.sample import write_sample
@@ -90,7 +89,8 @@ def sample_videos(session_folder: Path) -> Path:
 def sample_model(sample_videos: Path, backbone_folder: Path, session_folder: Path) -> Path:
     """The folder of a model that knows 4 sample actions, trained once a session by the real stages.
 
-    It lies in models/head of a whole project: data/, features/ and raw/<label>/<clip> are there.
+    It lies in models/head of a whole project, with data/raw/<label>/<clip>, features/, and its
+    embedding cache in cache/
     """
     project = session_folder / "sample_model"
     with only_one(session_folder / "sample_model.lock"):
@@ -100,13 +100,9 @@ def sample_model(sample_videos: Path, backbone_folder: Path, session_folder: Pat
 
 
 @pytest.fixture(scope="session")
-def sample_project(backbone_folder: Path, session_folder: Path) -> Path:
-    """A project with data/, features/ and models/, of sample videos, run once a session."""
-    project = session_folder / "sample_project"
-    with only_one(session_folder / "sample_project.lock"):
-        if not (project / "models/head").is_dir():
-            train_sample_project(project, backbone_folder)
-    return project
+def sample_project(sample_model: Path) -> Path:
+    """The project in which that model lies."""
+    return sample_model.parents[1]
 
 
 @pytest.fixture

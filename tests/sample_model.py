@@ -22,7 +22,7 @@ STAGES = ("index", "split", "features", "train")
 
 def unseen_clip(model: Path, label: str, take: int = 1) -> Path:
     """A clip of somebody who was not in the training set of the fixture's model."""
-    return model.parents[1] / f"raw/{label}/{UNSEEN}_take{take}.mp4"
+    return model.parents[1] / f"data/raw/{label}/{UNSEEN}_take{take}.mp4"
 
 
 def train_sample_model(folder: Path, videos: Path, backbone: Path) -> Path:
@@ -30,17 +30,17 @@ def train_sample_model(folder: Path, videos: Path, backbone: Path) -> Path:
 
     Parameters
     ----------
-    videos : <label>/actor<NN>_take<N>.mp4, copied to raw/ below `folder`
+    videos : <label>/actor<NN>_take<N>.mp4, copied to data/raw/ below `folder`
     backbone : the backbone folder
 
     Returns
     -------
     Path
-        The model folder, models/head below `folder`; data/, features/ and raw/ are there too.
+        The model folder, models/head below `folder`; data/, features/ and cache/ are there too.
     """
-    shutil.copytree(videos, folder / "raw", dirs_exist_ok=True)
+    shutil.copytree(videos, folder / "data/raw", dirs_exist_ok=True)
     params = Params(
-        dataset=DatasetParams(raw=str(folder / "raw")),
+        dataset=DatasetParams(raw=str(folder / "data/raw")),
         split=SplitParams(train=0.6, val=0.2, test=0.2),
         features=FeaturesParams(engine="litert", workers=2),
         train=TrainParams(epochs=12),

@@ -10,12 +10,12 @@ import cv2
 import numpy as np
 import pytest
 from clone import ROOT
-from pipeline.store.locations import cache_folder
 from sklearn.linear_model import LogisticRegression
 
 import clipcache
 from pipeline.evaluation.baseline import frame_means
 from pipeline.frames.video import VideoReader
+from pipeline.locations import cache_folder
 
 CLIP = "wave/actor01_take1.mp4"
 VIDEO = f"data/raw/{CLIP}"

@@ -136,7 +136,7 @@ def test_a_litert_file_is_small_and_has_built_in_operations_only(exported) -> No
 def test_the_code_of_the_docs_gives_what_predict_gives(exported, project: Path, tmp_path) -> None:
     for kind in FORMATS:
         exported(kind, "float32")
-    clip = next((project / "data").resolve().parent.glob("raw/walk/*.mp4"))
+    clip = next((project / "data").glob("raw/walk/*.mp4"))
     shutil.copy(clip, tmp_path / "clip.avi")
     (tmp_path / "models").symlink_to(project / "models")
     page = (ROOT / "docs/export.md").read_text()
@@ -161,7 +161,7 @@ def test_an_export_that_is_not_good_enough_leaves_the_earlier_one(
     folder, _ = exported("saved_model", "float32")
     before = {path: sha256(path) for path in folder.rglob("*") if path.is_file()}
     monkeypatch.setitem(exporting.ALLOWED, "float32", -0.01)
-    clips = clips_of_files([next((project / "data").resolve().parent.glob("raw/walk/*.mp4"))])
+    clips = clips_of_files([next((project / "data").glob("raw/walk/*.mp4"))])
     with pytest.raises(ModelError, match=r"on 0 of \d windows .* is not kept; models/export"):
         export("saved_model", None, clips)
     assert {path: sha256(path) for path in folder.rglob("*") if path.is_file()} == before
@@ -213,7 +213,7 @@ def test_clips_to_compare_on(project: Path, make_video, tmp_path: Path, monkeypa
 
 
 def test_the_home_folder_in_the_settings_is_found(project: Path, monkeypatch) -> None:
-    raw = (project / "data").resolve().parent / "raw"
+    raw = (project / "data/raw").resolve()
     monkeypatch.setenv("HOME", str(raw.parent))
     monkeypatch.chdir(project)
     assert len(clips_of_test_split(DatasetParams(raw="~/raw"))) == 8

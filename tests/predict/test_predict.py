@@ -47,13 +47,16 @@ def twice(model: Path, label: str) -> np.ndarray:
 
 def test_a_clip_gets_the_numbers_of_evaluate(predictor, sample_model) -> None:
     features = FeatureSet.open(sample_model.parents[1] / "features")
+    videos = sample_model.parents[1] / "data/raw"
     model = load_model(sample_model)
     clips = [f"{label}/{UNSEEN}_take1.mp4" for label in predictor.labels]
     positions = [features.position(clip) for clip in clips]
     expected = predict_probabilities(model, views_of(features, positions, model.card.views))
     for clip, row in zip(clips, expected, strict=True):
         for windows in (False, True):
-            prediction = predictor.file(sample_model.parents[1] / "raw" / clip, windows=windows)
+            prediction = predictor.file(
+                sample_model.parents[1] / "data/raw" / clip, windows=windows
+            )
             np.testing.assert_allclose(by_label(prediction), row, atol=1e-4)
             assert prediction.label == clip.split("/")[0]
 
