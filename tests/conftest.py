@@ -90,7 +90,7 @@ def sample_model(sample_videos: Path, backbone_folder: Path, session_folder: Pat
     """The folder of a model that knows 4 sample actions, trained once a session by the real stages.
 
     It lies in models/head of a whole project, with data/raw/<label>/<clip>, features/, and its
-    embedding cache in cache/
+    embedding cache in cache/.
     """
     project = session_folder / "sample_model"
     with only_one(session_folder / "sample_model.lock"):

@@ -54,9 +54,7 @@ def test_a_clip_gets_the_numbers_of_evaluate(predictor, sample_model) -> None:
     expected = predict_probabilities(model, views_of(features, positions, model.card.views))
     for clip, row in zip(clips, expected, strict=True):
         for windows in (False, True):
-            prediction = predictor.file(
-                sample_model.parents[1] / "data/raw" / clip, windows=windows
-            )
+            prediction = predictor.file(videos / clip, windows=windows)
             np.testing.assert_allclose(by_label(prediction), row, atol=1e-4)
             assert prediction.label == clip.split("/")[0]
 
