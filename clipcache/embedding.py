@@ -12,13 +12,12 @@ from pipeline.backbone.folder import Backbone, read_backbone
 from pipeline.backbone.params import BackboneParams
 from pipeline.backbone.weights import IMAGENET_SHA256
 from pipeline.embedding.clip_embedding import embed_clip
-from pipeline.embedding.engines import Engine, choose_engine, load_engine
+from pipeline.embedding.engines import Engine, load_model_engine
 from pipeline.embedding.params import FeaturesParams
 from pipeline.errors import ClipError
 from pipeline.frames.sources import file_source, source_digest
 from pipeline.frames.video import Sampling, sample_frames
 from pipeline.locations import cache_folder
-from pipeline.processes import available_cores
 from pipeline.stages.backbone import prepare_backbone
 from pipeline.store.cache import EmbeddingCache, ShardWriter
 from pipeline.store.extractor_spec import ExtractorSpec
@@ -34,8 +33,8 @@ class Embeddings:
 
     Attributes
     ----------
-    embeddings : (n, 1280) float16, a row for each sampled frame: the bytes that the feature files
-        of a project with the same settings hold
+    embeddings : (n, 1280) float16, a row for each sampled frame, by LiteRT: the bytes that the
+        feature files of a project hold that has the same settings and that engine
     times : (n,) float64, seconds of each on the video's own clock
     frames : (n,) int32, index of each in the video, increasing
     """
@@ -128,8 +127,7 @@ def shared_backbone() -> Path:
 @functools.cache
 def _engine(folder: Path, described: Backbone) -> Engine:
     """The CNN in `folder` as long as it is the one described."""
-    name, _ = choose_engine("auto")
-    return load_engine(name, folder, threads=available_cores())
+    return load_model_engine("float32", folder)
 
 
 @functools.cache

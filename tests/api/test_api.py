@@ -127,7 +127,7 @@ def test_load_features_is_what_a_classifier_takes(in_project: Path) -> None:
     assert list(clips.groups) == [clip_id.split("/")[1].split("_")[0] for clip_id in clips.clip_ids]
     train, test = clips.of("train"), clips.of("test")
     assert not set(train.groups) & set(test.groups)
-    assert len(train) + len(test) + len(clips.of("val")) == len(clips) == 12
+    assert len(train) + len(test) + len(clips.of("val")) == len(clips) == 40
     model = LogisticRegression(max_iter=1000).fit(train.X, train.y)
     assert model.score(train.X, train.y) == 1
     assert set(model.predict(test.X)) <= set(clips.y)
@@ -149,10 +149,10 @@ def test_to_pandas_has_a_row_for_each_clip(in_project: Path) -> None:
     clips = clipcache.load_features()
     table = clips.to_pandas()
     assert list(table.columns[:4]) == ["label", "group", "split", 0]
-    assert table.shape == (12, 3 + 1280)
+    assert table.shape == (len(clips), 3 + 1280)
     assert table.loc[CLIP, "label"] == "wave"
     assert table.loc[CLIP, 7] == clips.X[list(clips.clip_ids).index(CLIP), 7]
-    assert clipcache.load_features(sequences=True).to_pandas().shape == (12, 3)
+    assert clipcache.load_features(sequences=True).to_pandas().shape == (len(clips), 3)
 
 
 def test_a_predictor_takes_text_and_pictures_in_rgb(in_project: Path) -> None:

@@ -6,17 +6,19 @@ import numpy as np
 import pytest
 from small_features import SmallProject, write_small_project
 
+from pipeline.head.batches import Batch, class_weights
 from pipeline.head.build import build_head
 from pipeline.head.calibration import softmax
-from pipeline.head.fit import GRADIENT_LIMIT, LabelledClips, _Loop
+from pipeline.head.fit import _Loop
+from pipeline.head.labelled_clips import LabelledClips
+from pipeline.head.optimisation import GRADIENT_LIMIT
 from pipeline.head.params import TrainParams
-from pipeline.head.sequences import Batch, class_weights
 
 CLASSES = 4
 LABELS = np.array([0] * 12 + [1] * 4 + [2] * 2 + [3] * 2)  # classes of unequal size
 STILL = {  # nothing is left to chance within a step
     "dropout": 0, "input_dropout": 0, "shortcut_dropout": 0, "units": 4, "projection": 4,
-    "steps": 3, "batch_size": 10, "epochs": 3,
+    "steps": 3, "batch_size": 10, "epochs": 3, "views": ["identity"],
 }  # fmt: skip
 
 MakeLoop = Callable[..., _Loop]
@@ -34,8 +36,9 @@ def make_loop(project: SmallProject) -> MakeLoop:
         head = build_head(params.shape, params.steps, 1280, CLASSES, params.seed)
         for weight in head.branches.trainable_variables:  # the linear branch starts at zero
             weight.assign(np.random.default_rng(1).normal(0, 0.1, weight.shape))
-        clips = LabelledClips(np.arange(len(LABELS)), LABELS)
-        return _Loop(head, project.features(), clips, CLASSES, ("identity",), params)
+        some = np.arange(len(LABELS))
+        clips = LabelledClips(some, LABELS, some, tuple("abcd"))
+        return _Loop(head, project.features(), clips, params)
 
     return make
 

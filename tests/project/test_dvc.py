@@ -103,7 +103,7 @@ def test_a_head_parameter_reruns_only_what_depends_on_it(project: Project) -> No
     project.run("dvc", "plots", "diff", "HEAD")
     assert "evaluate" in project.run("dvc", "dag")
     project.run("git", "checkout", "-q", ".")
-    project.run("dvc", "checkout", "-q", "--force")
+    project.run("dvc", "checkout", "--force")
     assert project.stages_run(project.run("dvc", "repro")) == []
 
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 from clone import ROOT, copy_project
-from pipeline.store.locations import cache_folder
 
 from pipeline.errors import ClipcacheError, ParamsError
+from pipeline.locations import cache_folder
 from pipeline.params import Params, load_params
 from pipeline.project.settings import config_names, settings_text
 from pipeline.project.stand_ins import write_stand_ins
