@@ -72,7 +72,7 @@ def test_file_images_array_and_stream_agree(predictor, sample_model, tmp_path) -
         stream.add(cv2.cvtColor(f, cv2.COLOR_RGB2BGR), i / FPS) for i, f in enumerate(frames)
     ]
     for other in (
-        predictor.images(files, stride=stride),
+        predictor.images(files, fps=FPS, stride=stride),
         predictor.array(frames, FPS, stride=stride),
     ):
         assert other.labels == of_file.labels
