@@ -80,7 +80,7 @@ def _texts(folder: Path, config: str | None) -> dict[str, str]:
             texts[f"lists/{path.name}"] = path.read_text("utf-8")
     if is_clone(folder):
         return texts
-    stages, ours = folder / "dvc.yaml", (FILES / "dvc.yaml").read_text("utf-8")
+    stages, ours = folder / "dvc.yaml", (FILES / "stages.yaml").read_text("utf-8")
     if not stages.exists():
         texts["dvc.yaml"] = ours
     elif stages.read_text("utf-8", "replace") != ours:

@@ -20,7 +20,7 @@ from pipeline.predict.predictor import Predictor
 
 @pytest.fixture(scope="module")
 def clip(sample_model: Path) -> Path:
-    return unseen_clip(sample_model, "wave")
+    return unseen_clip(sample_model, "jumping_jacks")
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def explained(sample_model: Path, clip: Path) -> Explanation:
 
 def test_it_explains_what_predict_says(explained, sample_model: Path, clip: Path) -> None:
     prediction = Predictor(sample_model).file(clip, windows=False)
-    assert explained.label == explained.predicted == prediction.label == "wave"
+    assert explained.label == explained.predicted == prediction.label == "jumping_jacks"
     assert explained.probability == pytest.approx(prediction.confidence, abs=1e-4)
     assert len(explained.pictures) == prediction.frames
     assert explained.maps.shape == (prediction.frames, 7, 7)
@@ -40,15 +40,16 @@ def test_it_explains_what_predict_says(explained, sample_model: Path, clip: Path
 
 
 def test_it_points_at_the_person(explained) -> None:
-    """The person is what differs from the median of the frames."""
-    pictures = explained.pictures.pictures.astype(np.int16)
+    """The person is what differs from the median of the frames, blurred as the camera shakes."""
+    blurred = [cv2.GaussianBlur(picture, (9, 9), 0) for picture in explained.pictures.pictures]
+    pictures = np.stack(blurred).astype(np.int16)
     moving = np.abs(pictures - np.median(pictures, axis=0)).max(axis=3) > 40
     around = cv2.dilate(
         moving.any(axis=0).astype(np.uint8), np.ones((49, 49))
     )  # a place and a half
     places = cv2.resize(around.astype(np.float32), (7, 7), interpolation=cv2.INTER_AREA)
     inside = float((explained.maps * places).sum() / explained.maps.sum())
-    assert inside > 2 * places.mean()
+    assert 1 - inside < (1 - places.mean()) / 4  # a quarter of what chance would put elsewhere
 
 
 def test_the_effect_is_that_of_neighbours_in_the_place_of_a_frame(
@@ -68,7 +69,7 @@ def test_the_effect_is_that_of_neighbours_in_the_place_of_a_frame(
         for values in views.values() if replaced else ():
             values[frame] = (values[frame - 1] + values[frame + 1]) / 2
         probabilities = predictor.judge(0, 1, predictor.logits(views)).probabilities
-        chance = probabilities[predictor.labels.index("wave")]
+        chance = probabilities[predictor.labels.index("jumping_jacks")]
         odds.append(np.log(chance / (1 - chance)))
     assert explained.effect[frame] == pytest.approx(odds[0] - odds[1], abs=1e-2)
 
@@ -85,7 +86,7 @@ def test_the_folder_has_pictures_and_numbers(explained, tmp_path: Path) -> None:
         rows = list(csv.DictReader(stream))
     assert sum(float(row["activation"]) for row in rows) == pytest.approx(1, abs=1e-4)
     numbers = json.loads((written.folder / "explanation.json").read_text())
-    assert numbers["label"] == "wave"
+    assert numbers["label"] == "jumping_jacks"
     assert [row["frame"] for row in numbers["frames"]] == [int(row["frame"]) for row in rows]
     assert np.shape(numbers["frames"][0]["map"]) == (7, 7)
     strongest = int(np.argmax(explained.activation))
@@ -105,7 +106,7 @@ def test_the_command_explains_another_label(sample_model: Path, clip: Path, tmp_
     done = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "walk")])
     assert done.exit_code == 0, done.output
     assert done.stdout.startswith("walk ")
-    assert "predicted is wave" in done.stdout
+    assert "predicted is jumping_jacks" in done.stdout
     assert (tmp_path / "walk/overview.png").is_file()
 
 

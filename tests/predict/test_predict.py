@@ -71,7 +71,7 @@ def test_file_images_array_and_stream_agree(predictor, sample_model, tmp_path) -
     stream = predictor.stream()
     answers = [stream.add(frame, i / FPS) for i, frame in enumerate(frames)]
     for other in (
-        predictor.images(files, stride=stride),
+        predictor.images(files, fps=FPS, stride=stride),
         predictor.array(frames, FPS, stride=stride),
     ):
         assert other.labels == of_file.labels
