@@ -97,8 +97,8 @@ def features(
 ) -> None:
     """Embed the sampled frames of every clip, through the cache, into features/.
 
-    With --plan: what the cache covers, frames, disk, and the time on 1, 2, 4, ... workers, from the
-    videos' headers and a few clips embedded for practice. Writes nothing.
+    With --plan: what the cache covers, frames, disk, and the time on 1, 10, 100 ... workers, from
+    the videos' headers and a few clips embedded for practice. Writes nothing.
     """
     from pipeline.dataset.clips import read_images, read_index
     from pipeline.dataset.sources import ClipFiles

@@ -5,7 +5,6 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 from extraction import Project
 
@@ -13,7 +12,7 @@ from pipeline.dataset.clips import ClipTable
 from pipeline.dataset.sources import ClipFiles
 from pipeline.embedding import forecast
 from pipeline.embedding.executors import Job
-from pipeline.embedding.forecast import Speed, Work, estimate_work
+from pipeline.embedding.forecast import estimate_work
 from pipeline.frames.sources import Source
 from pipeline.frames.video import Sampling
 from pipeline.store.feature_files import FeatureSet
@@ -58,7 +57,7 @@ def test_a_plan_is_what_the_run_then_does(
     assert number(text, "videos to decode") == done.decoded == 6
     assert number(text, "frames to decode") == sum(range(40, 46))
     assert number(text, "frames to embed") == done.embedded
-    assert re.search(r"^\s+2 +\d+ s   as set$", text, re.MULTILINE)
+    assert re.search(r"^\s+2 workers +0:\d\d:\d\d$", text, re.MULTILINE)
 
 
 def test_what_is_cached_is_not_planned_again(
@@ -112,53 +111,33 @@ def test_broken_clips_are_counted_and_a_set_of_them_has_no_speed(
 
 
 class Jobs:
-    """A plan of many jobs, all of images, so that no header has to be read."""
+    """A plan of videos, each with its number of clips and its segments."""
 
-    def __init__(self, lengths: list[int]) -> None:
-        self.videos = len(lengths)
-        self._lengths = lengths
+    def __init__(self, videos: list[tuple[Path, int, tuple[tuple[float, float], ...]]]) -> None:
+        self._videos = videos
 
     def jobs(self):
-        for i, length in enumerate(self._lengths):
-            source = Source(images=tuple(f"{i}/{j}.jpg" for j in range(length)), fps=10.0)
-            yield Job(source, f"{i:064x}", {"identity": None, "hflip": None}), 1
+        for path, clips, segments in self._videos:
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            yield Job(Source(str(path)), digest, {"identity": None}, segments), clips
 
 
-def test_the_error_of_a_sample_covers_the_truth(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forecast, "SAMPLE", 50)
-    lengths = np.random.default_rng(0).integers(10, 200, 1000).tolist()
-    covered = 0
-    for seed in range(40):
-        work = estimate_work(Jobs(lengths), Sampling(5.0, None), seed)
-        assert (work.videos, work.estimated, work.sampled) == (1000, 1000, 50)
-        decoded, embedded, _ = work.frames
-        assert 0 < work.error[0] / decoded < 0.25
-        covered += abs(decoded - sum(lengths)) <= work.error[0]
-        assert embedded == pytest.approx(decoded, rel=0.05)
-    assert covered >= 34  # of 40; 38 expected of a 95 % interval
-    monkeypatch.setattr(forecast, "SAMPLE", 1000)
-    work = estimate_work(Jobs(lengths), Sampling())
-    assert (work.frames[0], work.error[0]) == (sum(lengths), 0)
+def test_a_sample_stands_for_all(make_video, monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths = range(20, 40)
+    plan = Jobs([(make_video(f"{i}.avi", frames=i, seed=i), 1, ()) for i in lengths])
+    work = estimate_work(plan, Sampling(5.0, None))
+    assert (work.estimated, work.sampled, work.readable) == (20, 20, 20)
+    assert work.frames[0] == pytest.approx(sum(lengths))
+    monkeypatch.setattr(forecast, "SAMPLE", 10)
+    work = estimate_work(plan, Sampling(5.0, None))
+    assert (work.estimated, work.sampled) == (20, 10)
+    assert 0 < abs(work.frames[0] - sum(lengths)) < 0.2 * sum(lengths)
 
 
-def test_segments_are_decoded_once_and_counted_apart() -> None:
-    source = Source(images=tuple(f"{j}.jpg" for j in range(100)), fps=10.0)
-
-    class One(Jobs):
-        def jobs(self):
-            yield Job(source, "0" * 64, {"identity": None}, ((0.0, 2.0), (1.0, 3.0))), 2
-
-    work = estimate_work(One([100]), Sampling())
+def test_segments_are_decoded_once_and_counted_apart(make_video) -> None:
+    video = make_video("one.avi", frames=100, fps=10)
+    work = estimate_work(Jobs([(video, 2, ((0.0, 2.0), (1.0, 3.0)))]), Sampling())
     assert work.frames.tolist() == [100, 30, 40]
-
-
-def test_more_workers_take_less_time_until_one_engine_is_the_limit() -> None:
-    work = Work(10, np.array([1000.0, 100.0, 100.0]), np.zeros(3), 10, 10, 0, ())
-    speed = Speed(decode=0.01, embed=0.1, error=0.1, workers=1, clips=5)
-    assert speed.seconds_on(work, 1, one_engine=False) == pytest.approx(20.0)
-    assert speed.seconds_on(work, 4, one_engine=False) == pytest.approx(5.0)
-    assert speed.seconds_on(work, 4, one_engine=True) == pytest.approx(10.0)
-    assert work.cache_bytes(views=1) == 100 * 2564 + 1000 * 8
 
 
 def test_the_command_prints_the_plan(
