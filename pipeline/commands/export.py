@@ -69,8 +69,7 @@ def export(
     if clips:
         found, place = clips_of_files(clips), "named with --clips"
     else:
-        dataset = load_settings(params, changes).dataset
-        found = clips_of_test_split(dataset)
+        found = clips_of_test_split(load_settings(params, changes).dataset)
         place = "of the test split"
     used = evenly(found)
     done = run(kind.value, precision.value, used, out=out, model=model)
@@ -121,12 +120,12 @@ def explain(
     Every frame with an overlay (Grad-CAM), an overview of them, and the weight of each frame.
     """
     from pipeline.explaining.explain import explain as run
-    from pipeline.explaining.output import EXPLAINED, check_replaceable, write_explanation
+    from pipeline.explaining.output import EXPLAINED, OVERVIEW, check_replaceable, write_explanation
 
     folder = out or EXPLAINED / file.stem
     check_replaceable(folder)  # said before any work is done
     found = run(file, label, model)
-    written = write_explanation(found, folder)
+    write_explanation(found, folder)
     other = "" if found.predicted == found.label else f", predicted is {found.predicted}"
-    print(f"{found.label} {found.probability:.1%}{other}; {written.frames} frames", end="")
-    print(f" -> {written.overview}")
+    print(f"{found.label} {found.probability:.1%}{other}; {len(found.pictures)} frames", end="")
+    print(f" -> {folder / OVERVIEW}")
