@@ -82,7 +82,7 @@ def _print_exported(done: "Exported", where: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console, comparison = Console(), done.comparison
+    comparison = done.comparison
     table = Table(box=None, header_style="bold")
     for column in ("", "size", "windows", "other label", "largest diff.", "mean diff."):
         table.add_column(column, justify="right" if column else "left", no_wrap=True)
@@ -94,15 +94,11 @@ def _print_exported(done: "Exported", where: str) -> None:
         f"{comparison.largest:.1e}",
         f"{comparison.mean:.1e}",
     )
-    console.print(
-        f"Compared with the model on {comparison.windows} windows of {where}:",
-        highlight=False,
-        soft_wrap=True,
-    )
-    console.print(table)
+    print(f"Compared with the model on {comparison.windows} windows of {where}:")
+    Console().print(table)
     if comparison.skipped:
-        console.print(f"Left out: {some(comparison.skipped)}.", highlight=False, soft_wrap=True)
-    console.print(f"-> {done.path}", highlight=False, soft_wrap=True)
+        print(f"Left out: {some(comparison.skipped)}.")
+    print(f"-> {done.path}")
 
 
 def explain(
