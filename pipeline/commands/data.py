@@ -28,20 +28,11 @@ def sample(
 ) -> None:
     """Render a small set of action videos to try everything with."""
     from pipeline.progress import Progress
-    from pipeline.sample import write_sample
+    from pipeline.sample import ACTIONS, write_sample
 
-    progress: Progress | None = None
-
-    def report(done: int, total: int) -> None:
-        nonlocal progress
-        if progress is None:
-            progress = Progress("sample", total, "clips").__enter__()
-        progress.advance()
-
-    try:
-        paths = write_sample(folder, actors=actors, takes=takes, seed=seed, progress=report)
-    finally:
-        if progress is not None:
-            progress.__exit__(None, None, None)
+    with Progress("sample", len(ACTIONS) * actors * takes, "clips") as progress:
+        paths = write_sample(
+            folder, actors=actors, takes=takes, seed=seed, progress=lambda *_: progress.advance()
+        )
     labels = len({path.parent.name for path in paths})
     print(f"{len(paths)} videos of {labels} actions -> {folder}/")

@@ -69,8 +69,7 @@ def export(
     if clips:
         found, place = clips_of_files(clips), "named with --clips"
     else:
-        dataset = load_settings(params, changes).dataset
-        found = clips_of_test_split(dataset)
+        found = clips_of_test_split(load_settings(params, changes).dataset)
         place = "of the test split"
     used = evenly(found)
     done = run(kind.value, precision.value, used, out=out, model=model)
@@ -83,7 +82,7 @@ def _print_exported(done: "Exported", where: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console, comparison = Console(), done.comparison
+    comparison = done.comparison
     table = Table(box=None, header_style="bold")
     for column in ("", "size", "windows", "other label", "largest diff.", "mean diff."):
         table.add_column(column, justify="right" if column else "left", no_wrap=True)
@@ -95,15 +94,11 @@ def _print_exported(done: "Exported", where: str) -> None:
         f"{comparison.largest:.1e}",
         f"{comparison.mean:.1e}",
     )
-    console.print(
-        f"Compared with the model on {comparison.windows} windows of {where}:",
-        highlight=False,
-        soft_wrap=True,
-    )
-    console.print(table)
+    print(f"Compared with the model on {comparison.windows} windows of {where}:")
+    Console().print(table)
     if comparison.skipped:
-        console.print(f"Left out: {some(comparison.skipped)}.", highlight=False, soft_wrap=True)
-    console.print(f"-> {done.path}", highlight=False, soft_wrap=True)
+        print(f"Left out: {some(comparison.skipped)}.")
+    print(f"-> {done.path}")
 
 
 def explain(
@@ -121,12 +116,12 @@ def explain(
     Every frame with an overlay (Grad-CAM), an overview of them, and the weight of each frame.
     """
     from pipeline.explaining.explain import explain as run
-    from pipeline.explaining.output import EXPLAINED, check_replaceable, write_explanation
+    from pipeline.explaining.output import EXPLAINED, OVERVIEW, check_replaceable, write_explanation
 
     folder = out or EXPLAINED / file.stem
     check_replaceable(folder)  # said before any work is done
     found = run(file, label, model)
-    written = write_explanation(found, folder)
+    write_explanation(found, folder)
     other = "" if found.predicted == found.label else f", predicted is {found.predicted}"
-    print(f"{found.label} {found.probability:.1%}{other}; {written.frames} frames", end="")
-    print(f" -> {written.overview}")
+    print(f"{found.label} {found.probability:.1%}{other}; {len(found.pictures)} frames", end="")
+    print(f" -> {folder / OVERVIEW}")

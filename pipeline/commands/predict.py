@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.commands.options import DEFAULT_MODEL, ModelFolder
-from pipeline.errors import ClipcacheError
+from pipeline.errors import ClipcacheError, ClipError
 
 if TYPE_CHECKING:
     from pipeline.predict.files import Answers
@@ -201,10 +201,7 @@ def _print_timelines(predictions: "Iterable[Prediction]") -> None:
 
     console = Console()
     for prediction in predictions:
-        console.print(
-            f"\n{prediction.file}: {clock(prediction.seconds)} long",
-            markup=False, highlight=False, soft_wrap=True,
-        )  # fmt: skip
+        print(f"\n{prediction.file}: {clock(prediction.seconds)} long")
         table = Table(box=None, header_style="bold")
         for column in ("start", "end"):
             table.add_column(column, justify="right", no_wrap=True)
@@ -225,8 +222,6 @@ def _print_json(predictions: "Iterable[Prediction]", top: int) -> None:
 
 def _judge(answers: "Answers") -> None:
     """Raise a sentence where not all clips were answered."""
-    from pipeline.errors import ClipError
-
     done, failed = len(answers.predictions), answers.failed
     if answers.stopped:
         raise StoppedError(f"Stopped after {done} of {answers.total} clips.")

@@ -158,10 +158,8 @@ def _print_scores(done: "Evaluated", report: Path) -> None:
         table.add_column(column, justify="right" if column else "left", no_wrap=True)
     row(done.name, measured.head, f"{measured.calibration_error:.3f}")
     row("frame mean", measured.baseline, "-")
-    console = Console()
-    console.print(table)
-    console.print(verdict(measured, done.name), highlight=False, soft_wrap=True)
+    Console().print(table)
+    print(verdict(measured, done.name))
     if done.skipped:
-        left_out = f"Left out, without features: {some(done.skipped)}."
-        console.print(left_out, highlight=False, soft_wrap=True)
-    console.print(f"-> {report}", highlight=False)
+        print(f"Left out, without features: {some(done.skipped)}.")
+    print(f"-> {report}")

@@ -1,6 +1,5 @@
 """What `clipcache explain` writes: pictures with what the model looked at, a chart, numbers."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,18 +18,10 @@ if TYPE_CHECKING:
 
 EXPLAINED = Path("reports/explain")
 OVERVIEW, CHART, NUMBERS, TABLE = "overview.png", "weights.png", "explanation.json", "weights.csv"
+COLUMN_NAMES = ("frame", "seconds", "activation", "effect")  # of the table
 COLUMNS, MOST_SHOWN = 8, 24  # frames in a row of the overview, and in all of it
 STRENGTH = 0.6  # of the colour where the evidence is greatest; the rest is the picture
 JPEG_QUALITY = 92
-
-
-@dataclass(frozen=True)
-class Written:
-    """Where an explanation is."""
-
-    folder: Path
-    overview: Path
-    frames: int
 
 
 def check_replaceable(folder: Path) -> None:
@@ -50,7 +41,7 @@ def check_replaceable(folder: Path) -> None:
         )
 
 
-def write_explanation(explanation: Explanation, folder: Path) -> Written:
+def write_explanation(explanation: Explanation, folder: Path) -> None:
     """Write the folder, whole or not at all.
 
     ``overview.png`` to look at, ``frames/<index>_<seconds>s.jpg`` every frame with its overlay,
@@ -62,21 +53,31 @@ def write_explanation(explanation: Explanation, folder: Path) -> Written:
         When the folder holds something else than an earlier explanation.
     """
     check_replaceable(folder)
-    shown = [overlay(*pair) for pair in _pairs(explanation)]
+    pictures = explanation.pictures
+    shown = list(map(overlay, pictures.pictures, explanation.maps))
     with replacing_folder(folder) as temporary:
         (temporary / "frames").mkdir()
-        pictures = explanation.pictures
         for picture, index, seconds in zip(shown, pictures.indices, pictures.times, strict=True):
             name = f"{index:06d}_{seconds:.3f}s.jpg"
             write_picture(temporary / "frames" / name, picture, JPEG_QUALITY)
         save_png(weights_chart(explanation), temporary / CHART)
         write_picture(temporary / OVERVIEW, _overview(explanation, shown, temporary / CHART))
+        rows = [
+            (index, round(seconds, 3), round(activation, 6), round(effect, 6))
+            for index, seconds, activation, effect in zip(
+                pictures.indices.tolist(),
+                pictures.times.tolist(),
+                explanation.activation.tolist(),
+                explanation.effect.tolist(),
+                strict=True,
+            )
+        ]
         write_rows(
             temporary / TABLE,
-            ("frame", "seconds", "activation", "effect"),
+            COLUMN_NAMES,
             (
                 (frame, f"{seconds:.3f}", f"{activation:.6f}", f"{effect:.6f}")
-                for frame, seconds, activation, effect in _rows(explanation)
+                for frame, seconds, activation, effect in rows
             ),
         )
         write_json(
@@ -88,20 +89,11 @@ def write_explanation(explanation: Explanation, folder: Path) -> Written:
                 "predicted": explanation.predicted,
                 "views": list(explanation.views),
                 "frames": [
-                    {
-                        "frame": frame,
-                        "seconds": round(seconds, 3),
-                        "activation": round(activation, 6),
-                        "effect": round(effect, 6),
-                        "map": np.round(place, 4).tolist(),
-                    }
-                    for (frame, seconds, activation, effect), place in zip(
-                        _rows(explanation), explanation.maps, strict=True
-                    )
+                    dict(zip(COLUMN_NAMES, row, strict=True)) | {"map": np.round(place, 4).tolist()}
+                    for row, place in zip(rows, explanation.maps, strict=True)
                 ],
             },
         )
-    return Written(folder, folder / OVERVIEW, len(shown))
 
 
 def overlay(picture: np.ndarray, places: np.ndarray) -> np.ndarray:
@@ -172,20 +164,3 @@ def _overview(explanation: Explanation, shown: list[np.ndarray], chart: Path) ->
     width = parts[0].shape[1]
     height = round(drawn.shape[0] * width / drawn.shape[1])
     return np.vstack([*parts, cv2.resize(drawn, (width, height), interpolation=cv2.INTER_AREA)])
-
-
-def _pairs(explanation: Explanation) -> "zip[tuple[np.ndarray, np.ndarray]]":
-    return zip(explanation.pictures.pictures, explanation.maps, strict=True)
-
-
-def _rows(explanation: Explanation) -> list[tuple[int, float, float, float]]:
-    pictures = explanation.pictures
-    return list(
-        zip(
-            pictures.indices.tolist(),
-            pictures.times.tolist(),
-            explanation.activation.tolist(),
-            explanation.effect.tolist(),
-            strict=True,
-        )
-    )

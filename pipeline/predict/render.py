@@ -1,18 +1,18 @@
 """A video with the answer of each moment drawn on its frames, as MP4."""
 
-import itertools
+import bisect
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 import cv2
-import numpy as np
 
 from pipeline.errors import ClipError
 from pipeline.files import replacing
 from pipeline.frames.video import FrameReader, VideoReader
 from pipeline.predict.overlay import draw_answer
 from pipeline.predict.prediction import Window
+from pipeline.predict.windows import borders
 
 # H.264 plays everywhere, but few builds of OpenCV may encode it; all have MPEG-4 part 2, which
 # VLC, mpv and the players of desktops show, and browsers do not.
@@ -50,8 +50,7 @@ def render_video(reader: RatedReader, windows: Sequence[Window], path: Path) -> 
         When the name does not end with .mp4, or when the clip or the disk fails.
     """
     check_render_path(path)
-    middles = [(window.start + window.end) / 2 for window in windows]
-    borders = np.array([(left + right) / 2 for left, right in itertools.pairwise(middles)])
+    edges = borders(windows, windows[-1].end)[1:-1]
     with replacing(path) as temporary:
         writer: cv2.VideoWriter | None = None
         codec, written = "", 0
@@ -67,7 +66,7 @@ def render_video(reader: RatedReader, windows: Sequence[Window], path: Path) -> 
                 picture = frame
                 if frame.shape[:2] != (height, width):  # image files of several sizes
                     picture = cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)
-                window = windows[int(np.searchsorted(borders, seconds, side="right"))]
+                window = windows[bisect.bisect_right(edges, seconds)]
                 draw_answer(picture, window.label, window.confidence)
                 for _ in range(min(due - written, MOST_REPEATS)):
                     writer.write(picture)

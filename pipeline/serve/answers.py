@@ -5,10 +5,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field
 
+from pipeline.predict.output import as_json
 from pipeline.predict.prediction import Prediction
 from pipeline.serve.content import Kind
-
-DIGITS = 6  # of a probability, as `clipcache predict --json` gives it
 
 
 @dataclass(frozen=True)
@@ -100,26 +99,6 @@ class Problem(BaseModel):
 
 
 def as_answer(recognised: Recognised) -> Answer:
-    """A prediction as the API tells it."""
-    prediction = recognised.prediction
-    windows = None
-    if recognised.kind == "video":
-        windows = [
-            WindowAnswer(
-                label=window.label,
-                confidence=round(window.confidence, DIGITS),
-                start=round(window.start, 3),
-                end=round(window.end, 3),
-            )
-            for window in prediction.windows
-        ]
-    ranked = [
-        Ranked(label=label, confidence=round(confidence, DIGITS))
-        for label, confidence in prediction.top(len(prediction.labels))
-    ]
-    return Answer(
-        action=ranked[0].label,
-        confidence=ranked[0].confidence,
-        all_predictions=ranked,
-        windows=windows,
-    )
+    """A prediction as the API tells it, in the numbers of `clipcache predict --json`."""
+    values = as_json(recognised.prediction, len(recognised.prediction.labels))
+    return Answer(**values, all_predictions=values["top"])

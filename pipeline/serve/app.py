@@ -16,15 +16,7 @@ from starlette.requests import ClientDisconnect
 
 from pipeline import __version__
 from pipeline.serve import refusals
-from pipeline.serve.answers import (
-    Answer,
-    Classes,
-    Health,
-    Problem,
-    Start,
-    Task,
-    as_answer,
-)
+from pipeline.serve.answers import Answer, Classes, Health, Problem, Start, as_answer
 from pipeline.serve.body_guard import BodyGuard
 from pipeline.serve.metrics import GONE
 from pipeline.serve.refusals import Refusal
@@ -157,9 +149,8 @@ def _add_routes(app: FastAPI, served: Served) -> None:
             raise refusals.busy(1)
         uploads += 1
         try:
-            async with received(request, served.folder, served.settings.limits.bytes) as upload:
-                work = served.recognise(Task(upload.path, upload.kind))
-                return as_answer(await _while_connected(request, work))
+            async with received(request, served.folder, served.settings.limits.bytes) as task:
+                return as_answer(await _while_connected(request, served.recognise(task)))
         finally:
             uploads -= 1
 
@@ -223,11 +214,12 @@ async def _not_routed(request: Request, error: Exception) -> Response:
     """What Starlette answers where no route fits, as a sentence."""
     assert isinstance(error, HTTPException)
     path, allowed = request.url.path, (error.headers or {}).get("Allow")
+    detail = error.detail
     if error.status_code == 404:
-        return await _refused(request, refusals.nothing_there(path))
-    if error.status_code == 405 and allowed:
-        return await _refused(request, refusals.wrong_method(request.method, path, allowed))
-    return JSONResponse({"detail": error.detail}, error.status_code, error.headers)
+        detail = f"There is nothing at {path}: GET / lists what this server answers."
+    elif error.status_code == 405 and allowed:
+        detail = f"{path} does not take {request.method}, only {allowed}: see /openapi.json."
+    return JSONResponse({"detail": detail}, error.status_code, error.headers)
 
 
 async def _failed(request: Request, error: Exception) -> Response:

@@ -55,9 +55,7 @@ class Metrics:
 
     def page(self) -> Response:
         """The answer to a scrape."""
-        return Response(
-            generate_latest(self.registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
-        )  # fmt: skip
+        return Response(generate_latest(self.registry), media_type=CONTENT_TYPE_LATEST)
 
     def middleware(self, app: ASGIApp) -> ASGIApp:
         """ASGI middleware that counts what passes."""

@@ -16,8 +16,6 @@ import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from multiprocessing.connection import Connection
-from multiprocessing.context import SpawnProcess
 from typing import Any
 
 from pipeline.errors import ClipcacheError
@@ -29,6 +27,7 @@ from pipeline.processes import (
     start_process,
 )
 from pipeline.serve import refusals
+from pipeline.serve.refusals import Refusal
 
 NICENESS = 5  # of a worker, on top of the server's own
 ABANDONED_SECONDS = 2.0  # for a worker whose asker is gone; to start another one costs as much
@@ -111,7 +110,8 @@ class PredictionWorkers:
     def check_room(self) -> None:
         """Raise the refusal that a task would meet now, before its file is received."""
         if self._closing or (self._hopeless and not self._workers):
-            raise refusals.closing()
+            sentence = "No worker is ready: the server is starting or ending."
+            raise Refusal(503, sentence, {"Retry-After": "5"})
         if self._admitted >= self._places:
             seconds = math.ceil(self._admitted * self._typical / self._count)
             raise refusals.busy(min(MOST_RETRY, max(1, seconds)))
@@ -161,9 +161,15 @@ class PredictionWorkers:
             answer = await self._in_thread(worker.ask, task, self._seconds)
         except CrashedError as error:
             logger.error("A worker ended in the middle of a request (%s).", error)
-            return refusals.worker_lost()
+            return Refusal(
+                500,
+                "The worker process ended while it was at this file; another one takes its place.",
+            )
         except TooSlowError:
-            return refusals.took_too_long(self._seconds)
+            return Refusal(
+                504,
+                f"The file took more than {self._seconds:g} seconds to recognise and was given up.",
+            )
         except _NeverBegunError as error:
             return error
         finally:
@@ -234,8 +240,6 @@ class _Worker:
 
     def __init__(self, function: Callable[[Any], Any]) -> None:
         self.prepared = False
-        self._process: SpawnProcess
-        self._pipe: Connection
         self._calls = multiprocessing.get_context("spawn").RawValue(ctypes.c_long, 0)
         self._process, self._pipe = start_process(_Polite(function, self._calls))
 

@@ -82,21 +82,16 @@ def _predictor(model: Path, threads: int) -> Predictor:
     return Predictor(model, threads=threads)
 
 
-class LimitedVideo:
-    """A video that ends in a refusal where it goes over a limit; a `FrameReader`.
+class LimitedVideo(VideoReader):
+    """A video that ends in a refusal where it goes over a limit.
 
     What the container claims counts as well as what is there: a claim of ten hours is refused at
     the first frame.
     """
 
     def __init__(self, path: Path, limits: Limits) -> None:
-        self._reader = VideoReader(path)
+        super().__init__(path)
         self._limits = limits
-
-    @property
-    def timeline(self) -> list[float]:
-        """Seconds of every frame so far."""
-        return self._reader.timeline
 
     def frames(self, wanted: Callable[[int, float], bool]) -> Iterator[tuple[int, np.ndarray]]:
         """As `VideoReader.frames`; raises `Refusal` over a limit."""
@@ -110,15 +105,15 @@ class LimitedVideo:
                 raise refusals.too_long(self._limits.seconds)
             return wanted(index, seconds)
 
-        return self._reader.frames(choose)
+        return super().frames(choose)
 
     def _check_claims(self) -> None:
-        reader, limits = self._reader, self._limits
-        if reader.width * reader.height > limits.pixels:
-            raise refusals.too_many_pixels(reader.width, reader.height, limits.pixels)
-        if (reader.claimed_seconds or 0) > limits.seconds:
+        limits = self._limits
+        if self.width * self.height > limits.pixels:
+            raise refusals.too_many_pixels(self.width, self.height, limits.pixels)
+        if (self.claimed_seconds or 0) > limits.seconds:
             raise refusals.too_long(limits.seconds)
-        if (reader.claimed_frames or 0) > limits.frames:
+        if (self.claimed_frames or 0) > limits.frames:
             raise refusals.too_many_frames(limits.frames)
 
 

@@ -26,46 +26,9 @@ class Refusal(ClipcacheError):  # noqa: N818 - not all of them are errors of any
         return type(self), (self.status, str(self), self.headers)
 
 
-def nothing_there(path: str) -> Refusal:
-    """404."""
-    return Refusal(404, f"There is nothing at {path}: GET / lists what this server answers.")
-
-
-def wrong_method(method: str, path: str, allowed: str) -> Refusal:
-    """405.
-
-    Parameters
-    ----------
-    allowed : the methods that the path takes, as the header Allow gives them
-    """
-    return Refusal(
-        405, f"{path} does not take {method}, only {allowed}: see /openapi.json.",
-        {"Allow": allowed},
-    )  # fmt: skip
-
-
 def malformed(reason: str) -> Refusal:
     """400: the body is not what HTTP says it should be."""
     return Refusal(400, f"The request is not valid multipart/form-data: {reason}.")
-
-
-def no_form() -> Refusal:
-    """415: not a form at all."""
-    return Refusal(
-        415, "Send the image or video as multipart/form-data, in a field called `file`."
-    )  # fmt: skip
-
-
-def two_files() -> Refusal:
-    """422."""
-    return Refusal(422, "Send one file at a time: the field `file` is there twice.")
-
-
-def no_file() -> Refusal:
-    """422: nothing was sent in the field that is read."""
-    return Refusal(
-        422, "Send the image or video as multipart/form-data in a field called `file`."
-    )  # fmt: skip
 
 
 def too_slow_upload(seconds: float) -> Refusal:
@@ -119,25 +82,4 @@ def busy(seconds: int) -> Refusal:
         503,
         f"All workers are busy and the queue is full: try again in {seconds} seconds.",
         {"Retry-After": str(seconds)},
-    )
-
-
-def closing() -> Refusal:
-    """503: the server is on its way out, or no worker can be started."""
-    return Refusal(
-        503, "No worker is ready: the server is starting or ending.", {"Retry-After": "5"}
-    )
-
-
-def worker_lost() -> Refusal:
-    """500: the worker died in the middle of this request."""
-    return Refusal(
-        500, "The worker process ended while it was at this file; another one takes its place."
-    )
-
-
-def took_too_long(seconds: float) -> Refusal:
-    """504."""
-    return Refusal(
-        504, f"The file took more than {seconds:g} seconds to recognise and was given up."
     )

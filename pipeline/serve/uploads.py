@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import uuid
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -13,7 +12,9 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
 from pipeline.serve import refusals
+from pipeline.serve.answers import Task
 from pipeline.serve.content import HEAD_BYTES, Kind, kind_of
+from pipeline.serve.refusals import Refusal
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
@@ -22,17 +23,8 @@ FIELD = b"file"
 WRITE_BYTES = 2**20  # handed to the disk at a time
 
 
-@dataclass(frozen=True)
-class Upload:
-    """A file that arrived in full."""
-
-    path: Path
-    kind: Kind
-    bytes: int
-
-
 @contextlib.asynccontextmanager
-async def received(request: Request, folder: Path, limit: int) -> AsyncIterator[Upload]:
+async def received(request: Request, folder: Path, limit: int) -> AsyncIterator[Task]:
     """The file in the field `file` of a multipart request; it is removed on leaving.
 
     Nothing of the request decides where it is written: not its field, not its file name.
@@ -52,16 +44,18 @@ async def received(request: Request, folder: Path, limit: int) -> AsyncIterator[
     path = folder / uuid.uuid4().hex
     try:
         with path.open("xb") as stream:
-            kind, size = await _receive(request, stream, limit)
-        yield Upload(path, kind, size)
+            kind = await _receive(request, stream, limit)
+        yield Task(path, kind)
     finally:
         path.unlink(missing_ok=True)
 
 
-async def _receive(request: Request, stream: BinaryIO, limit: int) -> tuple[Kind, int]:
+async def _receive(request: Request, stream: BinaryIO, limit: int) -> Kind:
     content_type, options = parse_options_header(request.headers.get("content-type"))
     if content_type != b"multipart/form-data":
-        raise refusals.no_form()
+        raise Refusal(
+            415, "Send the image or video as multipart/form-data, in a field called `file`."
+        )
     form = _Form(limit)
     try:
         parser = MultipartParser(options.get(b"boundary", b""), form.callbacks())
@@ -81,8 +75,10 @@ async def _receive(request: Request, stream: BinaryIO, limit: int) -> tuple[Kind
     if not form.complete:
         raise refusals.malformed("it ends in the middle")
     if form.kind is None:
-        raise refusals.no_file()
-    return form.kind, form.size
+        raise Refusal(
+            422, "Send the image or video as multipart/form-data in a field called `file`."
+        )
+    return form.kind
 
 
 class _Form:
@@ -125,7 +121,7 @@ class _Form:
     def _begin_data(self) -> None:
         if self._name == FIELD:
             if self._seen:
-                raise refusals.two_files()
+                raise Refusal(422, "Send one file at a time: the field `file` is there twice.")
             self._seen = True
 
     def _data(self, data: bytes, start: int, end: int) -> None:
