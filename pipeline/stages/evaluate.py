@@ -21,16 +21,7 @@ from pipeline.dataset.clips import (
 )
 from pipeline.errors import DatasetError
 from pipeline.evaluation.baseline import baseline_predictions, frame_means
-from pipeline.evaluation.metrics import (
-    DIGITS,
-    Comparison,
-    Interval,
-    Measured,
-    Outcome,
-    Scores,
-    measure,
-    top_k,
-)
+from pipeline.evaluation.metrics import DIGITS, Interval, Measured, Outcome, Scores, measure, top_k
 from pipeline.evaluation.plots import (
     class_bars,
     confusion_matrix,
@@ -183,12 +174,15 @@ def summary(measured: Measured, skipped: Sequence[str] = ()) -> dict[str, Any]:
         "intervals": {
             "accuracy": _intervals(measured.head),
             "baseline_accuracy": _intervals(measured.baseline),
-            "difference": _intervals(measured.comparison),
+            "difference": {
+                "over_clips": _pair(measured.comparison.over_clips),
+                "over_groups": _pair(measured.comparison.over_groups),
+            },
         },
     }
 
 
-def _intervals(scores: Scores | Comparison) -> dict[str, list[float] | None]:
+def _intervals(scores: Scores) -> dict[str, list[float] | None]:
     return {"over_clips": _pair(scores.over_clips), "over_groups": _pair(scores.over_groups)}
 
 
