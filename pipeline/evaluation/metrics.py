@@ -48,11 +48,6 @@ class Outcome:
         """(N,) bool, where the head is right."""
         return self.predicted == self.actual
 
-    @cached_property
-    def baseline_correct(self) -> np.ndarray:
-        """(N,) bool, where the baseline is right."""
-        return self.baseline == self.actual
-
 
 @dataclass(frozen=True)
 class Interval:
@@ -248,14 +243,12 @@ def reliability(
     return Reliability(np.linspace(0, 1, bins + 1), clips, mean_confidence, accuracy)
 
 
-def expected_calibration_error(
-    confidence: np.ndarray, correct: np.ndarray, bins: int = CALIBRATION_BINS
-) -> float:
+def expected_calibration_error(confidence: np.ndarray, correct: np.ndarray) -> float:
     """Mean distance between confidence and accuracy over the bins, weighted by their clips.
 
     Source: Guo et al., 2017, equation 3, https://arxiv.org/abs/1706.04599
     """
-    binned = reliability(confidence, correct, bins)
+    binned = reliability(confidence, correct)
     gaps = np.nan_to_num(np.abs(binned.accuracy - binned.confidence))
     return float((gaps * binned.clips).sum() / binned.clips.sum())
 
@@ -325,7 +318,7 @@ def score(
 
 def compare(outcome: Outcome, *, samples: int, seed: int = 0) -> Comparison:
     """Head against baseline, clip by clip."""
-    head, baseline = outcome.correct, outcome.baseline_correct
+    head, baseline = outcome.correct, outcome.baseline == outcome.actual
     difference = head.astype(np.float64) - baseline
     return Comparison(
         difference=float(difference.mean()),

@@ -77,9 +77,7 @@ def read_curves(folder: Path) -> dict[str, list[Curve]]:
         numbers[:, 0] += 1  # DVCLive counts from 0
         metric, name = path.stem, path.parent.name if path.parent.name != "metrics" else ""
         curves[metric].append(Curve(name, numbers[:, 0], numbers[:, 1]))
-    first = ["loss", "accuracy"]
-    order = sorted(curves, key=lambda metric: (metric not in first, first.index(metric)
-                                               if metric in first else 0, metric))  # fmt: skip
+    order = sorted(curves, key=lambda metric: (["loss", "accuracy", metric].index(metric), metric))
     return {metric: curves[metric] for metric in order}
 
 
@@ -164,11 +162,8 @@ def class_bars(scores: Sequence[ClassScores]) -> "Figure":
         for place, row in enumerate(ranked):
             axes.text(1.03, place, f"{row.f1:.2f}   n = {row.clips}", va="center", fontsize=8,
                       color=MUTED)  # fmt: skip
-        axes.set_yticks(places, [shortened(row.label) for row in ranked], fontsize=8.5)
-        axes.set_ylim(-0.7, len(ranked) - 0.3)
+        _name_bars(axes, [row.label for row in ranked])
         axes.set_xlim(0, 1)
-        axes.grid(axis="y", visible=False)
-        axes.tick_params(axis="y", length=0)
         _legend_above(axes, 2)
     return figure
 
@@ -222,13 +217,10 @@ def class_distribution(clips: Mapping[str, Mapping[str, int]]) -> "Figure":
         for place, total in zip(places, start, strict=True):
             axes.annotate(f"{total:.0f}", (total, place), (4, 0), textcoords="offset points",
                           va="center", fontsize=8, color=MUTED)  # fmt: skip
-        axes.set_yticks(places, [shortened(label) for label in ranked], fontsize=8.5)
-        axes.set_ylim(-0.7, len(ranked) - 0.3)
+        _name_bars(axes, ranked)
         axes.set_xlim(0, start.max(initial=1) * 1.08)
         axes.set_xlabel("clips")
         axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
-        axes.grid(axis="y", visible=False)
-        axes.tick_params(axis="y", length=0)
         if shown != [""]:
             _legend_above(axes, len(shown))
     return figure
@@ -317,19 +309,16 @@ def style() -> Iterator[None]:
 
 def new_figure(width: float, height: float) -> "tuple[Figure, Axes]":
     """A figure whose axes, without their labels, measure `width` by `height` inches."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height))
-    FigureCanvasAgg(figure)
     return figure, figure.add_axes((0, 0, 1, 1))
 
 
 def _draw_curves(axes: "Axes", metric: str, curves: Sequence[Curve], best: int | None) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    ordered = sorted(curves, key=lambda curve: ("train", "val", "").index(curve.name)
-                     if curve.name in ("train", "val", "") else 3)  # fmt: skip
+    ordered = sorted(curves, key=lambda curve: ["train", "val", "", curve.name].index(curve.name))
     colours = {"train": BLUE, "val": ORANGE}
     spare = iter([GREEN, INK, MUTED] * len(ordered))
     for curve in ordered:
@@ -346,6 +335,13 @@ def _draw_curves(axes: "Axes", metric: str, curves: Sequence[Curve], best: int |
         axes.set_ylim(0, 1.02)
     if any(curve.name for curve in ordered) or best is not None:
         _legend_above(axes, len(ordered) + 1)
+
+
+def _name_bars(axes: "Axes", labels: Sequence[str]) -> None:
+    axes.set_yticks(range(len(labels)), [shortened(label) for label in labels], fontsize=8.5)
+    axes.set_ylim(-0.7, len(labels) - 0.3)
+    axes.grid(axis="y", visible=False)
+    axes.tick_params(axis="y", length=0)
 
 
 def _legend_above(axes: "Axes", columns: int) -> None:

@@ -3,17 +3,22 @@
 import io
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
 
 from pipeline.errors import ClipError
 
+Look = TypeVar("Look")
+
 IMAGE_FPS = 25.0  # frames/s that a dump of frames is taken to have where nobody says otherwise
 MAX_IMAGE_PIXELS = 120_000_000  # 108-megapixel photographs pass; more is refused unread
+THREADS = 4  # that look at pictures: decoding and scaling leave the interpreter's lock
 
 IMAGE_EXTENSIONS = frozenset(
     """
@@ -88,6 +93,25 @@ def read_small_image(path: Path, side: int) -> tuple[np.ndarray, tuple[int, int]
     content, size = _read(path)
     flags = next((flag for scale, flag in REDUCED if min(size) >= scale * side), cv2.IMREAD_COLOR)
     return _decode(content, size, flags), size
+
+
+def look_at_images(
+    paths: Sequence[Path], side: int, look: Callable[[np.ndarray, tuple[int, int]], Look]
+) -> Iterator[Look | None]:
+    """What `look` makes of each picture of `read_small_image`, in order and in threads.
+
+    None for one that cannot be read; that is reported where its clip is embedded.
+    """
+
+    def look_at(path: Path) -> Look | None:
+        try:
+            return look(*read_small_image(path, side))
+        except ClipError:
+            return None
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        for start in range(0, len(paths), 256):  # so that few results wait
+            yield from pool.map(look_at, paths[start : start + 256])
 
 
 def _read(path: Path) -> tuple[bytes, tuple[int, int]]:

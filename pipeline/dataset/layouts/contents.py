@@ -43,19 +43,17 @@ class Contents:
 
 def look_into(folder: Path) -> Contents:
     """Sort the files below a folder; nothing is opened."""
-    kinds: dict[str, list[str]] = {"videos": [], "images": [], "tables": [], "archives": []}
+    kinds = {"videos": VIDEO_EXTENSIONS, "images": IMAGE_EXTENSIONS,
+             "tables": TABLE_EXTENSIONS, "archives": ARCHIVE_EXTENSIONS}  # fmt: skip
+    found: dict[str, list[str]] = {kind: [] for kind in kinds}
     links: list[str] = []
     for name in find_files(folder, outward=links):
         suffix = PurePosixPath(name).suffix.lower()
-        if suffix in VIDEO_EXTENSIONS:
-            kinds["videos"].append(name)
-        elif suffix in IMAGE_EXTENSIONS:
-            kinds["images"].append(name)
-        elif suffix in TABLE_EXTENSIONS:
-            kinds["tables"].append(name)
-        elif suffix in ARCHIVE_EXTENSIONS:
-            kinds["archives"].append(name)
-    return Contents(**kinds, links=sorted(links))
+        for kind, extensions in kinds.items():
+            if suffix in extensions:
+                found[kind].append(name)
+                break  # a GIF is a video
+    return Contents(**found, links=sorted(links))
 
 
 def passed_over(contents: Contents) -> list[str]:

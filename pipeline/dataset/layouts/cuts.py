@@ -16,16 +16,14 @@ advice in docs/frames.md.
 """
 
 import re
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from pipeline.errors import ClipError
-from pipeline.frames.images import read_small_image
+from pipeline.frames.images import look_at_images
 from pipeline.progress import Progress
 
 CUT = 4.0  # times the usual change around it
@@ -38,7 +36,6 @@ NOISE = 0.25  # grey levels that change in a picture that stands still
 FEW = 4  # with fewer neighbours, nothing can be said of what is usual, ...
 UNKNOWN = 5.0  # ... and this is taken for it, grey levels
 REPEATED = 0.02  # grey levels of mean difference below which a frame repeats the one before
-THREADS = 4  # decoding and scaling leave the interpreter's lock
 
 
 @dataclass(frozen=True)
@@ -110,7 +107,7 @@ def measure_changes(paths: Sequence[Path]) -> Changes:
     repeated, sure = np.ones(steps, bool), np.zeros(steps, bool)
     seen: list[tuple[np.ndarray, tuple[int, int]]] = []
     with Progress("cuts", len(paths), "frames") as progress:
-        for i, made in enumerate(_cells_of_all(paths)):
+        for i, made in enumerate(look_at_images(paths, 2 * max(CELLS), _cells)):
             current = made or (seen[-1] if seen else None)
             if current is not None:
                 if seen:
@@ -124,18 +121,8 @@ def measure_changes(paths: Sequence[Path]) -> Changes:
     return Changes(change, over, repeated, sure, _gaps(paths))
 
 
-def _cells_of_all(paths: Sequence[Path]) -> Iterator[tuple[np.ndarray, tuple[int, int]] | None]:
-    with ThreadPoolExecutor(THREADS) as pool:
-        for start in range(0, len(paths), 256):  # so that few results wait
-            yield from pool.map(_cells, paths[start : start + 256])
-
-
-def _cells(path: Path) -> tuple[np.ndarray, tuple[int, int]] | None:
+def _cells(image: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, tuple[int, int]]:
     """The mean colours of the cells, (18, 24, 3) float32, and the size of the picture."""
-    try:
-        image, size = read_small_image(path, 2 * max(CELLS))
-    except ClipError:
-        return None  # reported where its clip is embedded
     return cv2.resize(image.astype(np.float32), CELLS, interpolation=cv2.INTER_AREA), size
 
 

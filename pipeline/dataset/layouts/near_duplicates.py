@@ -16,15 +16,13 @@ crop of five per cent mostly does not. docs/benchmarks.md has the figures.
 """
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from pipeline.dataset.components import joined
-from pipeline.errors import ClipError
-from pipeline.frames.images import read_small_image
+from pipeline.frames.images import look_at_images
 from pipeline.progress import Progress
 
 DISTANCE = 6  # bits of 64; pHash sets half of the bits, so distances are nearly always even
@@ -32,7 +30,6 @@ SECOND_SLACK = 6  # bits by which the second hash may differ more than the first
 HASH_SIDE = 64  # pixels of the picture that is hashed, at least: twice what pHash looks at
 FLAT = 3.0  # grey levels; a picture with a smaller standard deviation shows nothing
 BLOCK_PAIRS = 1 << 22  # pairs compared at a time: 32 MiB of differences
-THREADS = 4  # decoding and scaling leave the interpreter's lock
 
 
 def near_duplicate_groups(paths: Sequence[Path], distance: int = DISTANCE) -> np.ndarray:
@@ -51,7 +48,8 @@ def near_duplicate_groups(paths: Sequence[Path], distance: int = DISTANCE) -> np
     hashes = np.zeros((len(paths), 2, 2), np.uint64)
     usable = np.zeros(len(paths), bool)
     with Progress("near-duplicates", len(paths), "images") as progress:
-        for i, made in enumerate(_in_threads(paths)):
+        made_of = look_at_images(paths, HASH_SIDE, lambda image, size: image_hashes(image))
+        for i, made in enumerate(made_of):
             if made is not None:
                 hashes[i], usable[i] = made, True
             progress.advance()
@@ -124,17 +122,3 @@ def _close_pairs(hashes: np.ndarray, distance: int) -> Iterator[tuple[np.ndarray
             rows, columns = rows[agree] + start, columns[agree] + start
             if (rows != columns).any():
                 yield rows, columns
-
-
-def _in_threads(paths: Sequence[Path]) -> Iterator[np.ndarray | None]:
-    """Hashes of each file, in order."""
-    with ThreadPoolExecutor(THREADS) as pool:
-        for start in range(0, len(paths), 1024):  # so that few results wait
-            yield from pool.map(_hashes_of_file, paths[start : start + 1024])
-
-
-def _hashes_of_file(path: Path) -> np.ndarray | None:
-    try:
-        return image_hashes(read_small_image(path, HASH_SIDE)[0])
-    except ClipError:
-        return None  # reported where its clip is embedded

@@ -28,82 +28,67 @@ class DatasetSection:
 
     Attributes
     ----------
-    name : of the folder of videos; "" where that says nothing
     frames_are, seconds_are : what the two columns count, in words
-    rule, rule_in_words : dataset.group
-    warnings : sentences on what makes the numbers doubtful
-    notes : sentences on what deserves a look
     """
 
-    name: str
+    params: DatasetParams
     summary: DatasetSummary
     frames_are: str
     seconds_are: str
-    rule: str
-    rule_in_words: str
-    warnings: list[str]
-    notes: list[str]
 
+    @property
+    def name(self) -> str:
+        """Of the folder of videos; "" where that says nothing."""
+        return name if (name := self.params.folder.resolve().name) not in PLAIN_NAMES else ""
 
-def dataset_section(
-    params: DatasetParams,
-    summary: DatasetSummary,
-    frames_are: str,
-    seconds_are: str,
-) -> DatasetSection:
-    """Gather what a page says about a data set."""
-    rule = params.group
-    return DatasetSection(
-        name=name if (name := params.folder.resolve().name) not in PLAIN_NAMES else "",
-        summary=summary,
-        frames_are=frames_are,
-        seconds_are=seconds_are,
-        rule=rule,
-        rule_in_words=GROUP_RULES.get(rule, OWN_RULE) + BESIDE_THE_RULE.get(params.layout, ""),
-        warnings=_warnings(params, summary),
-        notes=_notes(summary),
-    )
+    @property
+    def rule_in_words(self) -> str:
+        """What dataset.group puts together."""
+        beside = BESIDE_THE_RULE.get(self.params.layout, "")
+        return GROUP_RULES.get(self.params.group, OWN_RULE) + beside
 
+    @property
+    def warnings(self) -> list[str]:
+        """Sentences on what makes the numbers doubtful."""
+        warnings = []
+        if self.params.group == "none":
+            where = ", where the table names no group" if self.params.layout == "csv" else ""
+            warnings.append(
+                f"dataset.group is none{where}: clips of the same person or source video may "
+                "stand in train and test at once, and the accuracy is then higher than it would be "
+                "on new people or videos. Name a grouping rule where the file names allow one."
+            )
+        if torn := self.summary.torn_groups:
+            warnings.append(
+                f"{count(torn, 'group stands', 'groups stand')} in more than one split, "
+                "so the score may flatter: with split.method official, folders or column the "
+                "lists, folders or table say so; else run `clipcache split` again."
+            )
+        test = self.summary.splits.get("test")
+        if test and len(test.groups) < FEW_TEST_GROUPS:
+            warnings.append(
+                f"The test split has {count(len(test.groups), 'group')} only, so an interval over "
+                "groups is a rough guide; `clipcache crossval` tests on every group in turn."
+            )
+        return warnings
 
-def _warnings(params: DatasetParams, summary: DatasetSummary) -> list[str]:
-    warnings = []
-    if params.group == "none":
-        where = ", where the table names no group" if params.layout == "csv" else ""
-        warnings.append(
-            f"dataset.group is none{where}: clips of the same person or source video may stand in "
-            "train and test at once, and the accuracy is then higher than it would be on new "
-            "people or videos. Name a grouping rule where the file names allow one."
-        )
-    if summary.torn_groups:
-        warnings.append(
-            f"{count(summary.torn_groups, 'group stands', 'groups stand')} in more than one split, "
-            "so the score may flatter: with split.method official, folders or column the lists, "
-            "folders or table say so; else run `clipcache split` again."
-        )
-    test = summary.splits.get("test")
-    if test and len(test.groups) < FEW_TEST_GROUPS:
-        warnings.append(
-            f"The test split has {count(len(test.groups), 'group')} only, so an interval over "
-            "groups is a rough guide; `clipcache crossval` tests on every group in turn."
-        )
-    return warnings
-
-
-def _notes(summary: DatasetSummary) -> list[str]:
-    notes = []
-    test = summary.splits.get("test")
-    if test and len(test.labels) < len(summary.classes):
-        missing = sorted(summary.classes.keys() - test.labels)
-        notes.append(f"The test split has no clip of {some(missing)}.")
-    left = summary.total.clips - sum(tally.clips for tally in summary.splits.values())
-    if summary.splits and left:
-        notes.append(
-            f"{count(left, 'clip stands', 'clips stand')} in no split: what decides the split does "
-            "not name them."
-        )
-    if small := summary.small_classes:
-        notes.append(
-            f"{count(len(small), 'class has', 'classes have')} fewer than {FEW_CLIPS} clips or "
-            f"fewer than {FEW_GROUPS} groups: {some(small)}."
-        )
-    return notes
+    @property
+    def notes(self) -> list[str]:
+        """Sentences on what deserves a look."""
+        notes = []
+        test = self.summary.splits.get("test")
+        if test and len(test.labels) < len(self.summary.classes):
+            missing = sorted(self.summary.classes.keys() - test.labels)
+            notes.append(f"The test split has no clip of {some(missing)}.")
+        left = self.summary.total.clips - sum(tally.clips for tally in self.summary.splits.values())
+        if self.summary.splits and left:
+            notes.append(
+                f"{count(left, 'clip stands', 'clips stand')} in no split: what decides the split "
+                "does not name them."
+            )
+        if small := self.summary.small_classes:
+            notes.append(
+                f"{count(len(small), 'class has', 'classes have')} fewer than {FEW_CLIPS} clips or "
+                f"fewer than {FEW_GROUPS} groups: {some(small)}."
+            )
+        return notes

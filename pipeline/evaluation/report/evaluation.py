@@ -22,7 +22,7 @@ from pipeline.evaluation.plots import (
     reliability_diagram,
     to_svg,
 )
-from pipeline.evaluation.report.dataset import dataset_section
+from pipeline.evaluation.report.dataset import DatasetSection
 from pipeline.evaluation.report.dataset_summary import facts_from_features, summarise
 from pipeline.evaluation.report.images import sheet_uri, strip_uri
 from pipeline.evaluation.report.page import between_points, percent, points, write_page
@@ -93,14 +93,6 @@ class Mistake:
     strip: str | None
 
 
-@dataclass(frozen=True)
-class Sheet:
-    """The contact sheet of one class as a data URI."""
-
-    label: str
-    uri: str
-
-
 def head_name(card: ModelCard) -> str:
     """What to call the head: by its recurrent layer."""
     return HEAD_NAMES.get(card.shape.recurrent, "head")
@@ -150,7 +142,7 @@ def write_report(run: Run, path: Path) -> None:
         "behind": measured.comparison.difference <= 0,
         "measured": measured,
         "skipped": run.skipped,
-        "dataset": dataset_section(
+        "dataset": DatasetSection(
             run.dataset,
             summary,
             "frames embedded (sampled, one view)",
@@ -207,11 +199,12 @@ def _sampling_in_words(sampling: Mapping[str, Any]) -> str:
     return f"{rate}, at most {most:,} of a clip" if most else rate
 
 
-def _sheets(folder: Path, labels: Sequence[str]) -> list[Sheet]:
+def _sheets(folder: Path, labels: Sequence[str]) -> list[tuple[str, str]]:
+    """The contact sheet of each class as a data URI."""
     limit = SHEET_BYTES // max(len(labels), 1)
     with ThreadPoolExecutor() as pool:
         uris = pool.map(lambda label: sheet_uri(folder / f"{label}.jpg", limit), labels)
-        return [Sheet(label, uri) for label, uri in zip(labels, uris, strict=True) if uri]
+        return [(label, uri) for label, uri in zip(labels, uris, strict=True) if uri]
 
 
 def _mistakes(run: Run) -> list[Mistake]:

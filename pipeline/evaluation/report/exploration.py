@@ -7,7 +7,7 @@ from pipeline import __version__
 from pipeline.dataset.layouts.contents import READS
 from pipeline.dataset.params import DatasetParams
 from pipeline.dataset.survey import Survey
-from pipeline.evaluation.report.dataset import DatasetSection, dataset_section
+from pipeline.evaluation.report.dataset import DatasetSection
 from pipeline.evaluation.report.dataset_summary import ClipFacts, DatasetSummary, summarise
 from pipeline.evaluation.report.page import duration, write_page
 from pipeline.wording import count
@@ -33,7 +33,7 @@ def summarise_survey(survey: Survey) -> DatasetSummary:
 def describe(params: DatasetParams, survey: Survey) -> DatasetSection:
     """What the page and the text say about the data set."""
     frames, seconds = FRAMES[READS[params.layout]]
-    return dataset_section(params, summarise_survey(survey), frames, seconds)
+    return DatasetSection(params, summarise_survey(survey), frames, seconds)
 
 
 def write_exploration(params: DatasetParams, survey: Survey, path: Path) -> None:
