@@ -191,7 +191,7 @@ def test_errors_are_full_sentences(in_project: Path, tmp_path: Path) -> None:
         lambda: predictor.file("gone.mp4"),
         lambda: predictor.file(tmp_path / "no.mp4"),
         lambda: predictor.images(["gone.png"]),
-        lambda: predictor.images([tmp_path / "a.png", tmp_path / "no.mp4"]),
+        lambda: predictor.images([tmp_path / "no.mp4", tmp_path / "a.png"]),
         lambda: predictor.images([]),
         lambda: clipcache.embed("gone.mp4", backbone=backbone),
         lambda: clipcache.embed(tmp_path / "no.mp4", backbone=backbone),
