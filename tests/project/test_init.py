@@ -132,7 +132,7 @@ def test_dvc_repro_runs_in_a_project_and_runs_what_another_version_changes(
     assert {"dvc.yaml", "dvc.lock", "params.yaml", "pipeline/dvc.yaml"} <= set(known)
     assert not [name for name in known if name.endswith((".mp4", ".h5", ".keras"))]
 
-    heads = installed.site / "pipeline/head/heads.py"
+    heads = installed.site / "pipeline/head/build.py"
     heads.write_text(heads.read_text() + "\n# another version\n")
     assert stages_run(installed.run(project, "dvc", "repro")) == ["train", "evaluate"]
 
