@@ -1,13 +1,23 @@
 """The command that runs the server."""
 
+import json
+from datetime import UTC, datetime
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from pipeline.commands.options import DEFAULT_MODEL, ModelFolder
 from pipeline.serve.settings import Limits, Settings
+
+
+class Log(StrEnum):
+    """How a server tells what it does."""
+
+    TEXT = "text"
+    JSON = "json"
 
 
 def serve(
@@ -25,6 +35,9 @@ def serve(
     queue: Annotated[
         int, typer.Option(min=0, help="Files that may wait; one more is answered with 503.")
     ] = Settings.queue,
+    threshold: Annotated[
+        float, typer.Option(min=0, max=1, help="Confidence below which the answer is 'unsure'.")
+    ] = Settings.threshold,
     max_bytes: Annotated[int, typer.Option(min=1, help="Of one file.")] = Limits.bytes,
     max_seconds: Annotated[float, typer.Option(min=0.1, help="Of one video.")] = Limits.seconds,
     max_frames: Annotated[int, typer.Option(min=1, help="Of one video.")] = Limits.frames,
@@ -37,6 +50,26 @@ def serve(
     upload_timeout: Annotated[
         float, typer.Option(min=0.1, help="Seconds in which a file must arrive.")
     ] = Limits.upload_seconds,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="CLIPCACHE_TOKEN",
+            help="A bearer token that requests must have; better in the environment than here.",
+        ),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="A name to answer to, beside localhost and the address; may be repeated.",
+        ),
+    ] = None,
+    proxy: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS", help="A reverse proxy, whose X-Forwarded-For says who the client is."
+        ),
+    ] = None,
     cors: Annotated[
         list[str] | None,
         typer.Option(metavar="ORIGIN", help="Whose pages may call the API; may be repeated."),
@@ -46,15 +79,18 @@ def serve(
         typer.Option(exists=True, file_okay=False, help="Clips to click on the page."),
     ] = None,
     ui: Annotated[bool, typer.Option("--ui/--no-ui", help="Whether there is a page.")] = True,
+    log: Annotated[
+        Log, typer.Option(help="json writes a line of JSON for every request.")
+    ] = Log.TEXT,
 ) -> None:
     """Answer over HTTP what happens in an image or a video: an API, and a page at /ui.
 
-    `curl -F file=@clip.mp4 http://127.0.0.1:8000/predict` asks it. /docs describes the API,
+    `curl -F file=@clip.mp4 http://127.0.0.1:8000/v1/predict` asks it. /docs describes the API,
     /metrics is for Prometheus. Ctrl-C or SIGTERM ends it, once every request is answered.
     """
     from pipeline.serve.run import check_installed
 
-    check_installed(ui)
+    check_installed()
     from pipeline.processes import available_cores
     from pipeline.serve.run import serve as run
 
@@ -66,6 +102,7 @@ def serve(
         upload_seconds=upload_timeout,
         work_seconds=timeout,
     )
+    json_log = log is Log.JSON
     run(
         Settings(
             model=model,
@@ -73,10 +110,25 @@ def serve(
             port=port,
             workers=workers or available_cores(),
             queue=queue,
+            threshold=threshold,
             limits=limits,
+            hosts=tuple(allow_host or ()),
             cors=tuple(cors or ()),
+            token=token or None,
+            proxy=proxy,
             ui=ui,
             examples=examples,
         ),
-        say=partial(print, flush=True),
+        say=_say_line if json_log else partial(print, flush=True),
+        write=_write_line if json_log else None,
     )
+
+
+def _write_line(values: dict[str, Any]) -> None:
+    """A line of JSON, with the time; ASCII, so that nothing that was sent can look like another."""
+    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    print(json.dumps({"time": now} | values), flush=True)
+
+
+def _say_line(sentence: str) -> None:
+    _write_line({"event": "note", "message": sentence})

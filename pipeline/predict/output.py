@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.predict.contract import SCHEMA
+from pipeline.predict.doubts import doubts
 from pipeline.predict.prediction import Prediction, Span, Window
 from pipeline.predict.windows import timeline
 
@@ -14,11 +16,12 @@ SPAN_COLUMNS = ("file", "start", "end", "label", "confidence")
 
 
 def as_json(prediction: Prediction, top: int) -> dict[str, Any]:
-    """A prediction as JSON-ready values; docs/predict.md says what is in them.
+    """A prediction as JSON-ready values; `pipeline.predict.contract` says what is in them.
 
     With `timeline` and `windows` where it has windows.
     """
     values: dict[str, Any] = {
+        "schema": SCHEMA,
         "file": prediction.file,
         "action": prediction.label,
         "confidence": round(prediction.confidence, DIGITS),
@@ -26,6 +29,7 @@ def as_json(prediction: Prediction, top: int) -> dict[str, Any]:
                 for label, p in prediction.top(top)],
         "seconds": round(prediction.seconds, TIME_DIGITS),
         "frames": prediction.frames,
+        "doubts": doubts(prediction),
     }  # fmt: skip
     if prediction.windows:
         values["timeline"] = [_part(span) for span in timeline(prediction)]

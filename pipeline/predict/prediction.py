@@ -1,6 +1,7 @@
 """What a model says: of a stretch of a clip, of a span of it, of all of it."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -82,3 +83,14 @@ class Prediction:
         """The `count` most probable labels, with probabilities."""
         pairs = zip(self.labels, self.probabilities.tolist(), strict=True)
         return list(pairs)[:count]
+
+    def as_dict(self, top: int = 5) -> dict[str, Any]:
+        """The answer as `clipcache predict --json` prints it, JSON-ready.
+
+        Parameters
+        ----------
+        top : labels in its "top"
+        """
+        from pipeline.predict.output import as_json
+
+        return as_json(self, top)

@@ -1,48 +1,69 @@
 """What goes to a worker and what comes back, and how it is told as JSON."""
 
+import base64
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from pipeline.predict.output import as_json
+from pipeline.predict.contract import EXAMPLE, PredictionAnswer, Ranked
+from pipeline.predict.output import DIGITS, TIME_DIGITS, as_json
 from pipeline.predict.prediction import Prediction
 from pipeline.serve.content import Kind
+from pipeline.serve.refusals import Refusal
+
+TOP = 5  # labels of an answer, as many as `clipcache predict` gives
+
+# What a worker calls with the frames it has passed, those there are (0: unknown), and seconds.
+Report = Callable[[int, int, float], None]
 
 
 @dataclass(frozen=True)
 class Task:
-    """One file to recognise."""
+    """One clip to recognise.
 
-    path: Path
-    kind: Kind
-    deciding: bool = False  # whether to find the frames that decided
+    Attributes
+    ----------
+    name : as its sender calls it
+    paths : the file; of "frames", the pictures in order
+    frame_rate : of such pictures, how many are a second
+    deciding : whether to find the frames that decided
+    preview : whether to keep small pictures of the video
+    """
+
+    name: str
+    paths: tuple[Path, ...]
+    kind: Kind | Literal["frames"]
+    frame_rate: float = 25.0
+    deciding: bool = False
+    preview: bool = False
 
 
 @dataclass(frozen=True)
-class DecidingFrame:
-    """A frame of a video, and what it was worth.
+class Picture:
+    """A small picture of a video.
 
     Attributes
     ----------
     seconds : its time, from the first frame
-    weight : what the answer loses without this frame, over what it loses without the frame that
-        matters most; 0 to 1
     jpeg : the picture
+    effect : of a deciding frame, by how much the log-odds of the answer fall without it
     """
 
     seconds: float
-    weight: float
     jpeg: bytes
+    effect: float = 0.0
 
 
 @dataclass(frozen=True)
 class Recognised:
     """What came of a task."""
 
-    kind: Kind
     prediction: Prediction
-    deciding: tuple[DecidingFrame, ...] = ()
+    deciding: tuple[Picture, ...] | None = None
+    preview: tuple[Picture, ...] | None = None
 
 
 class Start(BaseModel):
@@ -53,8 +74,15 @@ class Start(BaseModel):
     links: dict[str, str] = Field(description="Paths on this server.")
 
 
+DIGEST = "f068e584c6a1d24b4f8c7d0a3b5a9d1f6c2e8b7a4d3c9e5f1a0b6d8c7e4f2a19"
+
+
 class Health(BaseModel):
-    """Ready or not."""
+    """How the server is."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"ready": True, "model": DIGEST, "workers": 2}]}
+    )
 
     ready: bool = Field(description="Whether a file sent now would be answered.")
     model: str = Field(description="SHA-256 over the files of the model folder.")
@@ -64,32 +92,73 @@ class Health(BaseModel):
 class Classes(BaseModel):
     """The labels that the model knows."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"classes": ["jumping_jacks", "pick_up", "walk", "wave"]}]}
+    )
+
     classes: list[str] = Field(description="In the order of the model's outputs.")
 
 
-class Ranked(BaseModel):
-    """One label."""
+class Example(BaseModel):
+    """A clip to try."""
 
-    label: str
-    confidence: float = Field(description="Probability, 0 to 1.")
-
-
-class WindowAnswer(Ranked):
-    """One stretch of a video; stretches overlap."""
-
-    start: float = Field(description="Seconds from the first frame.")
-    end: float = Field(description="Seconds from the first frame.")
+    name: str
+    path: str = Field(description="On this server.")
 
 
-class Answer(BaseModel):
-    """What is seen in a file."""
+class ModelAnswer(BaseModel):
+    """What the model knows, and what the server takes."""
 
-    action: str = Field(description="The most probable label.")
-    confidence: float = Field(description="Its probability, 0 to 1.")
-    all_predictions: list[Ranked] = Field(description="Every label, most probable first.")
-    windows: list[WindowAnswer] | None = Field(
-        None, description="What happens when; only for a video."
+    labels: list[str] = Field(description="In the order of the model's outputs.")
+    digest: str = Field(description="SHA-256 over the files of the model folder.")
+    threshold: float = Field(description="Below this confidence an answer is `unsure`.")
+    window_seconds: float = Field(description="What the model looks at, at a time.")
+    frames_per_second: float | None = Field(description="That it looks at; null: all there are.")
+    most_bytes: int = Field(description="Of one file.")
+    most_seconds: float = Field(description="Of one video.")
+    most_files: int = Field(description="Of one request.")
+    examples: list[Example]
+
+
+class PictureAnswer(BaseModel):
+    """A small picture of a video."""
+
+    seconds: float = Field(description="From the first frame.", ge=0)
+    jpeg: str = Field(description="In base64.", json_schema_extra={"contentEncoding": "base64"})
+
+
+class DecidingAnswer(PictureAnswer):
+    """A frame without which the answer would have been less sure."""
+
+    effect: float = Field(description="By how much the log-odds of the answer fall without it.")
+
+
+class Answer(PredictionAnswer):
+    """What is seen in a clip, with the pictures that were asked for."""
+
+    deciding: list[DecidingAnswer] | None = Field(
+        None, description="Frames that decided, in order of time; none where no single one did."
     )
+    preview: list[PictureAnswer] | None = Field(None, description="Evenly through the video.")
+
+
+class Action(Ranked):
+    """One label; `action` says the same as `label`."""
+
+    action: str
+
+
+SEED_EXAMPLE: dict[str, Any] = EXAMPLE | {
+    "all_predictions": [{"action": one["label"], **one} for one in EXAMPLE["top"]]
+}
+
+
+class SeedAnswer(PredictionAnswer):
+    """The answer of version 1, with every label."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [SEED_EXAMPLE]})
+
+    all_predictions: list[Action] = Field(description="Every label, most probable first.")
 
 
 class Problem(BaseModel):
@@ -98,7 +167,61 @@ class Problem(BaseModel):
     detail: str = Field(description="One sentence: what is wrong, and what to do.")
 
 
-def as_answer(recognised: Recognised) -> Answer:
-    """A prediction as the API tells it, in the numbers of `clipcache predict --json`."""
-    values = as_json(recognised.prediction, len(recognised.prediction.labels))
-    return Answer(**values, all_predictions=values["top"])
+class FileProblem(Problem):
+    """Why there is no prediction of one file of several."""
+
+    file: str = Field(description="As it was named.")
+    status: int = Field(description="That a request for this file alone would be answered with.")
+
+
+class Answers(BaseModel):
+    """What is seen in several files, in the order in which they were sent."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "results": [
+                        EXAMPLE,
+                        {"file": "notes.txt", "status": 415, "detail": "The file is neither ..."},
+                    ]
+                }
+            ]
+        }
+    )
+
+    results: list[Answer | FileProblem]
+
+
+def as_answer(recognised: Recognised) -> dict[str, Any]:
+    """A prediction as the API tells it: that of `clipcache predict --json`, and its pictures."""
+    values = as_json(recognised.prediction, TOP)
+    for name, pictures in (("deciding", recognised.deciding), ("preview", recognised.preview)):
+        if pictures is not None:
+            values[name] = [_picture(picture, name == "deciding") for picture in pictures]
+    return values
+
+
+def as_seed_answer(recognised: Recognised) -> dict[str, Any]:
+    """As `as_answer`, with every label in `all_predictions`."""
+    prediction = recognised.prediction
+    every = prediction.top(len(prediction.labels))
+    return as_answer(recognised) | {
+        "all_predictions": [
+            {"action": label, "label": label, "confidence": round(share, DIGITS)}
+            for label, share in every
+        ]
+    }
+
+
+def as_problem(name: str, refusal: Refusal) -> dict[str, Any]:
+    """A refusal of one file of several."""
+    return {"file": name, "status": refusal.status, "detail": str(refusal)}
+
+
+def _picture(picture: Picture, decided: bool) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "seconds": round(picture.seconds, TIME_DIGITS),
+        "jpeg": base64.b64encode(picture.jpeg).decode("ascii"),
+    }
+    return values | {"effect": round(picture.effect, 3)} if decided else values

@@ -1,209 +1,97 @@
-"""The routes of the server."""
-
-import asyncio
-from collections.abc import Coroutine
-from importlib.util import find_spec
-from pathlib import Path
-from typing import Any, TypeVar
+"""The application: its layers from the connection to the routes, and how it says no."""
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
-from fastapi.staticfiles import StaticFiles
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp
 
 from pipeline import __version__
-from pipeline.serve import refusals
-from pipeline.serve.answers import Answer, Classes, Health, Problem, Start, as_answer
+from pipeline.serve.answering import REQUEST_ID, Answering, Write
 from pipeline.serve.body_guard import BodyGuard
+from pipeline.serve.clips import BUG
+from pipeline.serve.gate import Gate
 from pipeline.serve.metrics import GONE
+from pipeline.serve.pages import add_pages, add_reference
 from pipeline.serve.refusals import Refusal
+from pipeline.serve.routes import PREDICT, PREDICT_V1, add_routes
 from pipeline.serve.served import Served
-from pipeline.serve.uploads import received
+from pipeline.serve.settings import Limits
 
-PAGE = "/ui"
-DOCS_ASSETS = "/docs/assets"
-ICON = Path(__file__).parent / "templates" / "icon.svg"
-MOST_UPLOADS = 32  # that arrive at the same time; bounds the room they take on the disk
-BUG = "Something went wrong in the server, and its log says what."
-Result = TypeVar("Result")
+TOGETHER = 4  # files of the largest size that fit into one request
+# What tells a stranger nothing: a page without a token cannot ask for one.
+OPEN_PATHS = frozenset(
+    ("/", "/ui", "/favicon.ico", "/health", "/ready", "/docs", "/redoc", "/openapi.json")
+)
+OPEN_FOLDERS = ("/ui/", "/docs/")
 
-FILE_FORM = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["file"],
-                    "properties": {
-                        "file": {
-                            "type": "string",
-                            "format": "binary",
-                            "description": "An image or a video, of whatever name.",
-                        }
-                    },
-                }
-            }
-        },
-    }
-}
-PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Problem, "description": description}
-    for status, description in {
-        400: "The request is not a valid form.",
-        408: "The file arrived too slowly.",
-        413: "The file has too many bytes.",
-        415: "The file is neither an image nor a video, by its content.",
-        422: "No file, a damaged one, or one of too many seconds, frames or pixels.",
-        500: "The worker died in the middle of it.",
-        503: "All workers are busy and the queue is full; see Retry-After.",
-        504: "The file took too long to recognise.",
-    }.items()
-}
+DESCRIPTION = """Say which action is seen in an image or a video.
+
+The answer is that of `clipcache predict --json`. Whatever is not answered with a prediction is
+answered with one sentence in `detail`; every answer has an `X-Request-ID`, that of the request
+where it had one."""
 
 
-def create_app(served: Served) -> FastAPI:
-    """The application; its workers are started and ended by whoever runs it."""
-    app = FastAPI(
+def create_app(served: Served, write: Write | None = None) -> ASGIApp:
+    """The application; its workers are started and ended by whoever runs it.
+
+    Parameters
+    ----------
+    write : takes a line for each request; see `Answering`
+    """
+    settings = served.settings
+    api = FastAPI(
         title="clipcache",
         version=__version__,
-        description="Say which action is seen in an image or a video.",
+        description=DESCRIPTION,
         docs_url=None,
         redoc_url=None,
     )
-    app.add_exception_handler(Refusal, _refused)
-    app.add_exception_handler(HTTPException, _not_routed)
-    app.add_exception_handler(ClientDisconnect, _gone)
-    app.add_exception_handler(Exception, _failed)
-    _add_routes(app, served)
-    _add_docs(app)
-    if served.settings.ui:
-        from pipeline.serve.page import add_page
-
-        add_page(app, served, PAGE)
-    limits = served.settings.limits
-    app.add_middleware(BodyGuard, limits=limits, takes_files=takes_files)
-    if served.settings.cors:
-        app.add_middleware(
-            CORSMiddleware, allow_origins=list(served.settings.cors), allow_methods=["GET", "POST"]
+    api.add_exception_handler(Refusal, _refused)
+    api.add_exception_handler(RequestValidationError, _not_valid)
+    api.add_exception_handler(HTTPException, _not_routed)
+    api.add_exception_handler(ClientDisconnect, _gone)
+    api.add_exception_handler(Exception, _failed)
+    add_routes(api, served)
+    add_reference(api)
+    if settings.ui:
+        add_pages(api)
+    app: ASGIApp = Gate(api, settings, is_open)
+    if settings.cors:
+        app = CORSMiddleware(
+            app,
+            allow_origins=list(settings.cors),
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", REQUEST_ID],
+            expose_headers=["Retry-After", REQUEST_ID],
         )
-    app.add_middleware(served.metrics.middleware)
-    return app
+    app = BodyGuard(app, settings.limits, lambda path: most_bytes(path, settings.limits))
+    return Answering(served.metrics.middleware(app), write)
 
 
-def takes_files(path: str) -> bool:
-    """Whether a request to that path may be as large as a file."""
-    return path in ("/predict", f"{PAGE}/gradio_api/upload")
+def is_open(path: str) -> bool:
+    """Whether a path needs no token."""
+    return path in OPEN_PATHS or path.startswith(OPEN_FOLDERS)
 
 
-def _add_routes(app: FastAPI, served: Served) -> None:
-    uploads = 0
-
-    @app.get("/", summary="What this is")
-    def start() -> Start:
-        links = {"predict": "/predict", "classes": "/classes", "health": "/health",
-                 "metrics": "/metrics"}  # fmt: skip
-        if _docs_assets():
-            links["docs"] = "/docs"
-        if served.settings.ui:
-            links["ui"] = PAGE
-        return Start(name="clipcache", version=__version__, links=links)
-
-    @app.get("/favicon.ico", include_in_schema=False)
-    async def favicon() -> FileResponse:
-        return FileResponse(ICON, media_type="image/svg+xml")
-
-    @app.get(
-        "/health",
-        summary="Ready or not",
-        responses={503: {"model": Health, "description": "No worker is ready."}},
-    )
-    async def health(response: Response) -> Health:
-        ready = served.workers.ready
-        if not ready:
-            response.status_code = 503
-        return Health(ready=bool(ready), model=served.digest, workers=ready)
-
-    @app.get("/classes", summary="The labels that the model knows")
-    async def classes() -> Classes:
-        return Classes(classes=list(served.labels))
-
-    @app.get("/metrics", summary="For Prometheus", response_class=Response)
-    async def metrics() -> Response:
-        return served.metrics.page()
-
-    @app.post(
-        "/predict",
-        summary="Recognise the action in an image or a video",
-        response_model_exclude_none=True,
-        responses=PROBLEMS,
-        openapi_extra=FILE_FORM,
-    )
-    async def predict(request: Request) -> Answer:
-        nonlocal uploads
-        served.workers.check_room()
-        if uploads >= MOST_UPLOADS:
-            raise refusals.busy(1)
-        uploads += 1
-        try:
-            async with received(request, served.folder, served.settings.limits.bytes) as task:
-                return as_answer(await _while_connected(request, served.recognise(task)))
-        finally:
-            uploads -= 1
-
-
-async def _while_connected(
-    request: Request, work: Coroutine[Any, Any, Result]
-) -> Result:  # fmt: skip
-    """What the work gives; it is cancelled when the client leaves.
-
-    Raises
-    ------
-    ClientDisconnect
-    """
-    task = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(request.receive())  # the body is in: only that can come
-    try:
-        await asyncio.wait({task, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-        raise ClientDisconnect
-    finally:
-        leaving.cancel()
-        task.cancel()
-
-
-def _add_docs(app: FastAPI) -> None:
-    """Swagger UI from this server; FastAPI's own page fetches it from the internet."""
-    assets = _docs_assets()
-    if assets is None:
-        return
-    app.mount(DOCS_ASSETS, StaticFiles(directory=assets), name="docs-assets")
-
-    @app.get("/docs", include_in_schema=False)
-    async def docs() -> HTMLResponse:
-        return get_swagger_ui_html(
-            openapi_url="openapi.json",
-            title="clipcache: the API",
-            swagger_js_url=f"{DOCS_ASSETS}/swagger-ui-bundle.js",
-            swagger_css_url=f"{DOCS_ASSETS}/swagger-ui.css",
-            swagger_favicon_url="/favicon.ico",
-            swagger_ui_parameters={"validatorUrl": None},  # else it asks a public validator
-        )
-
-
-def _docs_assets() -> Path | None:
-    """The folder of Swagger UI's files, of which only the package fastapi-offline has a copy."""
-    package = find_spec("fastapi_offline")
-    return Path(package.origin).parent / "static" if package and package.origin else None
+def most_bytes(path: str, limits: Limits) -> int:
+    """Bytes of files that a request to that path may bring; 0 where it takes none."""
+    return {PREDICT: limits.bytes, PREDICT_V1: TOGETHER * limits.bytes}.get(path, 0)
 
 
 async def _refused(request: Request, refusal: Exception) -> Response:
     assert isinstance(refusal, Refusal)
     return JSONResponse({"detail": str(refusal)}, refusal.status, refusal.headers)
+
+
+async def _not_valid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"][1:])
+    detail = f"The parameter {name} is wrong ({first['msg']}): see /openapi.json."
+    return JSONResponse({"detail": detail}, 422)
 
 
 async def _gone(request: Request, error: Exception) -> Response:

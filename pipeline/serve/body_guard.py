@@ -27,20 +27,22 @@ class BodyGuard:
 
     Parameters
     ----------
-    takes_files : whether the route of that path does; on others a body is at most `SMALL_BODY`
+    most_bytes : of the files that the route of that path takes; 0 for one that takes none, of which
+        a body is at most `SMALL_BODY`
     """
 
-    def __init__(self, app: ASGIApp, limits: Limits, takes_files: Callable[[str], bool]) -> None:
+    def __init__(self, app: ASGIApp, limits: Limits, most_bytes: Callable[[str], int]) -> None:
         self._app = app
         self._limits = limits
-        self._takes_files = takes_files
+        self._most_bytes = most_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limit = self._limits.bytes + FORM_BYTES if self._takes_files(scope["path"]) else SMALL_BODY
+        files = self._most_bytes(scope["path"])
+        limit = files + FORM_BYTES if files else SMALL_BODY
         body = _Body(receive, self._limits, limit)
         guarded = _Answer(send, body)
         try:
@@ -74,7 +76,7 @@ class _Body:
         length = headers.get(b"content-length", b"")
         self.complete = not length.strip(b"0") and b"transfer-encoding" not in headers
         if length.isdigit() and int(length) > self._limit:
-            self._refuse(refusals.too_many_bytes(self._shown_limit()))
+            self._refuse(self._too_much())
 
     async def receive(self) -> Message:
         """As ASGI's `receive`, with the limits."""
@@ -88,7 +90,7 @@ class _Body:
             self._refuse(refusals.too_slow_upload(self._limits.upload_seconds))
         self._note(message)
         if self._bytes > self._limit:
-            self._refuse(refusals.too_many_bytes(self._shown_limit()))
+            self._refuse(self._too_much())
         return message
 
     async def forget_rest(self) -> None:
@@ -102,8 +104,12 @@ class _Body:
         self._bytes += len(message.get("body", b""))
         self.complete = not message.get("more_body", False)  # also for a disconnect
 
-    def _shown_limit(self) -> int:
-        return self._limit if self._limit == SMALL_BODY else self._limits.bytes
+    def _too_much(self) -> Refusal:
+        together = self._limit - FORM_BYTES
+        if together > self._limits.bytes:
+            return refusals.too_many_bytes_together(together)
+        limit = self._limit if self._limit == SMALL_BODY else self._limits.bytes
+        return refusals.too_many_bytes(limit)
 
     def _refuse(self, refusal: Refusal) -> None:
         self.refusal = refusal

@@ -1,6 +1,5 @@
 """What Prometheus is told. Every server has a registry of its own."""
 
-from collections.abc import Mapping
 from time import perf_counter
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -8,18 +7,27 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pipeline.predict.prediction import UNSURE, Prediction
+from pipeline.serve.connections import Connections
 from pipeline.serve.prediction_workers import PredictionWorkers
+from pipeline.serve.upload_room import UploadRoom
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 60.0)  # seconds
+CONFIDENCES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 GONE = 499  # what nginx calls a request whose client left before the answer
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 UNROUTED = "none"  # the route of a path that there is not; a path itself would grow without end
 
 
 class Metrics:
-    """Counters of one server."""
+    """Counters of one server.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    labels : that the model knows; each has a counter from the start, so that a rate can be told
+    """
+
+    def __init__(self, labels: tuple[str, ...] = ()) -> None:
         self.registry = CollectorRegistry()
         self._requests = Counter(
             "clipcache_requests", "Requests, by route, method and status.",
@@ -38,9 +46,27 @@ class Metrics:
             registry=self.registry,
         )  # fmt: skip
 
-    def watch(self, workers: PredictionWorkers) -> None:
-        """Show the state of the workers, read whenever somebody asks."""
+        self._predictions = Counter(
+            "clipcache_predictions", "Clips by their most probable label.", ("label",),
+            registry=self.registry,
+        )  # fmt: skip
+        self._unsure = Counter(
+            "clipcache_predictions_unsure", "Clips that were answered with \"unsure\".",
+            registry=self.registry,
+        )  # fmt: skip
+        self._confidence = Histogram(
+            "clipcache_prediction_confidence", "Probability of the most probable label.",
+            buckets=CONFIDENCES, registry=self.registry,
+        )  # fmt: skip
+        for label in labels:
+            self._predictions.labels(label)
+
+    def watch(self, workers: PredictionWorkers, room: UploadRoom, connections: Connections) -> None:
+        """Show the state of the server, read whenever somebody asks."""
         for name, text, read in (
+            ("connections", "Connections that are open.", lambda: connections.open),
+            ("uploads", "Requests whose files are arriving.", lambda: room.arriving),
+            ("upload_bytes", "Room that uploads take.", lambda: room.filled),
             ("queue_length", "Files that wait for a worker.", lambda: workers.waiting),
             ("workers_busy", "Workers at a file.", lambda: workers.running),
             ("workers_ready", "Workers with the model loaded.", lambda: workers.ready),
@@ -48,10 +74,14 @@ class Metrics:
         ):
             Gauge(f"clipcache_{name}", text, registry=self.registry).set_function(read)
 
-    def observe_work(self, clock: Mapping[str, float]) -> None:
-        """Note where the time for one file went."""
-        for part, seconds in clock.items():
+    def observe(self, prediction: Prediction) -> None:
+        """Note what came of one clip, and where the time for it went."""
+        for part, seconds in prediction.clock.items():
             self._work.labels(part).observe(seconds)
+        self._predictions.labels(prediction.labels[0]).inc()
+        self._confidence.observe(prediction.confidence)
+        if prediction.label == UNSURE:
+            self._unsure.inc()
 
     def page(self) -> Response:
         """The answer to a scrape."""

@@ -14,7 +14,7 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -33,6 +33,11 @@ NICENESS = 5  # of a worker, on top of the server's own
 ABANDONED_SECONDS = 2.0  # for a worker whose asker is gone; to start another one costs as much
 LONGEST_PAUSE = 30.0  # seconds between two attempts to start a worker
 MOST_RETRY = 60  # seconds
+LOOK_SECONDS = 0.25  # between two looks at how far a worker is
+
+# A worker's function: called with a task, and with what tells how far it is.
+Report = Callable[[int, int, float], None]
+Function = Callable[[Any, Report], Any]
 
 logger = logging.getLogger("clipcache.serve")
 
@@ -42,7 +47,8 @@ class PredictionWorkers:
 
     Parameters
     ----------
-    function : picklable; called in the workers with each task, and first with None: prepare
+    function : picklable; called in the workers with each task, and first with None: prepare; its
+        second argument takes three numbers that say how far it is
     count : processes
     queue : tasks that may wait for a worker
     seconds : for one task
@@ -53,9 +59,7 @@ class PredictionWorkers:
     running : tasks that workers are at
     """
 
-    def __init__(
-        self, function: Callable[[Any], Any], *, count: int, queue: int, seconds: float
-    ) -> None:
+    def __init__(self, function: Function, *, count: int, queue: int, seconds: float) -> None:
         self.restarts = 0
         self.running = 0
         self._function = function
@@ -116,34 +120,56 @@ class PredictionWorkers:
             seconds = math.ceil(self._admitted * self._typical / self._count)
             raise refusals.busy(min(MOST_RETRY, max(1, seconds)))
 
-    async def ask(self, task: Any) -> Any:
-        """What the function returns for a task.
-
-        Cancelling frees the place; a worker that is already at the task is given a moment to end,
-        and then replaced.
+    @contextlib.contextmanager
+    def place(self) -> Iterator[None]:
+        """A place in the queue, for tasks that are done one after the other.
 
         Raises
         ------
         Refusal
-            When the queue is full, the worker was lost, or the task took too long.
-        Exception
-            What the function raised.
+            When the queue is full.
         """
         self.check_room()
         self._admitted += 1
         try:
-            answer: Any = _NeverBegunError()
-            while isinstance(answer, _NeverBegunError):
-                worker = await self._next()
-                work = self._keep(self._run(worker, task))
-                try:
-                    answer = await asyncio.shield(work)
-                except asyncio.CancelledError:
-                    loop = asyncio.get_running_loop()
-                    loop.call_later(ABANDONED_SECONDS, _kill_unless_done, worker, work)
-                    raise
+            yield
         finally:
             self._admitted -= 1
+
+    async def ask(self, task: Any) -> Any:
+        """As `answer`, in a place of its own."""
+        with self.place():
+            return await self.answer(task)
+
+    async def answer(self, task: Any, seen: Report | None = None) -> Any:
+        """What the function returns for a task; whoever asks has a place.
+
+        Cancelling gives a worker that is already at the task a moment to end, and then replaces it.
+
+        Parameters
+        ----------
+        seen : called a few times a second with how far the worker is
+
+        Raises
+        ------
+        Refusal
+            When the worker was lost, or the task took too long.
+        Exception
+            What the function raised.
+        """
+        answer: Any = _NeverBegunError()
+        while isinstance(answer, _NeverBegunError):
+            worker = await self._next()
+            work = self._keep(self._run(worker, task))
+            try:
+                while seen is not None and not work.done():
+                    await asyncio.wait({work}, timeout=LOOK_SECONDS)
+                    seen(*worker.progress())
+                answer = await asyncio.shield(work)
+            except asyncio.CancelledError:
+                loop = asyncio.get_running_loop()
+                loop.call_later(ABANDONED_SECONDS, _kill_unless_done, worker, work)
+                raise
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -238,15 +264,22 @@ class _NeverBegunError(Exception):
 class _Worker:
     """One process and the pipe to it. Its methods block, except `kill`."""
 
-    def __init__(self, function: Callable[[Any], Any]) -> None:
+    def __init__(self, function: Function) -> None:
         self.prepared = False
-        self._calls = multiprocessing.get_context("spawn").RawValue(ctypes.c_long, 0)
-        self._process, self._pipe = start_process(_Polite(function, self._calls))
+        context = multiprocessing.get_context("spawn")
+        self._calls = context.RawValue(ctypes.c_long, 0)
+        self._progress = context.RawArray(ctypes.c_double, 3)
+        self._process, self._pipe = start_process(_Polite(function, self._calls, self._progress))
 
     @property
     def sentinel(self) -> int:
         """A descriptor that becomes readable when the process ends."""
         return self._process.sentinel
+
+    def progress(self) -> tuple[int, int, float]:
+        """What the function has last told."""
+        done, total, seconds = self._progress
+        return int(done), int(total), seconds
 
     def prepare(self) -> None:
         """Wait until it can take tasks."""
@@ -294,18 +327,23 @@ class _Worker:
 class _Polite:
     """The function as the worker calls it; the first call makes the process a good citizen."""
 
-    def __init__(self, function: Callable[[Any], Any], calls: Any) -> None:
+    def __init__(self, function: Function, calls: Any, progress: Any) -> None:
         self._function = function
         self._calls = calls
+        self._progress = progress
 
     def __call__(self, task: Any) -> Any:
         self._calls.value += 1
+        self._report(0, 0, 0.0)
         if task is None:
             os.nice(NICENESS)
             # Whoever ends a service signals all of its processes: the answers that are on their
             # way come first, then the server ends the workers.
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        return self._function(task)
+        return self._function(task, self._report)
+
+    def _report(self, done: int, total: int, seconds: float) -> None:
+        self._progress[:] = done, total, seconds
 
 
 def _kill_unless_done(worker: _Worker, work: "asyncio.Task[Any]") -> None:

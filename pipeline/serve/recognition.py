@@ -1,4 +1,4 @@
-"""What a worker process does with one file: within the limits, through the one `Predictor`."""
+"""What a worker process does with one clip: within the limits, through the one `Predictor`."""
 
 import functools
 from collections.abc import Callable, Iterator
@@ -13,9 +13,11 @@ from pipeline.frames.video import VideoReader
 from pipeline.predict.predictor import Predictor
 from pipeline.processes import available_cores
 from pipeline.serve import refusals
-from pipeline.serve.answers import DecidingFrame, Recognised, Task
-from pipeline.serve.deciding import deciding_frames, thumbnail
+from pipeline.serve.answers import Picture, Recognised, Report, Task
+from pipeline.serve.pictures import Preview, deciding_frames, thumbnail
 from pipeline.serve.settings import Limits
+
+REPORT_EVERY = 5  # frames
 
 
 class Recogniser:
@@ -26,15 +28,17 @@ class Recogniser:
     model : the model folder
     limits : of one file
     workers : how many there are, to share out the cores
+    threshold : probability below which the answer is "unsure"
     """
 
-    def __init__(self, model: Path, limits: Limits, workers: int) -> None:
+    def __init__(self, model: Path, limits: Limits, workers: int, threshold: float = 0.0) -> None:
         self._model = model
         self._limits = limits
         self._threads = max(1, available_cores() // workers)
+        self._threshold = threshold
 
-    def __call__(self, task: Task | None) -> Recognised | None:
-        """Recognise a file, or with None only load the model.
+    def __call__(self, task: Task | None, report: Report) -> Recognised | None:
+        """Recognise a clip, or with None only load the model.
 
         Raises
         ------
@@ -43,7 +47,7 @@ class Recogniser:
         ModelError
             When there is no usable model.
         """
-        predictor = _predictor(self._model, self._threads)
+        predictor = _predictor(self._model, self._threshold, self._threads)
         if task is None:
             from PIL import Image
 
@@ -51,35 +55,42 @@ class Recogniser:
             Image.MAX_IMAGE_PIXELS = None  # the limit is ours, and named in the answer
             return None
         try:
-            if task.kind == "image":
-                return self._image(predictor, task)
-            return self._video(predictor, task)
+            if task.kind == "video":
+                return self._video(predictor, task, report)
+            return self._images(predictor, task)
         except ClipError as error:
-            raise refusals.undecodable(_reason(error, task.path)) from None
+            raise refusals.undecodable(_reason(error, task.paths)) from None
         except MemoryError:
             raise refusals.undecodable("it needs more memory than there is") from None
 
-    def _image(self, predictor: Predictor, task: Task) -> Recognised:
-        width, height = image_size(task.path.read_bytes())
-        if width * height > self._limits.pixels:
-            raise refusals.too_many_pixels(width, height, self._limits.pixels)
-        prediction = predictor.read(ImageReader([task.path]), windows=False)
-        frames: tuple[DecidingFrame, ...] = ()
-        if task.deciding:
-            frames = (DecidingFrame(0.0, 0.0, thumbnail(read_image(task.path))),)
-        return Recognised("image", prediction, frames)
+    def _images(self, predictor: Predictor, task: Task) -> Recognised:
+        """A picture, or pictures that are the frames of a clip."""
+        for path in task.paths:
+            width, height = image_size(path.read_bytes())
+            if width * height > self._limits.pixels:
+                raise refusals.too_many_pixels(width, height, self._limits.pixels)
+        reader = ImageReader(task.paths, task.frame_rate)
+        prediction = predictor.read(reader, task.name, windows=task.kind == "frames")
+        preview = None
+        if task.preview:
+            preview = (Picture(0.0, thumbnail(read_image(task.paths[0]))),)
+        return Recognised(prediction, preview=preview)
 
-    def _video(self, predictor: Predictor, task: Task) -> Recognised:
-        prediction = predictor.read(LimitedVideo(task.path, self._limits))
-        if not task.deciding:
-            return Recognised("video", prediction)
-        frames = deciding_frames(predictor, prediction.windows, prediction.labels[0], task.path)
-        return Recognised("video", prediction, frames)
+    def _video(self, predictor: Predictor, task: Task, report: Report) -> Recognised:
+        (path,) = task.paths
+        preview = Preview() if task.preview else None
+        prediction = predictor.read(
+            LimitedVideo(path, self._limits, report, preview), task.name
+        )  # fmt: skip
+        deciding = None
+        if task.deciding:
+            deciding = deciding_frames(predictor, prediction.windows, prediction.labels[0], path)
+        return Recognised(prediction, deciding, preview.pictures() if preview else None)
 
 
 @functools.cache
-def _predictor(model: Path, threads: int) -> Predictor:
-    return Predictor(model, threads=threads)
+def _predictor(model: Path, threshold: float, threads: int) -> Predictor:
+    return Predictor(model, threshold, threads=threads)
 
 
 class LimitedVideo(VideoReader):
@@ -87,11 +98,24 @@ class LimitedVideo(VideoReader):
 
     What the container claims counts as well as what is there: a claim of ten hours is refused at
     the first frame.
+
+    Parameters
+    ----------
+    report : told how far it is
+    preview : shown the frames that are wanted
     """
 
-    def __init__(self, path: Path, limits: Limits) -> None:
+    def __init__(
+        self,
+        path: Path,
+        limits: Limits,
+        report: Report = lambda done, total, seconds: None,
+        preview: Preview | None = None,
+    ) -> None:
         super().__init__(path)
         self._limits = limits
+        self._report = report
+        self._preview = preview
 
     def frames(self, wanted: Callable[[int, float], bool]) -> Iterator[tuple[int, np.ndarray]]:
         """As `VideoReader.frames`; raises `Refusal` over a limit."""
@@ -101,11 +125,17 @@ class LimitedVideo(VideoReader):
                 self._check_claims()
             if index >= self._limits.frames:
                 raise refusals.too_many_frames(self._limits.frames)
-            if seconds - self.timeline[0] > self._limits.seconds:
+            elapsed = seconds - self.timeline[0]
+            if elapsed > self._limits.seconds:
                 raise refusals.too_long(self._limits.seconds)
+            if index % REPORT_EVERY == 0:
+                self._report(index, self.claimed_frames or 0, elapsed)
             return wanted(index, seconds)
 
-        return super().frames(choose)
+        for index, image in super().frames(choose):
+            if self._preview is not None:
+                self._preview.note(self.timeline[index] - self.timeline[0], image)
+            yield index, image
 
     def _check_claims(self) -> None:
         limits = self._limits
@@ -117,6 +147,10 @@ class LimitedVideo(VideoReader):
             raise refusals.too_many_frames(limits.frames)
 
 
-def _reason(error: ClipError, path: Path) -> str:
+def _reason(error: ClipError, paths: tuple[Path, ...]) -> str:
     """The reason as part of a sentence, without the server's own names."""
-    return "it " + str(error).replace(str(path), "the file").rstrip(".")
+    text = str(error)
+    for place, path in enumerate(paths):
+        shown = "the file" if len(paths) == 1 else f"number {place + 1}"
+        text = text.replace(str(path), shown).replace(path.name, shown)
+    return "it " + text.rstrip(".")

@@ -83,3 +83,52 @@ def busy(seconds: int) -> Refusal:
         f"All workers are busy and the queue is full: try again in {seconds} seconds.",
         {"Retry-After": str(seconds)},
     )
+
+
+def crowded(seconds: int) -> Refusal:
+    """503: as many uploads arrive as there may be."""
+    return Refusal(
+        503,
+        f"Too many files are arriving at this server: try again in {seconds} seconds.",
+        {"Retry-After": str(seconds)},
+    )
+
+
+def too_many_uploads(count: int, seconds: int) -> Refusal:
+    """429: as many uploads of one client arrive as there may be."""
+    return Refusal(
+        429,
+        f"You are already sending {count} files: try again in {seconds} seconds.",
+        {"Retry-After": str(seconds)},
+    )
+
+
+def slower_than_others(seconds: int) -> Refusal:
+    """408: an upload that gave way to another one."""
+    return Refusal(
+        408,
+        "The file arrived too slowly while others were waiting to send theirs: send it again in "
+        f"{seconds} seconds.",
+        {"Retry-After": str(seconds)},
+    )
+
+
+def no_room(seconds: int) -> Refusal:
+    """503: on the disk."""
+    return Refusal(
+        503,
+        f"The server has no room for the file right now: try again in {seconds} seconds.",
+        {"Retry-After": str(seconds)},
+    )
+
+
+def too_many_files(limit: int) -> Refusal:
+    """413."""
+    return Refusal(413, f"The request has more than the {limit} files that this server takes.")
+
+
+def too_many_bytes_together(limit: int) -> Refusal:
+    """413: of several files."""
+    return Refusal(
+        413, f"The files together are larger than the {limit:,} bytes that this server takes."
+    )

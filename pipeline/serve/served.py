@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.serve.answers import Recognised, Task
+from pipeline.serve.answers import ModelAnswer, Recognised, Report, Task
 from pipeline.serve.metrics import Metrics
 from pipeline.serve.prediction_workers import PredictionWorkers
 from pipeline.serve.settings import Settings
+from pipeline.serve.upload_room import UploadRoom
 
 
 @dataclass(frozen=True)
@@ -15,20 +16,20 @@ class Served:
 
     Attributes
     ----------
-    folder : for files that are being answered; empty otherwise
-    labels : that the model knows
-    digest : of the model
+    room : for files that are being answered
+    model : that is asked
+    examples : clips to try, each with its path on this machine
     """
 
     settings: Settings
     workers: PredictionWorkers
     metrics: Metrics
-    folder: Path
-    labels: tuple[str, ...]
-    digest: str
+    room: UploadRoom
+    model: ModelAnswer
+    examples: tuple[Path, ...] = ()
 
-    async def recognise(self, task: Task) -> Recognised:
-        """The one way to the model, of the API and of the page."""
-        recognised: Recognised = await self.workers.ask(task)
-        self.metrics.observe_work(recognised.prediction.clock)
+    async def recognise(self, task: Task, seen: Report | None = None) -> Recognised:
+        """The one way to the model; whoever asks has a place in the queue."""
+        recognised: Recognised = await self.workers.answer(task, seen)
+        self.metrics.observe(recognised.prediction)
         return recognised

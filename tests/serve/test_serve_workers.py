@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from pipeline.errors import ClipcacheError, ModelError
-from pipeline.serve.prediction_workers import NICENESS, PredictionWorkers
+from pipeline.serve.prediction_workers import NICENESS, Function, PredictionWorkers, Report
 from pipeline.serve.refusals import Refusal, undecodable
 
 
-def act(task: Any) -> Any:
+def act(task: Any, report: Report) -> Any:
     """In a worker: do as the task says."""
     if task is None:
         return None
@@ -25,6 +25,10 @@ def act(task: Any) -> Any:
         raise ValueError(value)
     if what == "sleep":
         time.sleep(value)
+    if what == "count":
+        for done in range(value):
+            report(done + 1, value, done / 2)
+            time.sleep(0.3)
     if what == "die":
         os.kill(os.getpid(), signal.SIGKILL)
     if what == "nice":
@@ -32,16 +36,16 @@ def act(task: Any) -> Any:
     return value
 
 
-def unprepared(task: Any) -> Any:
+def unprepared(task: Any, report: Report) -> Any:
     raise ModelError("The model is not there: train one.")
 
 
-def dead(task: Any) -> Any:
+def dead(task: Any, report: Report) -> Any:
     os._exit(3)
 
 
 def run(
-    check: Callable[[PredictionWorkers], Awaitable[None]], function: Callable[[Any], Any] = act,
+    check: Callable[[PredictionWorkers], Awaitable[None]], function: Function = act,
     *, count: int = 1, queue: int = 1, seconds: float = 30.0,
 ) -> None:  # fmt: skip
     """Call ``check`` with a pool that has started."""
@@ -106,6 +110,18 @@ def test_places_are_counted_and_given_back() -> None:
         assert await workers.ask(("echo", 1)) == 1  # after the abandoned worker was replaced
         assert workers.restarts == 1
         assert workers.waiting == 0
+
+    run(check)
+
+
+def test_it_is_told_how_far_a_task_is() -> None:
+    async def check(workers: PredictionWorkers) -> None:
+        told: list[tuple[int, int, float]] = []
+        with workers.place():
+            await workers.answer(("count", 4), lambda *how_far: told.append(how_far))
+        assert (1, 4, 0.0) in told
+        assert told[-1] == (4, 4, 1.5)
+        assert told == sorted(told)
 
     run(check)
 

@@ -1,4 +1,4 @@
-"""The frames of a video without which its answer would have been less sure."""
+"""Small pictures of a video: those that decided its answer, and some for whoever cannot play it."""
 
 from pathlib import Path
 
@@ -11,22 +11,49 @@ from pipeline.frames.video import Sampling, VideoReader
 from pipeline.head.model_folder import ModelCard
 from pipeline.predict.prediction import Window
 from pipeline.predict.predictor import Predictor
-from pipeline.serve.answers import DecidingFrame
+from pipeline.serve.answers import Picture
 from pipeline.store.extractor_spec import ExtractorSpec
 
 SHOWN = 6  # frames
 MOST_WEIGHED = 64  # frames of the window; more would not fit into memory at any size
 SIDE = 320  # pixels, the longer side of a shown frame
-TINY = 1e-9  # log-odds; below, no frame matters
-QUALITY = 85  # of JPEG, 0 to 100
+DECIDES = 0.2  # log-odds; a frame that is worth less than a fifth of the odds decided nothing
+QUALITY = 80  # of JPEG, 0 to 100
+MOST_KEPT = 48  # pictures of a preview
+PREVIEW_SECONDS = 0.2  # at least, from one of them to the next
+
+
+class Preview:
+    """Pictures evenly through a video, of which nobody knows beforehand how long it is.
+
+    When there are too many, every other one goes, and from then on they are twice as far apart.
+    """
+
+    def __init__(self) -> None:
+        self._kept: list[Picture] = []
+        self._apart = PREVIEW_SECONDS
+
+    def note(self, seconds: float, picture: np.ndarray) -> None:
+        """The next frame, BGR, and its time from the first."""
+        if self._kept and seconds - self._kept[-1].seconds < self._apart - 1e-6:
+            return
+        self._kept.append(Picture(seconds, thumbnail(picture)))
+        if len(self._kept) > MOST_KEPT:
+            self._kept = self._kept[::2]
+            self._apart *= 2
+
+    def pictures(self) -> tuple[Picture, ...]:
+        """What there is of it."""
+        return tuple(self._kept)
 
 
 def deciding_frames(
     predictor: Predictor, windows: tuple[Window, ...], label: str, path: Path
-) -> tuple[DecidingFrame, ...]:
-    """The frames that mattered most, in order of time.
+) -> tuple[Picture, ...]:
+    """The frames without which the answer would have been less sure, in order of time.
 
-    They are of the window that is surest of the answer.
+    They are of the window that is surest of it; none where no single frame makes a difference,
+    which is the rule for an action that lasts.
 
     Parameters
     ----------
@@ -38,9 +65,8 @@ def deciding_frames(
     window = max(windows, key=lambda window: window.probabilities[index])
     times, images = _sampled(predictor.card, path, window)
     losses = _losses(predictor, images, index)
-    best = np.sort(np.argsort(-losses, kind="stable")[:SHOWN])
-    weights = np.maximum(losses, 0) / max(losses.max(), TINY)
-    return tuple(DecidingFrame(times[i], float(weights[i]), thumbnail(images[i])) for i in best)
+    best = [int(i) for i in np.argsort(-losses, kind="stable")[:SHOWN] if losses[i] >= DECIDES]
+    return tuple(Picture(times[i], thumbnail(images[i]), float(losses[i])) for i in sorted(best))
 
 
 def _sampled(card: ModelCard, path: Path, window: Window) -> tuple[list[float], list[np.ndarray]]:
@@ -64,11 +90,9 @@ def _sampled(card: ModelCard, path: Path, window: Window) -> tuple[list[float], 
 
 def _losses(predictor: Predictor, images: list[np.ndarray], label: int) -> np.ndarray:
     """(T,) float64: what the log-odds of a label lose without each frame."""
-    if len(images) == 1:
-        return np.ones(1)
     embedded = [predictor.embed(image, bgr=True) for image in images]
     views = {view: np.stack([row[view] for row in embedded]) for view in embedded[0]}
-    return frame_effects(views, predictor.logits_of, label)
+    return frame_effects(views, predictor.logits_of, label, predictor.card.temperature)
 
 
 def thumbnail(picture: np.ndarray) -> bytes:

@@ -1,0 +1,82 @@
+"""The one answer of `clipcache predict --json`, `POST /v1/predict` and `Prediction.as_dict`.
+
+Keys may be added to a version; a key that goes, or means something else, makes a new one.
+"""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA: Literal[1] = 1
+
+CONFIDENCE = Field(description="Probability, 0 to 1, six digits.", ge=0, le=1)
+SECONDS = Field(description="From the first frame, three digits.", ge=0)
+
+
+class Ranked(BaseModel):
+    """One label."""
+
+    label: str
+    confidence: float = CONFIDENCE
+
+
+class Part(BaseModel):
+    """One stretch of a video."""
+
+    start: float = SECONDS
+    end: float = SECONDS
+    label: str = Field(description="May be `unsure`.")
+    confidence: float = CONFIDENCE
+
+
+EXAMPLE: dict[str, Any] = {
+    "schema": 1,
+    "file": "day.avi",
+    "action": "walk",
+    "confidence": 0.947612,
+    "top": [
+        {"label": "walk", "confidence": 0.947612},
+        {"label": "pick_up", "confidence": 0.031877},
+    ],
+    "seconds": 6.0,
+    "frames": 48,
+    "doubts": [],
+    "timeline": [
+        {"start": 0.0, "end": 4.5, "label": "walk", "confidence": 0.999812},
+        {"start": 4.5, "end": 6.0, "label": "pick_up", "confidence": 0.936204},
+    ],
+    "windows": [
+        {"start": 0.0, "end": 2.0, "label": "walk", "confidence": 0.999904},
+        {"start": 2.0, "end": 4.0, "label": "walk", "confidence": 0.99972},
+        {"start": 4.0, "end": 6.0, "label": "pick_up", "confidence": 0.936204},
+    ],
+}
+
+
+class PredictionAnswer(BaseModel):
+    """What is seen in one clip."""
+
+    model_config = ConfigDict(
+        populate_by_name=True, json_schema_extra={"examples": [EXAMPLE]}, serialize_by_alias=True
+    )
+
+    version: Literal[1] = Field(SCHEMA, alias="schema", description="Of this answer.")
+    file: str = Field(description="As it was named.")
+    action: str = Field(description="The most probable label, or `unsure`.")
+    confidence: float = Field(
+        description="Probability of the most probable label, whether it is the answer or not.",
+        ge=0,
+        le=1,
+    )
+    top: list[Ranked] = Field(description="The most probable labels, best first.")
+    seconds: float = Field(description="Length of the clip.", ge=0)
+    frames: int = Field(description="That went through the CNN, in each view.", ge=1)
+    doubts: list[str] = Field(
+        [], description="Sentences on why the answer may be wrong; none where there is no sign."
+    )
+    timeline: list[Part] | None = Field(
+        None, description="What happens when: spans without a gap. Only for a video."
+    )
+    windows: list[Part] | None = Field(
+        None, description="What the spans were merged from; they overlap. Only for a video."
+    )
