@@ -12,6 +12,7 @@ import pytest
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",  # a camera
 ]  # fmt: skip
 WIDE, PHONE = (1280, 900), (400, 800)  # pixels
 

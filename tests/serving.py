@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -11,6 +12,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 from clone import ROOT
@@ -36,9 +38,8 @@ class Server:
     log: list[str] = field(default_factory=list)
 
     def files(self) -> list[Path]:
-        """Temporary files that are there now, the page's own left out."""
-        own = [path for path in self.scratch.rglob("*") if path.is_file()]
-        return [path for path in own if "page" not in path.parts]
+        """Temporary files that are there now."""
+        return [path for path in self.scratch.rglob("*") if path.is_file()]
 
     def workers(self) -> list[int]:
         """Process ids of its workers."""
@@ -104,6 +105,12 @@ def small_server(model: Path, scratch: Path) -> contextlib.AbstractContextManage
                "--max-seconds", "60", "--max-frames", "900", "--max-pixels", "2000000",
                "--upload-timeout", "2", "--cors", "https://example.org")  # fmt: skip
     return running_server(model, scratch, *options)
+
+
+def raw(server: Server) -> socket.socket:
+    """A connection to it."""
+    address = urlsplit(server.url)
+    return socket.create_connection((address.hostname, address.port), timeout=20)
 
 
 def refused(response: httpx.Response, status: int, *words: str) -> str:

@@ -49,12 +49,24 @@ class Picture:
     ----------
     seconds : its time, from the first frame
     jpeg : the picture
-    effect : of a deciding frame, by how much the log-odds of the answer fall without it
     """
 
     seconds: float
     jpeg: bytes
-    effect: float = 0.0
+
+
+@dataclass(frozen=True)
+class DecidingPicture(Picture):
+    """A frame without which the answer would have been less sure.
+
+    Attributes
+    ----------
+    share : probability of the answer in the window that the frame is of
+    without : the same, where its neighbours stand in for the frame
+    """
+
+    share: float
+    without: float
 
 
 @dataclass(frozen=True)
@@ -62,7 +74,7 @@ class Recognised:
     """What came of a task."""
 
     prediction: Prediction
-    deciding: tuple[Picture, ...] | None = None
+    deciding: tuple[DecidingPicture, ...] | None = None
     preview: tuple[Picture, ...] | None = None
 
 
@@ -130,7 +142,8 @@ class PictureAnswer(BaseModel):
 class DecidingAnswer(PictureAnswer):
     """A frame without which the answer would have been less sure."""
 
-    effect: float = Field(description="By how much the log-odds of the answer fall without it.")
+    confidence: float = Field(description="Of the answer, in the window that it is of.")
+    without: float = Field(description="The same without this frame.")
 
 
 class Answer(PredictionAnswer):
@@ -198,7 +211,7 @@ def as_answer(recognised: Recognised) -> dict[str, Any]:
     values = as_json(recognised.prediction, TOP)
     for name, pictures in (("deciding", recognised.deciding), ("preview", recognised.preview)):
         if pictures is not None:
-            values[name] = [_picture(picture, name == "deciding") for picture in pictures]
+            values[name] = [_picture(picture) for picture in pictures]
     return values
 
 
@@ -219,9 +232,12 @@ def as_problem(name: str, refusal: Refusal) -> dict[str, Any]:
     return {"file": name, "status": refusal.status, "detail": str(refusal)}
 
 
-def _picture(picture: Picture, decided: bool) -> dict[str, Any]:
+def _picture(picture: Picture) -> dict[str, Any]:
     values: dict[str, Any] = {
         "seconds": round(picture.seconds, TIME_DIGITS),
         "jpeg": base64.b64encode(picture.jpeg).decode("ascii"),
     }
-    return values | {"effect": round(picture.effect, 3)} if decided else values
+    if isinstance(picture, DecidingPicture):
+        values["confidence"] = round(picture.share, DIGITS)
+        values["without"] = round(picture.without, DIGITS)
+    return values

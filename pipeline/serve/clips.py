@@ -49,6 +49,23 @@ def clips_of(form: Form, wishes: Wishes) -> list[Clip]:
     return [(name, Task(name, paths, "frames", frame_rate=wishes.frame_rate))]
 
 
+def check_some_fit(clips: list[Clip]) -> None:
+    """Refuse a request of which no file can be used.
+
+    Raises
+    ------
+    Refusal
+        That of the first file.
+    """
+    refused = [task for _, task in clips if isinstance(task, Refusal)]
+    if len(refused) < len(clips):
+        return
+    first = refused[0]
+    if len(clips) == 1:
+        raise first
+    raise Refusal(first.status, f"None of the {len(clips)} files can be used. The first: {first}")
+
+
 def _task(file: Received, wishes: Wishes) -> Task | Refusal:
     if file.refusal is not None:
         return file.refusal

@@ -11,13 +11,14 @@ from pipeline.frames.video import Sampling, VideoReader
 from pipeline.head.model_folder import ModelCard
 from pipeline.predict.prediction import Window
 from pipeline.predict.predictor import Predictor
-from pipeline.serve.answers import Picture
+from pipeline.serve.answers import DecidingPicture, Picture
 from pipeline.store.extractor_spec import ExtractorSpec
 
 SHOWN = 6  # frames
 MOST_WEIGHED = 64  # frames of the window; more would not fit into memory at any size
 SIDE = 320  # pixels, the longer side of a shown frame
-DECIDES = 0.2  # log-odds; a frame that is worth less than a fifth of the odds decided nothing
+DECIDES = 0.02  # of probability; a frame without which the answer is as sure decided nothing
+TINY = 1e-12  # of probability, so that its odds are finite
 QUALITY = 80  # of JPEG, 0 to 100
 MOST_KEPT = 48  # pictures of a preview
 PREVIEW_SECONDS = 0.2  # at least, from one of them to the next
@@ -49,7 +50,7 @@ class Preview:
 
 def deciding_frames(
     predictor: Predictor, windows: tuple[Window, ...], label: str, path: Path
-) -> tuple[Picture, ...]:
+) -> tuple[DecidingPicture, ...]:
     """The frames without which the answer would have been less sure, in order of time.
 
     They are of the window that is surest of it; none where no single frame makes a difference,
@@ -65,8 +66,14 @@ def deciding_frames(
     window = max(windows, key=lambda window: window.probabilities[index])
     times, images = _sampled(predictor.card, path, window)
     losses = _losses(predictor, images, index)
-    best = [int(i) for i in np.argsort(-losses, kind="stable")[:SHOWN] if losses[i] >= DECIDES]
-    return tuple(Picture(times[i], thumbnail(images[i]), float(losses[i])) for i in sorted(best))
+    share = float(np.clip(window.probabilities[index], TINY, 1 - TINY))
+    without = 1 / (1 + np.exp(losses - np.log(share / (1 - share))))
+    most = np.argsort(without, kind="stable")[:SHOWN]
+    return tuple(
+        DecidingPicture(times[i], thumbnail(images[i]), share, float(without[i]))
+        for i in sorted(most)
+        if without[i] <= share - DECIDES
+    )
 
 
 def _sampled(card: ModelCard, path: Path, window: Window) -> tuple[list[float], list[np.ndarray]]:

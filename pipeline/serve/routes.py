@@ -24,7 +24,14 @@ from pipeline.serve.answers import (
     as_answer,
     as_seed_answer,
 )
-from pipeline.serve.clips import Wishes, answer_one, answer_several, clips_of, events_of
+from pipeline.serve.clips import (
+    Wishes,
+    answer_one,
+    answer_several,
+    check_some_fit,
+    clips_of,
+    events_of,
+)
 from pipeline.serve.events import MEDIA_TYPE, EventStream
 from pipeline.serve.pages import PAGE, reference_assets
 from pipeline.serve.refusals import Refusal
@@ -48,14 +55,7 @@ def form(properties: dict[str, Any], **rules: Any) -> dict[str, Any]:
 
 
 ONE_FILE = form({"file": BINARY}, required=["file"])
-FILES = form(
-    {
-        "file": BINARY,
-        "files": {"type": "array", "items": BINARY, "minItems": 1,
-                  "description": "Any number of them: the answer is then one of several."},
-    },
-    anyOf=[{"required": ["file"]}, {"required": ["files"]}],
-)  # fmt: skip
+FILES = form({"file": {"type": "array", "items": BINARY, "minItems": 1}}, required=["file"])
 EVENTS = """event: progress
 data: {"file":"day.avi","state":"working","frames":120,"of":610,"seconds":4.8}
 
@@ -120,7 +120,7 @@ def add_routes(api: FastAPI, served: Served) -> None:
         PREDICT_V1,
         summary="Recognise the action in images and videos",
         description="Of one file in the field `file` the answer is a prediction; of several, or of "
-        "files in the field `files`, it is a list of predictions and problems. With "
+        "files in the field `files`, it is a list of predictions and problems in their order. With "
         f"`Accept: {MEDIA_TYPE}` it is a stream of events: `progress`, then `prediction` or "
         "`problem` for each file, and at the end `done`.",
         response_model=Answer | Answers,
@@ -148,8 +148,7 @@ def add_routes(api: FastAPI, served: Served) -> None:
             got = await held.enter_async_context(received(request, room, limits, several=True))
             clips = clips_of(got, wishes)
             one = frame_rate is not None or not got.several
-            if one and isinstance(clips[0][1], Refusal):
-                raise clips[0][1]
+            check_some_fit(clips)
             held.enter_context(served.workers.place())
             note(request, files=len(got.files))
             if MEDIA_TYPE in request.headers.get("accept", ""):

@@ -241,4 +241,5 @@ class _Parts:
 def shown_name(name: bytes) -> str:
     """A file's name to tell back: without folders and control characters, and not too long."""
     text = name.decode("utf-8", "replace").replace("\\", "/").rpartition("/")[2]
+    text = text.replace("%22", '"')  # browsers encode that, and line breaks (HTML, form data)
     return "".join(char for char in text if char.isprintable())[:NAME_LENGTH]

@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import cv2
 import httpx
@@ -18,7 +17,7 @@ import numpy as np
 import pytest
 from conftest import Send
 from hostile_files import HOSTILE, MOST_BYTES, hostile
-from serving import Server, refused
+from serving import Server, raw, refused
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
@@ -38,15 +37,11 @@ def test_a_hostile_file_is_a_clear_refusal(
     refused(send(content), status, word)
 
 
-def connect(server: Server) -> socket.socket:
-    address = urlsplit(server.url)
-    return socket.create_connection((address.hostname, address.port), timeout=20)
-
-
 def upload_head(length: int | None) -> bytes:
     framing = f"Content-Length: {length}" if length else "Transfer-Encoding: chunked"
     return (
-        "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+        "POST /predict HTTP/1.1\r\nHost: localhost\r\n"
+        "Content-Type: multipart/form-data; boundary=b\r\n"
         f"{framing}\r\n\r\n"
     ).encode()
 
@@ -65,7 +60,7 @@ def answer_of(connection: socket.socket) -> tuple[int, dict]:
 
 def test_a_body_without_a_length_is_cut_at_the_limit(server: Server) -> None:
     """As many bytes as somebody likes to send, of which the limit and no more is read."""
-    with connect(server) as connection:
+    with raw(server) as connection:
         connection.sendall(upload_head(None))
         block = PART + b"\x1aE\xdf\xa3" + bytes(100_000)
         sent = 0
@@ -87,19 +82,19 @@ def select_readable(connection: socket.socket) -> bool:
 
 
 def test_a_body_that_announces_too_much_is_refused_unread(server: Server) -> None:
-    with connect(server) as connection:
+    with raw(server) as connection:
         connection.sendall(upload_head(200_000_000))
         assert answer_of(connection)[0] == 413
 
 
 def test_a_slow_sender_is_cut_off_and_holds_nobody_up(
-    server: Server, send: Send, clip: Path
+    server: Server, client: httpx.Client, send: Send, clip: Path
 ) -> None:
     """A drop at a time would take an hour; others are served meanwhile."""
-    with connect(server) as slow, connect(server) as silent:
+    with raw(server) as slow, raw(server) as silent:
         for connection in (slow, silent):
             connection.sendall(upload_head(500_000) + PART + clip.read_bytes()[:2000])
-        wait_for(lambda: len(server.files()) == 2)
+        wait_for(lambda: metric(client, "clipcache_uploads") == 2)
         stop = threading.Event()
 
         def drip() -> None:
@@ -188,7 +183,7 @@ def test_a_client_that_leaves_frees_its_place(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:  # fmt: skip
     video = slow_video(tmp_path_factory.getbasetemp())
-    with connect(server) as first, connect(server) as second:
+    with raw(server) as first, raw(server) as second:
         first.sendall(form(video))
         wait_for(lambda: metric(client, "clipcache_workers_busy") == 1)
         second.sendall(form(video))
@@ -205,8 +200,10 @@ def test_a_killed_worker_costs_one_request(
     video = slow_video(tmp_path_factory.getbasetemp())
     server.wait_until_ready()
     before = metric(client, "clipcache_worker_restarts")
-    with connect(server) as connection:
-        connection.sendall(form(video).replace(b"Host: x", b"Host: x\r\nConnection: close", 1))
+    with raw(server) as connection:
+        connection.sendall(
+            form(video).replace(b"Host: localhost", b"Host: localhost\r\nConnection: close", 1)
+        )
         wait_for(lambda: metric(client, "clipcache_workers_busy") == 1)
         (worker,) = server.workers()
         os.kill(worker, signal.SIGKILL)
