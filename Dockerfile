@@ -1,6 +1,6 @@
 # The server, without a model: that is mounted, read-only.
 #   docker build --tag clipcache .
-#   docker run --read-only --tmpfs /tmp --publish 8000:8000 \
+#   docker run --read-only --tmpfs /tmp --cap-drop ALL --publish 127.0.0.1:8000:8000 \
 #     --volume "$PWD/models/head:/model:ro" clipcache
 FROM python:3.12-slim-bookworm
 
@@ -20,6 +20,6 @@ USER clipcache
 ENV HOME=/tmp PYTHONUNBUFFERED=1
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s \
-    CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/health')"]
+    CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/ready')"]
 # in the exec form, so that SIGTERM reaches the server, which then answers what it has begun
 CMD ["clipcache", "serve", "--host", "0.0.0.0", "--model", "/model"]

@@ -83,7 +83,7 @@ def running_server(model: Path, scratch: Path, *options: str) -> Iterator[Server
         assert process.stdout is not None
         for line in process.stdout:
             server.log.append(line)
-            if match := re.search(r"Serving on (http://\S+)", line):
+            if match := re.search(r"Serving on (http://[^\s\"]+)", line):
                 server.url = match[1]
                 found.set()
         found.set()

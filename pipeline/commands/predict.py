@@ -214,9 +214,7 @@ def _print_timelines(predictions: "Iterable[Prediction]") -> None:
 
 
 def _print_json(predictions: "Iterable[Prediction]", top: int) -> None:
-    from pipeline.predict.output import as_json
-
-    objects = [as_json(prediction, top) for prediction in predictions]
+    objects = [prediction.as_dict(top) for prediction in predictions]
     print(json.dumps(objects, indent=2, ensure_ascii=False))
 
 

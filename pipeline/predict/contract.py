@@ -1,4 +1,4 @@
-"""The one answer of `clipcache predict --json`, `POST /v1/predict` and `Prediction.as_dict`.
+"""The one answer, described: of `predict --json`, `POST /v1/predict` and `Prediction.as_dict`.
 
 Keys may be added to a version; a key that goes, or means something else, makes a new one.
 """
@@ -6,8 +6,6 @@ Keys may be added to a version; a key that goes, or means something else, makes 
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
-
-SCHEMA: Literal[1] = 1
 
 CONFIDENCE = Field(description="Probability, 0 to 1, six digits.", ge=0, le=1)
 SECONDS = Field(description="From the first frame, three digits.", ge=0)
@@ -60,7 +58,7 @@ class PredictionAnswer(BaseModel):
         populate_by_name=True, json_schema_extra={"examples": [EXAMPLE]}, serialize_by_alias=True
     )
 
-    version: Literal[1] = Field(SCHEMA, alias="schema", description="Of this answer.")
+    version: Literal[1] = Field(1, alias="schema", description="Of this answer.")
     file: str = Field(description="As it was named.")
     action: str = Field(description="The most probable label, or `unsure`.")
     confidence: float = Field(

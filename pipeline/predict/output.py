@@ -1,40 +1,13 @@
-"""Predictions as JSON and CSV, for programs."""
+"""Predictions as a table, for programs."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-from pipeline.predict.contract import SCHEMA
-from pipeline.predict.doubts import doubts
-from pipeline.predict.prediction import Prediction, Span, Window
+from pipeline.predict.prediction import DIGITS, TIME_DIGITS, Prediction
 from pipeline.predict.windows import timeline
 
-DIGITS = 6  # of a probability in JSON and CSV
-TIME_DIGITS = 3  # of seconds
 FILE_COLUMNS = ("file", "label", "confidence", "seconds", "frames")
 SPAN_COLUMNS = ("file", "start", "end", "label", "confidence")
-
-
-def as_json(prediction: Prediction, top: int) -> dict[str, Any]:
-    """A prediction as JSON-ready values; `pipeline.predict.contract` says what is in them.
-
-    With `timeline` and `windows` where it has windows.
-    """
-    values: dict[str, Any] = {
-        "schema": SCHEMA,
-        "file": prediction.file,
-        "action": prediction.label,
-        "confidence": round(prediction.confidence, DIGITS),
-        "top": [{"label": label, "confidence": round(p, DIGITS)}
-                for label, p in prediction.top(top)],
-        "seconds": round(prediction.seconds, TIME_DIGITS),
-        "frames": prediction.frames,
-        "doubts": doubts(prediction),
-    }  # fmt: skip
-    if prediction.windows:
-        values["timeline"] = [_part(span) for span in timeline(prediction)]
-        values["windows"] = [_part(window) for window in prediction.windows]
-    return values
 
 
 def write_csv(predictions: Sequence[Prediction], path: Path, top: int) -> None:
@@ -66,12 +39,3 @@ def _span_rows(predictions: Iterable[Prediction]) -> Iterator[list[object]]:
         for span in timeline(prediction):
             times = (f"{seconds:.{TIME_DIGITS}f}" for seconds in (span.start, span.end))
             yield [prediction.file, *times, span.label, f"{span.confidence:.{DIGITS}f}"]
-
-
-def _part(part: Span | Window) -> dict[str, Any]:
-    return {
-        "start": round(part.start, TIME_DIGITS),
-        "end": round(part.end, TIME_DIGITS),
-        "label": part.label,
-        "confidence": round(part.confidence, DIGITS),
-    }

@@ -1,47 +1,19 @@
-"""What a model says: of a stretch of a clip, of a span of it, of all of it."""
+"""What a model says of all of a clip, and how it is told."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-UNSURE = "unsure"  # the answer where no label is probable enough
+from pipeline.predict.spans import UNSURE, Span, Window, merge
 
+__all__ = ["UNSURE", "Prediction", "Span", "Window"]
 
-@dataclass(frozen=True)
-class Window:
-    """What a model says of one stretch of a clip.
-
-    Attributes
-    ----------
-    start, end : seconds from the clip's first frame
-    probabilities : (K,) float64, in the order of the model's labels; they sum to 1
-    label : the most probable one, "unsure" where its probability is below the threshold
-    confidence : the probability of the most probable label
-    """
-
-    start: float
-    end: float
-    probabilities: np.ndarray
-    label: str
-    confidence: float
-
-
-@dataclass(frozen=True)
-class Span:
-    """Adjoining windows of one label.
-
-    Attributes
-    ----------
-    start, end : seconds from the clip's first frame; the spans of a clip leave no gap
-    label : may be "unsure"
-    confidence : mean of the windows' confidence
-    """
-
-    start: float
-    end: float
-    label: str
-    confidence: float
+SCHEMA = 1  # of what `as_dict` gives; see pipeline.predict.contract
+DIGITS = 6  # of a probability as it is told
+TIME_DIGITS = 3  # of seconds
+SURE = 0.6  # probability; below, there is a word of warning
+CLOSE = 0.15  # between the two most probable labels
 
 
 @dataclass(frozen=True)
@@ -84,13 +56,62 @@ class Prediction:
         pairs = zip(self.labels, self.probabilities.tolist(), strict=True)
         return list(pairs)[:count]
 
+    def timeline(self) -> list[Span]:
+        """The clip from start to end as spans, each of one label; empty without windows."""
+        return merge(self.windows, self.seconds) if self.windows else []
+
+    def doubts(self) -> list[str]:
+        """Sentences on why the answer may be wrong; none where nothing speaks against it."""
+        said = []
+        (first, share), *others = self.top(2)
+        if self.label == UNSURE:
+            said.append(
+                f"The model is unsure: its best guess, {first}, has {share:.0%}, below the "
+                f"{self.threshold:.0%} that are asked for."
+            )
+        elif others and share - others[0][1] < CLOSE:
+            said.append(
+                f"The model wavers between {first} ({share:.0%}) and {others[0][0]} "
+                f"({others[0][1]:.0%})."
+            )
+        elif share < SURE:
+            said.append(f"The model is unsure: it gives {first} no more than {share:.0%}.")
+        if self.frames == 1:
+            said.append(
+                "A single picture shows no motion: a video of a few seconds tells the model more."
+            )
+        return said
+
     def as_dict(self, top: int = 5) -> dict[str, Any]:
-        """The answer as `clipcache predict --json` prints it, JSON-ready.
+        """The answer as `clipcache predict --json` and the server tell it, JSON-ready.
+
+        `pipeline.predict.contract` says what is in it; `timeline` and `windows` are there where it
+        has windows.
 
         Parameters
         ----------
         top : labels in its "top"
         """
-        from pipeline.predict.output import as_json
+        values: dict[str, Any] = {
+            "schema": SCHEMA,
+            "file": self.file,
+            "action": self.label,
+            "confidence": round(self.confidence, DIGITS),
+            "top": [{"label": label, "confidence": round(p, DIGITS)} for label, p in self.top(top)],
+            "seconds": round(self.seconds, TIME_DIGITS),
+            "frames": self.frames,
+            "doubts": self.doubts(),
+        }
+        if self.windows:
+            values["timeline"] = [_part(span) for span in self.timeline()]
+            values["windows"] = [_part(window) for window in self.windows]
+        return values
 
-        return as_json(self, top)
+
+def _part(part: Span | Window) -> dict[str, Any]:
+    return {
+        "start": round(part.start, TIME_DIGITS),
+        "end": round(part.end, TIME_DIGITS),
+        "label": part.label,
+        "confidence": round(part.confidence, DIGITS),
+    }

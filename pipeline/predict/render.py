@@ -11,8 +11,7 @@ from pipeline.errors import ClipError
 from pipeline.files import replacing
 from pipeline.frames.video import FrameReader, VideoReader
 from pipeline.predict.overlay import draw_answer
-from pipeline.predict.prediction import Window
-from pipeline.predict.windows import borders
+from pipeline.predict.spans import Window, borders
 
 # H.264 plays everywhere, but few builds of OpenCV may encode it; all have MPEG-4 part 2, which
 # VLC, mpv and the players of desktops show, and browsers do not.

@@ -1,12 +1,10 @@
-"""A long clip as windows, and windows of one label merged into spans: what happens when."""
-
-import itertools
-from collections.abc import Sequence
+"""A long clip as windows: where they are, and what happens when."""
 
 import numpy as np
 
 from pipeline.errors import ClipcacheError
-from pipeline.predict.prediction import Prediction, Span, Window
+from pipeline.predict.prediction import Prediction
+from pipeline.predict.spans import Span
 
 MOST_WINDOWS = 200_000  # of one clip: more than two days at the usual second between windows
 
@@ -64,22 +62,4 @@ def timeline(prediction: Prediction) -> list[Span]:
 
     Where windows overlap, each speaks for the time that is nearest to its middle.
     """
-    return merge(prediction.windows, prediction.seconds)
-
-
-def merge(windows: Sequence[Window], length: float) -> list[Span]:
-    """As `timeline`, of windows in order that cover `length` seconds."""
-    edges = borders(windows, length)
-    sections = zip(windows, edges, edges[1:], strict=False)
-    spans = []
-    for label, group in itertools.groupby(sections, key=lambda section: section[0].label):
-        members = list(group)
-        confidence = float(np.mean([window.confidence for window, _, _ in members]))
-        spans.append(Span(members[0][1], members[-1][2], label, confidence))
-    return spans
-
-
-def borders(windows: Sequence[Window], length: float) -> list[float]:
-    """Where the time for which each window speaks begins, in seconds, and last where it ends."""
-    middles = [(window.start + window.end) / 2 for window in windows]
-    return [0.0, *((left + right) / 2 for left, right in itertools.pairwise(middles)), length]
+    return prediction.timeline()

@@ -1,5 +1,6 @@
 """How is a model asked over HTTP, by programs and by people?
 
-`app` knows the routes, `uploads` receives files, `prediction_workers` runs the model in processes
-that can be killed, `page` is the page for people and `run` binds the port.
+`routes` are the API and `page` the page for people, which uses nothing else. `connections` and
+`gate` say who may ask, `uploads` receives files, `prediction_workers` runs the model in processes
+that can be killed, `run` binds the port.
 """

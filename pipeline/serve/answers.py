@@ -9,8 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.predict.contract import EXAMPLE, PredictionAnswer, Ranked
-from pipeline.predict.output import DIGITS, TIME_DIGITS, as_json
-from pipeline.predict.prediction import Prediction
+from pipeline.predict.prediction import DIGITS, TIME_DIGITS, Prediction
 from pipeline.serve.content import Kind
 from pipeline.serve.refusals import Refusal
 
@@ -208,7 +207,7 @@ class Answers(BaseModel):
 
 def as_answer(recognised: Recognised) -> dict[str, Any]:
     """A prediction as the API tells it: that of `clipcache predict --json`, and its pictures."""
-    values = as_json(recognised.prediction, TOP)
+    values = recognised.prediction.as_dict(TOP)
     for name, pictures in (("deciding", recognised.deciding), ("preview", recognised.preview)):
         if pictures is not None:
             values[name] = [_picture(picture) for picture in pictures]

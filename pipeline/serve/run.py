@@ -67,7 +67,7 @@ def serve(
     signal.signal(signal.SIGTERM, _leave)
     with (
         listening,
-        _own_folder() as folder,
+        own_folder() as folder,
         contextlib.suppress(KeyboardInterrupt),  # Ctrl-C is how it is meant to end
     ):
         asyncio.run(_serve(settings, card, examples, listening, folder, say, write))
@@ -208,7 +208,7 @@ def _known(settings: Settings, card: ModelCard, examples: tuple[Path, ...]) -> "
 
 
 @contextlib.contextmanager
-def _own_folder() -> Iterator[Path]:
+def own_folder() -> Iterator[Path]:
     """For uploads; what a killed server left there is removed first."""
     with contextlib.ExitStack() as stack:
         try:

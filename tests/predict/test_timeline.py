@@ -7,8 +7,8 @@ import pytest
 
 from pipeline.errors import ClipcacheError
 from pipeline.predict.clock import clock, short_clock, ticks
-from pipeline.predict.prediction import Window
-from pipeline.predict.windows import merge, place_windows
+from pipeline.predict.spans import Window, merge
+from pipeline.predict.windows import place_windows
 
 
 def window(start: float, end: float, label: str, confidence: float = 0.9) -> Window:

@@ -1,5 +1,6 @@
 """How the server starts and ends: in one sentence where it cannot, and with nothing left behind."""
 
+import json
 import os
 import shutil
 import signal
@@ -116,3 +117,27 @@ def test_a_request_in_flight_is_answered_before_it_ends(sample_model: Path, tmp_
         asking.join()
         assert answers[0].json()["action"] == "walk"
     assert list(scratch.iterdir()) == []
+
+
+def test_every_request_has_a_line_of_json(sample_model: Path, tmp_path: Path) -> None:
+    clip = unseen_clip(sample_model, "walk")
+    options = ("--no-ui", "--workers", "1", "--log", "json", "--threshold", "1")
+    with running_server(sample_model, tmp_path / "s", *options) as server:
+        headers = {"X-Request-ID": "mine"}
+        with clip.open("rb") as stream:
+            files = {"file": ('a\n{"event": "forged"}', stream)}
+            answer = httpx.post(f"{server.url}/v1/predict", files=files, headers=headers)
+        assert answer.json()["action"] == "unsure"
+        assert "best guess, walk" in answer.json()["doubts"][0]
+        httpx.get(f"{server.url}/nothing")
+        unsure = httpx.get(f"{server.url}/metrics").text
+        assert "clipcache_predictions_unsure_total 1.0" in unsure
+        assert 'clipcache_predictions_total{label="walk"} 1.0' in unsure
+        assert server.stop() == 0
+    lines = [json.loads(line) for line in server.log]
+    assert [line["event"] for line in lines] == ["note", "note", *3 * ["request"]]
+    first, second, _ = lines[2:]
+    assert first["id"] == "mine"
+    assert (first["route"], first["status"], first["action"]) == ("/v1/predict", 200, "unsure")
+    assert first["bytes_in"] > clip.stat().st_size
+    assert (second["route"], second["status"]) == ("none", 404)
