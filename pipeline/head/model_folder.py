@@ -6,7 +6,6 @@ views are averaged, the temperature, and the digests of the other files. Equal w
 bytes, so that DVC sees a new model only where there is one.
 """
 
-import json
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -26,6 +25,7 @@ from pipeline.errors import ModelError
 from pipeline.files import replacing_folder, sha256, write_json
 from pipeline.head.build import HeadShape, shape_from_dict
 from pipeline.head.calibration import softmax
+from pipeline.head.card_check import check_contents, check_sizes, read_values
 from pipeline.head.inference import Forward, Views, clip_logits, forward_function
 from pipeline.head.network_files import load_keras, load_litert, write_keras, write_litert
 from pipeline.head.sequences import Windowing
@@ -177,11 +177,11 @@ def read_card(folder: Path = MODEL) -> ModelCard:
             "run `clipcache train` first (or `dvc repro`)."
         )
     try:
-        values = json.loads(path.read_text("utf-8"))
+        values = read_values(path)
         if values["schema"] != SCHEMA:
             raise ValueError(f"it has schema {values['schema']}, not {SCHEMA}")
         return ModelCard.from_dict(values)
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{path} cannot be read ({error}): run `clipcache train` again.") from None
 
 
@@ -218,6 +218,7 @@ def checked_card(folder: Path, *needed: str) -> ModelCard:
         Naming the file that is missing, or both digests.
     """
     card = read_card(folder)
+    check_sizes(folder, {*card.files, *needed})
     for name in sorted({*card.files, *needed}):
         path = folder / name
         if path.is_file():
@@ -232,6 +233,7 @@ def checked_card(folder: Path, *needed: str) -> ModelCard:
             raise ModelError(
                 f"{path} is not there: copy the whole folder, or run `clipcache train` again."
             )
+    check_contents(folder, needed, {"labels": len(card.labels), "steps": card.windowing.steps})
     return card
 
 

@@ -30,6 +30,7 @@ from pipeline.frames.video import (
 )
 from pipeline.frames.views import apply_view
 from pipeline.head.calibration import softmax
+from pipeline.head.card_check import check_backbone_files
 from pipeline.head.inference import Views
 from pipeline.head.model_folder import MODEL, check_fits, load_model, predict_logits
 from pipeline.predict.prediction import UNSURE, Prediction, Window
@@ -62,6 +63,7 @@ class Predictor:
         model = Path(model)
         self._model = load_model(model, runtime="litert")
         self.card = self._model.card
+        check_backbone_files(model, self.card.extractor)
         self.threshold = threshold
         self._extractor = ExtractorSpec(**self.card.extractor)
         self._sampling = Sampling(**self.card.sampling)

@@ -1,0 +1,341 @@
+"""What a model folder may hold, checked before anything in it is used.
+
+A model folder may come from anybody. Its card is held against a schema, the files that it names are
+looked for inside the folder alone, and what is packed or compressed is measured before it is
+unpacked. What is refused is refused in a sentence.
+"""
+
+import json
+import stat
+import zipfile
+from collections.abc import Collection, Iterator, Mapping
+from io import BytesIO
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from pipeline.backbone.folder import DESCRIPTION_FILE, LITERT_FILE
+from pipeline.errors import ModelError
+from pipeline.head.litert_check import check_litert
+
+MOST_CARD_BYTES = 16 << 20
+MOST_FILE_BYTES = 512 << 20
+MOST_UNPACKED_BYTES = 512 << 20  # of one file
+MOST_ENTRIES = 1000  # of an archive
+MOST_WEIGHTS = 1 << 27  # numbers in one matrix that a network may ask for
+SCHEMAS = (2, 3)
+BACKBONE = "backbone."  # as the names of the backbone's files begin
+NEEDED_TO_EMBED = ("backbone", "input_size", "resize", "precision")
+# As in pipeline.frames, which takes OpenCV to import and which training does not depend on.
+VIEWS = (
+    "identity",
+    "hflip",
+    "rotate_left",
+    "rotate_right",
+    "zoom",
+    "bright",
+    "dark",
+    "contrast_up",
+    "contrast_down",
+)
+RESIZE_RULES = ("stretch", "crop", "pad")
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")]
+Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Text = Annotated[str, StringConstraints(max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Label = Annotated[
+    str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]+$")
+]
+Share = Annotated[float, Field(ge=0, le=1000)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False, strict=True)
+
+
+class _Extractor(_Part):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, strict=True)
+
+    backbone: Text = ""
+    input_size: int = Field(224, ge=32, le=1024)
+    resize: Literal[RESIZE_RULES] = "stretch"  # type: ignore[valid-type]
+    precision: Literal["float32", "bfloat16"] = "float32"
+    architecture: Text = ""
+    colour: Text = ""
+    preprocessing: Text = ""
+    decode_version: int = Field(1, ge=0)
+    version: int = Field(1, ge=0)
+
+
+class _Sampling(_Part):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, strict=True)
+
+    fps: Annotated[float, Field(gt=0, le=1000)] | None
+    max_frames: Annotated[int, Field(ge=1, le=10_000_000)] | None
+
+
+class _Windowing(_Part):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, strict=True)
+
+    steps: int = Field(ge=1, le=100_000)
+    rates: list[Annotated[float, Field(gt=0, le=1000)]] = Field(min_length=2, max_length=2)
+    count: int = Field(ge=1, le=10_000)
+
+
+class _Branch(_Part):
+    name: Text
+    share: Share
+    accuracy: Annotated[float, Field(ge=0, le=1)] | None = None
+    ordered_share: Share | None = None
+
+
+class _Card(_Part):
+    """What both schemas have in common, and what only the later one has."""
+
+    labels: list[Label] = Field(min_length=1, max_length=100_000)
+    extractor: _Extractor
+    sampling: _Sampling
+    views: list[Literal[VIEWS]] = Field(max_length=100)  # type: ignore[valid-type]
+    windowing: _Windowing
+    temperature: float = Field(ge=1e-3, le=1e3)
+    shape: dict[str, Any]
+    versions: dict[Text, Text] = Field(max_length=100)
+    files: dict[Name, Digest] = Field(max_length=100)
+    readings: dict[Text, Annotated[int, Field(ge=1, le=1_000_000)]] | None = None
+    branches: list[_Branch] | None = Field(None, min_length=1, max_length=1000)
+    mirror: bool | None = None
+    window: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+
+
+def read_values(path: Path) -> dict[str, Any]:
+    """The JSON of a card, once it is known to make sense.
+
+    A card of a schema that is not known is given as it is, for whoever reads it to refuse.
+
+    Raises
+    ------
+    ValueError
+        With the place and what is wrong there, as part of a sentence.
+    """
+    if path.stat().st_size > MOST_CARD_BYTES:
+        raise ValueError(f"it is larger than {MOST_CARD_BYTES >> 20} MiB")
+    try:
+        values = json.loads(path.read_text("utf-8"), parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if not isinstance(values, dict) or "schema" not in values:
+        raise ValueError("it names no schema")
+    if values["schema"] not in SCHEMAS:
+        return values
+    try:
+        card = _Card.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise ValueError(f"{place}: {first['msg']}") from None
+    for name, several in (("labels", card.labels), ("views", card.views)):
+        if len(set(several)) < len(several):
+            raise ValueError(f"{name}: one is there twice")
+    if values["schema"] == SCHEMAS[0] and not card.views:
+        raise ValueError("views: there is none")
+    _check_plain(values["shape"], "shape")
+    return values
+
+
+def check_sizes(folder: Path, names: Collection[str]) -> None:
+    """Refuse files that are no plain files, or too large, before they are opened.
+
+    Raises
+    ------
+    ModelError
+        Naming the file.
+    """
+    for name in names:
+        path = folder / name
+        if not path.exists():
+            continue
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise ModelError(f"{path} is not a plain file: copy the whole folder again.")
+        if found.st_size > MOST_FILE_BYTES:
+            raise ModelError(
+                f"{path} has {found.st_size:,} bytes, more than any file of a model: copy the "
+                "whole folder again."
+            )
+
+
+def check_contents(folder: Path, names: Collection[str], fits: Mapping[str, int]) -> None:
+    """Measure what is packed in a head's files, before it is unpacked.
+
+    Parameters
+    ----------
+    names : of the files that are needed; those of the backbone are left to `check_backbone_files`
+    fits : "labels" and "steps" of the card, which a network has to fit
+
+    Raises
+    ------
+    ModelError
+        Naming the file.
+    """
+    for name in names:
+        if not name.startswith(BACKBONE):
+            _look_into(folder / name, fits)
+
+
+def check_backbone_files(folder: Path, extractor: Mapping[str, Any]) -> None:
+    """The same of the backbone beside a head, for whoever embeds frames with it.
+
+    Parameters
+    ----------
+    extractor : of the card
+
+    Raises
+    ------
+    ModelError
+        Naming the file, or what the card lacks.
+    """
+    for name in (DESCRIPTION_FILE, LITERT_FILE):
+        _look_into(folder / name, {})
+    lacking = [name for name in NEEDED_TO_EMBED if name not in extractor]
+    if lacking:
+        raise ModelError(
+            f"The card in {folder} does not say with which {lacking[0]} its embeddings were made: "
+            "run `clipcache train` again."
+        )
+
+
+def _look_into(path: Path, fits: Mapping[str, int]) -> None:
+    checks = {
+        ".keras": _check_keras,
+        ".npz": _check_archive,
+        ".json": _check_description,
+        ".tflite": lambda path: check_litert(path.read_bytes(), fits),
+    }
+    check = checks.get(path.suffix)
+    if check is None or not path.is_file():
+        return
+    try:
+        check(path)
+    except (ValueError, KeyError, TypeError, OSError, RecursionError, zipfile.BadZipFile,
+            NotImplementedError, RuntimeError) as error:  # fmt: skip
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(
+            f"{path} cannot be loaded ({reason}): copy the whole folder again, or run "
+            "`clipcache train` again."
+        ) from None
+
+
+def _refuse_constant(text: str) -> float:
+    raise ValueError(f"{text} is no number")
+
+
+def _check_plain(value: Any, place: str, depth: int = 0) -> None:
+    """Settings of a network: few, small, and not nested deeply."""
+    if depth > 4 or (isinstance(value, dict | list) and len(value) > 100):
+        raise ValueError(f"{place}: too much is in it")
+    if isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            _check_plain(item, place, depth + 1)
+    elif isinstance(value, str) and len(value) > 100:
+        raise ValueError(f"{place}: a text is too long")
+    elif isinstance(value, int | float) and not -1e6 <= value <= 1e6:
+        raise ValueError(f"{place}: {value} is out of range")
+
+
+def _check_archive(path: Path) -> None:
+    with zipfile.ZipFile(path) as archive:
+        _measure(archive)
+
+
+def _measure(archive: zipfile.ZipFile) -> None:
+    """What is packed, by what its directory says; reading goes no further than that."""
+    entries = archive.infolist()
+    if len(entries) > MOST_ENTRIES:
+        raise ValueError(f"it packs {len(entries):,} files")
+    unpacked = sum(entry.file_size for entry in entries)
+    if unpacked > MOST_UNPACKED_BYTES:
+        raise ValueError(f"it unpacks to {unpacked:,} bytes, more than any model")
+    if len({entry.filename for entry in entries}) < len(entries):
+        raise ValueError("it packs one file twice")
+    for entry in entries:
+        if entry.filename.startswith("/") or ".." in Path(entry.filename).parts:
+            raise ValueError(f"it packs {entry.filename!r}, which lies outside")
+
+
+def _check_keras(path: Path) -> None:
+    with zipfile.ZipFile(path) as archive:
+        _measure(archive)
+        sizes = sorted(_sizes(json.loads(archive.read("config.json"))))[-2:]
+        if np.prod([float(size) for size in sizes]) > MOST_WEIGHTS:
+            raise ValueError("it asks for more weights than any head has")
+        _check_hdf5(BytesIO(archive.read("model.weights.h5")))
+
+
+def _sizes(value: Any) -> Iterator[int]:
+    """Whole numbers in a description of a network, which are sizes but for seeds."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if name != "seed":
+                yield from _sizes(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _sizes(item)
+    elif isinstance(value, int) and not isinstance(value, bool):
+        yield abs(value)
+
+
+def _check_hdf5(file: Any) -> None:
+    """Arrays may be compressed or never written, and be of any size all the same."""
+    import h5py
+
+    total = 0
+
+    def measure(name: str, item: Any) -> None:
+        nonlocal total
+        if isinstance(item, h5py.Dataset):
+            if item.is_virtual or item.external:
+                raise ValueError(f"{name} lies in another file")
+            total += item.nbytes
+            if total > MOST_UNPACKED_BYTES:
+                raise ValueError("its arrays are larger than those of any model")
+
+    with h5py.File(file, "r") as opened:
+        for link in _links(opened):
+            if not isinstance(link, h5py.HardLink):
+                raise ValueError("it leads to other files or places")
+        opened.visititems(measure)
+
+
+def _links(group: Any, depth: int = 0) -> Iterator[Any]:
+    import h5py
+
+    if depth > 20:
+        raise ValueError("it is nested too deeply")
+    for name in group:
+        link = group.get(name, getlink=True)
+        yield link
+        if isinstance(link, h5py.HardLink) and isinstance(group.get(name), h5py.Group):
+            yield from _links(group[name], depth + 1)
+
+
+class _Description(_Part):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, strict=True)
+
+    digest: Text
+    input_size: int = Field(ge=32, le=1024)
+    source: Text = ""
+    dimension: Literal[1280] = 1280
+
+
+def _check_description(path: Path) -> None:
+    if path.stat().st_size > MOST_CARD_BYTES:
+        raise ValueError("it is too large")
+    try:
+        _Description.model_validate(
+            json.loads(path.read_text("utf-8"), parse_constant=_refuse_constant)
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
