@@ -88,11 +88,12 @@ def load_litert(path: Path, threads: int = 1) -> Forward:
         with quiet_native_output():
             interpreter = Interpreter(model_content=path.read_bytes(), num_threads=threads)
             interpreter.allocate_tensors()
-    except (OSError, ValueError, RuntimeError) as error:
+            interpreter.invoke()  # some damage shows only here
+            inputs = interpreter.get_signature_runner().get_input_details()
+            output = interpreter.get_output_details()[0]["index"]
+    except (OSError, ValueError, RuntimeError, LookupError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ModelError(f"{path} cannot be loaded ({reason}): train again.") from None
-    inputs = interpreter.get_signature_runner().get_input_details()
-    output = interpreter.get_output_details()[0]["index"]
     one_at_a_time = threading.Lock()
     batch = 1
 

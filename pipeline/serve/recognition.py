@@ -14,7 +14,8 @@ from pipeline.predict.predictor import Predictor
 from pipeline.processes import available_cores
 from pipeline.serve import refusals
 from pipeline.serve.answers import Picture, Recognised, Report, Task
-from pipeline.serve.pictures import Preview, deciding_frames, thumbnail
+from pipeline.serve.deciding import deciding_frames
+from pipeline.serve.pictures import Preview, thumbnail
 from pipeline.serve.settings import Limits
 
 REPORT_EVERY = 5  # frames
