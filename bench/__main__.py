@@ -9,8 +9,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-USUAL = ("engines", "stage", "end_to_end", "growth", "executors", "predict", "serve", "datasets",
-         "cuts", "near_duplicates")  # fmt: skip
+USUAL = ("engines", "stage", "end_to_end", "growth", "executors", "predict", "serve", "siege",
+         "datasets", "cuts", "near_duplicates")  # fmt: skip
 NAMES = (*USUAL, "million")  # a million clips take long, and 12 GB of disk: only where named
 # Comparisons that need no weights; growth can do without when it is quick.
 MADE_UP = {"million", "datasets", "cuts", "near_duplicates", "executors"}

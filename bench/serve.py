@@ -72,7 +72,7 @@ def run(quick: bool, backbone: Path, folder: Path) -> Outcome:
     project = trained_project(folder, backbone)
     clips, what = _clips(folder)
     warm_up, seconds = (QUICK_WARM_UP, QUICK_SECONDS) if quick else (WARM_UP, SECONDS)
-    with _server(project) as (process, host, port):
+    with running_server(project) as (process, host, port):
         load = Load()
         clients = [
             threading.Thread(target=_send, args=(load, host, port, clips, number), daemon=True)
@@ -149,7 +149,7 @@ def _clips(folder: Path) -> tuple[list[bytes], str]:
 
 
 @contextlib.contextmanager
-def _server(project: Path) -> Iterator[tuple[subprocess.Popen[str], str, int]]:
+def running_server(project: Path) -> Iterator[tuple[subprocess.Popen[str], str, int]]:
     process = subprocess.Popen(
         clipcache("serve", "--port", "0"), cwd=project, env=environment(PYTHONUNBUFFERED="1"),
         stdout=subprocess.PIPE, text=True,
@@ -201,14 +201,14 @@ def _memory(pid: int, seconds: float) -> Rows:
         end = time.perf_counter() + seconds / PARTS
         server, workers = [], []
         while time.perf_counter() < end:
-            server.append(_resident(pid))
-            workers.append(max(map(_resident, descendants(pid)), default=0))
+            server.append(resident(pid))
+            workers.append(max(map(resident, descendants(pid)), default=0))
             time.sleep(0.5)
         rows.append([part * seconds / PARTS, *(float(np.mean(x)) / MIB for x in (server, workers))])
     return rows
 
 
-def _resident(pid: int) -> int:
+def resident(pid: int) -> int:
     """Bytes of resident memory; 0 when the process is gone."""
     try:
         text = Path(f"/proc/{pid}/status").read_text()

@@ -8,7 +8,9 @@ way to the next, so that no number of silent connections keeps anybody out.
 import asyncio
 import contextlib
 import ipaddress
+import itertools
 import json
+import select
 from collections import Counter
 from typing import Any
 
@@ -19,6 +21,7 @@ from pipeline.serve.settings import Crowd
 
 CLOSE_SECONDS = 10.0  # for what was sent to arrive, before a connection is cut
 FAREWELL_SECONDS = 1.0  # for one that is turned away to read why
+MOST_LOOKED_AT = 32  # connections, to find one that may go
 MOST_FAREWELLS = 64  # at the same time; beyond, a connection is cut without a word
 HTTP_REASONS = {400: "Bad Request", 408: "Request Timeout", 503: "Service Unavailable"}
 
@@ -90,10 +93,12 @@ class Connections:
         """Drop the longest silent connection of a client, or of the one that has most of them."""
         if peer is None and self._silent:
             peer = Counter(one.peer for one in self._silent).most_common(1)[0][0]
-        for one in self._silent:
-            if one.peer == peer:
-                one.drop()
-                return True
+        candidates = (one for one in self._silent if one.peer == peer)
+        looked_at = list(itertools.islice(candidates, MOST_LOOKED_AT))
+        # One whose request waits to be read is silent only because nobody has listened yet.
+        for one in [one for one in looked_at if not one.has_unread()] or looked_at:
+            one.drop()
+            return True
         return False
 
 
@@ -140,6 +145,12 @@ class GuardedProtocol(H11Protocol):
             self._admitted = False
             self._connections.remove(self)
         self.transport.abort()
+
+    def has_unread(self) -> bool:
+        """Whether something has come that is not read yet."""
+        look = select.poll()
+        look.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return bool(look.poll(0))
 
     def data_received(self, data: bytes) -> None:
         """What came from the client."""

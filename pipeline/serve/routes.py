@@ -89,7 +89,7 @@ def problems(*left_out: int) -> dict[int | str, dict[str, Any]]:
         422: ("No file, a damaged one, or one of too many seconds, frames or pixels.",
               "The video is longer than the 300 seconds that this server takes."),
         429: ("The client is already sending many files; see Retry-After.",
-              "You are already sending 8 files: try again in 2 seconds."),
+              "You are already sending 16 files: try again in 2 seconds."),
         500: ("The worker died in the middle of it.",
               "The worker process ended while it was at this file; another one takes its place."),
         503: ("All workers are busy and the queue is full, or there is no room; see Retry-After.",

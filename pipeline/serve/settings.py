@@ -45,12 +45,12 @@ class Crowd:
     files : of the largest size, that those arriving and those being answered may fill together
     """
 
-    connections: int = 384
-    client_connections: int = 128
+    connections: int = 1024
+    client_connections: int = 512
     head_seconds: float = 10.0
     read_seconds: float = 30.0
     uploads: int = 32
-    client_uploads: int = 8
+    client_uploads: int = 16
     files: int = 40
 
 

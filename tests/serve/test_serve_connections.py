@@ -1,18 +1,24 @@
 """Clients that open connections and then say little, read nothing, or talk nonsense."""
 
+import asyncio
 import contextlib
 import resource
 import socket
+import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
+import uvicorn
 from conftest import Send
 from serving import Server, raw, running_server
 
-from pipeline.serve.connections import client_of
+from pipeline.serve.connections import Connections, GuardedProtocol, client_of
 from pipeline.serve.run import fitting
 from pipeline.serve.settings import Crowd
 
@@ -170,3 +176,64 @@ def test_there_are_no_more_connections_than_files_may_be_open() -> None:
         assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] >= Crowd().connections
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+@contextlib.contextmanager
+def crowded(crowd: Crowd) -> Iterator[tuple[str, Connections]]:
+    """A server with few places in a thread; /wait answers when somebody asks for /go."""
+    go = threading.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/go":
+            go.set()
+        while scope["path"] == "/wait" and not go.is_set():
+            await asyncio.sleep(0.02)
+        await send({"type": "http.response.start", "status": 200,
+                    "headers": [(b"content-length", b"2")]})  # fmt: skip
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    connections = Connections(crowd)
+    protocol: Any = partial(GuardedProtocol, connections=connections)
+    config = uvicorn.Config(app, port=0, http=protocol, ws="none", lifespan="off", log_config=None)
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=server.run, args=([listening],))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}", connections
+        finally:
+            go.set()
+            server.should_exit = True
+            thread.join()
+
+
+def test_the_longest_silent_gives_way_and_whoever_waits_for_an_answer_does_not() -> None:
+    crowd = Crowd(connections=8, client_connections=6)
+    with crowded(crowd) as (url, connections), contextlib.ExitStack() as stack:
+        address = urlsplit(url)
+
+        def connect(start: bytes = b"") -> socket.socket:
+            place = (str(address.hostname), int(address.port or 0))
+            one = stack.enter_context(socket.create_connection(place, timeout=10))
+            one.sendall(start)
+            return one
+
+        waiting = connect(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
+        silent = [connect() for _ in range(12)]
+        time.sleep(0.5)
+        assert connections.open == 6
+        for one in silent[:7]:
+            with contextlib.suppress(ConnectionError):
+                assert one.recv(100) == b""
+        for _ in range(5):
+            assert httpx.get(f"{url}/now").text == "ok"
+        busy = [connect(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n") for _ in range(5)]
+        time.sleep(0.5)
+        turned_away = httpx.get(f"{url}/now")
+        assert turned_away.status_code == 503
+        assert turned_away.headers["retry-after"] == "1"
+        assert "Too many connections" in turned_away.json()["detail"]
+        busy.pop().close()
+        time.sleep(0.3)
+        assert httpx.get(f"{url}/go").text == "ok"
+        assert waiting.recv(1000).endswith(b"ok")
