@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -16,6 +16,7 @@ from pipeline.serve.settings import Limits
 FORM_BYTES = 64 * 1024  # of a form around its file: boundaries, headers, other fields
 SMALL_BODY = 2**20  # bytes, on routes that take no files
 LINGER_SECONDS = 2.0  # for a refused sender to stop and read why
+MOST_LINGERING = 64  # at the same time; beyond, a connection is closed at once
 
 
 class BodyGuard:
@@ -35,6 +36,7 @@ class BodyGuard:
         self._app = app
         self._limits = limits
         self._most_bytes = most_bytes
+        self._lingering = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -44,7 +46,7 @@ class BodyGuard:
         files = self._most_bytes(scope["path"])
         limit = files + FORM_BYTES if files else SMALL_BODY
         body = _Body(receive, self._limits, limit)
-        guarded = _Answer(send, body)
+        guarded = _Answer(send, body, self._linger)
         try:
             body.check_announced(scope)
             await self._app(scope, body.receive, guarded.send)
@@ -56,6 +58,16 @@ class BodyGuard:
                 {"detail": str(body.refusal)}, body.refusal.status, body.refusal.headers
             )
             await response(scope, body.receive, guarded.send_ours)
+
+    async def _linger(self, body: "_Body") -> None:
+        """Read and drop what still arrives, for a moment."""
+        if self._lingering >= MOST_LINGERING:
+            return
+        self._lingering += 1
+        try:
+            await body.forget_rest()
+        finally:
+            self._lingering -= 1
 
 
 class _Body:
@@ -120,9 +132,12 @@ class _Body:
 class _Answer:
     """The answer on its way out."""
 
-    def __init__(self, send: Send, body: _Body) -> None:
+    def __init__(
+        self, send: Send, body: _Body, linger: Callable[[_Body], Awaitable[None]]
+    ) -> None:  # fmt: skip
         self._send = send
         self._body = body
+        self._linger = linger
         self._early = False
         self.started = False
 
@@ -141,6 +156,6 @@ class _Answer:
                 message = {**message, "headers": [*message.get("headers", ()), closing]}
         elif self._early and not message.get("more_body", False):
             await self._send({**message, "more_body": True})
-            await self._body.forget_rest()
+            await self._linger(self._body)
             message = {"type": "http.response.body", "body": b"", "more_body": False}
         await self._send(message)

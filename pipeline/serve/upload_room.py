@@ -1,7 +1,8 @@
 """The room for uploads: how many arrive at once, and how many bytes they fill together.
 
-All of them lie in one folder, under names that no client chose. Where all places are taken, the
-slowest upload gives way to the next one, so that slow clients never keep others out.
+All of them lie in one folder, under names that no client chose. An upload that is fresh needs no
+place; one that lasts does, and where there are not enough of them the slowest goes. So slow clients
+keep nobody out, however many they are.
 """
 
 import asyncio
@@ -17,8 +18,8 @@ from pathlib import Path
 from pipeline.serve import refusals
 from pipeline.serve.settings import Crowd
 
-FRESH_SECONDS = 2.0  # in which nobody is called slow
-SLOW = 128 * 1024  # bytes a second; who is faster does not give way
+FRESH_SECONDS = 2.0  # in which an upload needs no place
+SLOW = 128 * 1024  # bytes a second; newcomers are let in while somebody slower holds a place
 MARGIN = 1 << 20  # bytes that stay free on the disk
 SWEEP_SECONDS = 60.0  # between two looks for files that nobody owns
 RETRY_SECONDS = 2
@@ -30,16 +31,16 @@ class Upload:
 
     Attributes
     ----------
-    reserved : bytes of the room that it takes
     arrived : bytes of it that are there
+    lasting : whether it is no longer fresh, and holds a place
     paths : its files
     """
 
     client: str
-    reserved: int
     started: float
     task: "asyncio.Task[object] | None"
     arrived: int = 0
+    lasting: bool = False
     evicted: bool = False
     paths: list[Path] = field(default_factory=list)
 
@@ -72,8 +73,8 @@ class UploadRoom:
 
     @property
     def filled(self) -> int:
-        """Of the room, that are taken."""
-        return sum(upload.reserved for upload in self._stored)
+        """Bytes of the room that are taken."""
+        return sum(upload.arrived for upload in self._stored)
 
     @contextlib.asynccontextmanager
     async def upload(self, client: str, announced: int) -> AsyncIterator[Upload]:
@@ -90,26 +91,28 @@ class UploadRoom:
             Where there is no place or no room; inside, where it was too slow while others waited.
         """
         self._check_places(client)
-        upload = Upload(client, announced, time.monotonic(), asyncio.current_task())
+        upload = Upload(client, time.monotonic(), asyncio.current_task())
         self._arriving.add(upload)
         self._stored.add(upload)
+        lasting = asyncio.get_running_loop().call_later(FRESH_SECONDS, self._needs_place, upload)
         try:
-            await self._check_room(upload)
+            self._check_filled(upload)
+            await self._check_disk(announced)
             yield upload
         except asyncio.CancelledError:
             if upload.evicted and upload.task is not None and upload.task.uncancel() == 0:
                 raise refusals.slower_than_others(RETRY_SECONDS) from None
             raise
         finally:
+            lasting.cancel()
             self._arriving.discard(upload)
             self._stored.discard(upload)
             for path in upload.paths:
                 path.unlink(missing_ok=True)
 
     def complete(self, upload: Upload) -> None:
-        """All of it is there: its place is free, and so is what it reserved in vain."""
+        """All of it is there: its place is free."""
         self._arriving.discard(upload)
-        upload.reserved = upload.arrived
 
     def new_file(self, upload: Upload) -> Path:
         """An empty file of an upload; nothing that was sent decides its name.
@@ -133,9 +136,10 @@ class UploadRoom:
         Raises
         ------
         Refusal
-            When the disk is full.
+            When the disk or the room is full.
         """
         upload.arrived += len(data)
+        self._check_filled(upload)
         try:
             await asyncio.to_thread(_append, path, data)
         except OSError:
@@ -156,38 +160,48 @@ class UploadRoom:
                 path.unlink(missing_ok=True)
 
     def _check_places(self, client: str) -> None:
-        of_client = [one for one in self._arriving if one.client == client]
-        if len(of_client) >= self._crowd.client_uploads:
-            if not self._evict(of_client):
-                raise refusals.too_many_uploads(len(of_client), RETRY_SECONDS)
-        elif len(self._arriving) >= self._crowd.uploads and not self._evict(self._arriving):
+        lasting = [one for one in self._arriving if one.lasting]
+        own = [one for one in lasting if one.client == client]
+        if len(own) >= self._crowd.client_uploads and not any(map(_is_slow, own)):
+            raise refusals.too_many_uploads(len(own), RETRY_SECONDS)
+        if len(lasting) >= self._crowd.uploads and not any(map(_is_slow, lasting)):
             raise refusals.crowded(RETRY_SECONDS)
 
-    def _evict(self, among: "set[Upload] | list[Upload]") -> bool:
-        """Make a slow upload give way; False where there is none."""
-        settled = time.monotonic() - FRESH_SECONDS
-        slow = [one for one in among if one.started < settled and one.rate() < SLOW]
-        if not slow:
-            return False
-        slowest = min(slow, key=Upload.rate)
-        slowest.evicted = True
-        self._arriving.discard(slowest)
-        if slowest.task is not None:
-            slowest.task.cancel()
-        return True
+    def _needs_place(self, upload: Upload) -> None:
+        """It is not fresh any more: where there are too many such, the slowest goes."""
+        if upload not in self._arriving:
+            return
+        upload.lasting = True
+        lasting = [one for one in self._arriving if one.lasting]
+        own = [one for one in lasting if one.client == upload.client]
+        if len(own) > self._crowd.client_uploads:
+            self._evict(min(own, key=Upload.rate))
+        elif len(lasting) > self._crowd.uploads:
+            self._evict(min(lasting, key=Upload.rate))
 
-    async def _check_room(self, upload: Upload) -> None:
+    def _evict(self, upload: Upload) -> None:
+        upload.evicted = True
+        self._arriving.discard(upload)
+        if upload.task is not None:
+            upload.task.cancel()
+
+    def _check_filled(self, upload: Upload) -> None:
         whole = self._crowd.files * self._largest
-        own = sum(one.reserved for one in self._stored if one.client == upload.client)
-        if self.filled > whole or own > max(whole // 2, upload.reserved):
+        own = sum(one.arrived for one in self._stored if one.client == upload.client)
+        if self.filled > whole or own > whole // 2:
             raise refusals.no_room(RETRY_SECONDS)
-        to_come = sum(one.reserved - one.arrived for one in self._arriving)
+
+    async def _check_disk(self, announced: int) -> None:
         try:
             free = (await asyncio.to_thread(shutil.disk_usage, self.folder)).free
         except OSError:
             free = 0
-        if free < to_come + MARGIN:
+        if free < announced + MARGIN:
             raise refusals.no_room(RETRY_SECONDS)
+
+
+def _is_slow(upload: Upload) -> bool:
+    return upload.rate() < SLOW
 
 
 def _append(path: Path, data: bytes) -> None:

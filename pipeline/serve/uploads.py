@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
 ONE, SEVERAL = b"file", b"files"  # fields: one file, any number of them
-WRITE_BYTES = 2**20  # handed to the disk at a time
+WRITE_BYTES = 2**18  # handed to the disk at a time
 HEADER_BYTES = 8192  # of one header of a part
 NAME_LENGTH = 200  # characters of a name that are told back
 HOW = "Send the image or video as multipart/form-data in a field called `file`"

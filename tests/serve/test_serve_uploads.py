@@ -44,28 +44,49 @@ async def sends(room: UploadRoom, client: str, size: int = 10, seconds: float = 
         return str(refusal.status)
 
 
-def test_a_slow_upload_gives_way_and_a_fresh_one_does_not(
+def test_the_slowest_goes_where_more_last_than_there_are_places(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(upload_room, "FRESH_SECONDS", 0.3)
 
     async def check(room: UploadRoom) -> None:
-        slow = [asyncio.create_task(sends(room, "a", size)) for size in (20, 10)]
+        """The client "a" has two places, the room four."""
+        sent = [asyncio.create_task(sends(room, "a", size)) for size in (30, 10, 20)]
         await asyncio.sleep(0.1)
-        assert await sends(room, "a") == "429"
-        await asyncio.sleep(0.4)
-        others = [asyncio.create_task(sends(room, name)) for name in ("b", "c")]
-        await asyncio.sleep(0.1)
+        assert not any(task.done() for task in sent)  # all of them are fresh
         assert await sends(room, "a", seconds=0) == "sent"
-        assert await slow[1] == "408"  # the slower one
-        assert not slow[0].done()
-        assert len(list(tmp_path.iterdir())) == 3
-        for task in (slow[0], *others):
+        assert await sent[1] == "408"
+        await asyncio.sleep(0.2)
+        others = [asyncio.create_task(sends(room, name, 25)) for name in ("b", "c", "d")]
+        assert await sent[2] == "408"  # the slowest of all
+        await asyncio.sleep(0.3)
+        assert not any(task.done() for task in (sent[0], *others))
+        assert len(list(tmp_path.iterdir())) == 4
+        for task in (sent[0], *others):
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         assert list(tmp_path.iterdir()) == []
         assert (room.arriving, room.filled) == (0, 0)
+
+    in_room(tmp_path, check)
+
+
+def test_nobody_is_let_in_while_all_that_last_are_fast(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upload_room, "FRESH_SECONDS", 0.1)
+    monkeypatch.setattr(upload_room, "SLOW", 1)
+
+    async def check(room: UploadRoom) -> None:
+        fast = [asyncio.create_task(sends(room, "a", 900, 1.5)) for _ in range(2)]
+        await asyncio.sleep(0.3)
+        assert await sends(room, "a") == "429"
+        fast += [asyncio.create_task(sends(room, name, 900, 1.0)) for name in ("b", "c")]
+        await asyncio.sleep(0.3)
+        assert await sends(room, "d") == "503"
+        assert [await task for task in fast] == 4 * ["sent"]
+        assert await sends(room, "d", seconds=0) == "sent"
 
     in_room(tmp_path, check)
 
