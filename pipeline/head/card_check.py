@@ -132,9 +132,7 @@ def read_values(path: Path) -> dict[str, Any]:
     try:
         card = _Card.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise ValueError(f"{place}: {first['msg']}") from None
+        raise ValueError(_first(error)) from None
     for name, several in (("labels", card.labels), ("views", card.views)):
         if len(set(several)) < len(several):
             raise ValueError(f"{name}: one is there twice")
@@ -225,6 +223,14 @@ def _look_into(path: Path, fits: Mapping[str, int]) -> None:
             f"{path} cannot be loaded ({reason}): copy the whole folder again, or run "
             "`clipcache train` again."
         ) from None
+
+
+def _first(error: ValidationError) -> str:
+    """The first thing that is wrong, and where."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    odd = first["type"] == "string_pattern_mismatch"
+    return f"{place[:100]}: {'it has letters that are not allowed' if odd else first['msg']}"
 
 
 def _refuse_constant(text: str) -> float:
@@ -337,5 +343,4 @@ def _check_description(path: Path) -> None:
             json.loads(path.read_text("utf-8"), parse_constant=_refuse_constant)
         )
     except ValidationError as error:
-        first = error.errors()[0]
-        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        raise ValueError(_first(error)) from None

@@ -30,7 +30,7 @@ HOSTILE_LABELS = (
     "<img src=x onerror=\"document.title='owned'\">",
     "[click](javascript:document.title='owned') ![](http://203.0.113.9/x.png)",
     "<script>document.title='owned'</script>",
-    '=HYPERLINK("http://203.0.113.9")\n"quoted", and a comma' + "x" * 200,
+    '=HYPERLINK("http://203.0.113.9") "quoted", and a comma' + "x" * 200,
 )
 VISITS = [(WIDE, "light"), (PHONE, "dark")]
 
@@ -359,6 +359,39 @@ def test_the_policy_allows_nothing_inline(server: Server) -> None:
         assert asset.headers["x-content-type-options"] == "nosniff"
     assert httpx.get(f"{server.url}/ui/../app.py").status_code == 404
     assert httpx.get(f"{server.url}/ui/%2e%2e/app.py").status_code == 404
+
+
+def test_who_wants_less_motion_gets_none(
+    browser: Any, server: Server, day: dict[str, Path]
+) -> None:
+    context = browser.new_context(reduced_motion="reduce")
+    page = context.new_page()
+    try:
+        page.goto(f"{server.url}/ui")
+        page.wait_for_selector(READY, timeout=PATIENCE)
+        page.set_input_files("#files", str(day["day.webm"]))
+        page.wait_for_selector(".progress progress", timeout=PATIENCE)
+        moving = "document.getAnimations().filter(one => one.playState === 'running').length"
+        assert page.evaluate(moving) == 0
+        page.wait_for_selector(LABEL, timeout=PATIENCE)
+        assert page.locator(".result video").evaluate("video => video.paused")
+    finally:
+        context.close()
+
+
+def test_a_model_of_many_labels_shows_some_and_all_of_them_on_demand(
+    browser: Any, server: Server
+) -> None:
+    labels = [f"action {number}" for number in range(101)]
+    known = httpx.get(f"{server.url}/v1/model").json() | {"labels": labels}
+    with visit(browser, "about:blank", own=server.url, size=PHONE) as tab:
+        tab.page.route("**/v1/model", lambda route: route.fulfill(json=known))
+        tab.page.goto(f"{server.url}/ui")
+        tab.page.wait_for_selector(READY, timeout=PATIENCE)
+        assert tab.page.locator("#labels li").count() == 40
+        tab.page.click("#labels-more")
+        assert tab.page.locator("#labels li").all_inner_texts() == labels
+        assert not tab.scrolls_sideways()
 
 
 @pytest.mark.parametrize("page", ["docs", "redoc"])

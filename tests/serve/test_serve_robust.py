@@ -37,6 +37,31 @@ def test_a_hostile_file_is_a_clear_refusal(
     refused(send(content), status, word)
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["/ui/gradio_api/process_recording", "/ui/gradio_api/upload", "/ui/gradio_api/queue/join",
+     "/gradio_api/file=/etc/passwd", "/ui/file=/etc/passwd", "/ui/../predict.py"],
+)  # fmt: skip
+def test_the_ways_past_the_limits_are_gone(server: Server, client: httpx.Client, path: str) -> None:
+    playlist = b"#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nfile:///etc/passwd\n"
+    headers = {"Origin": "https://evil.example"}
+    files = {"file": ("clip.mp4", playlist)}
+    assert client.post(path, files=files).status_code in (404, 405)
+    answer = client.post(path, files=files, headers=headers)
+    assert answer.status_code == 403
+    assert "access-control-allow-origin" not in answer.headers
+    assert client.get(path).status_code == 404
+    assert server.files() == []
+
+
+def test_uploads_that_are_cut_off_leave_nothing(server: Server, client: httpx.Client) -> None:
+    for _ in range(20):
+        with raw(server) as connection:
+            connection.sendall(upload_head(900_000) + PART + b"\x1aE\xdf\xa3" + bytes(400_000))
+    wait_for(lambda: metric(client, "clipcache_uploads") == 0)
+    assert server.files() == []
+
+
 def upload_head(length: int | None) -> bytes:
     framing = f"Content-Length: {length}" if length else "Transfer-Encoding: chunked"
     return (
