@@ -16,14 +16,11 @@ REQUEST_ID = "X-Request-ID"
 PLAUSIBLE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 NOTES = "clipcache.notes"  # in a scope: what a route adds to the line of its request
 
+# Of every answer; pages have more (`pipeline.serve.pages`).
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'",
-    "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-    "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
 }
 
 Write = Callable[[dict[str, Any]], None]

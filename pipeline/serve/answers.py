@@ -80,6 +80,17 @@ class Recognised:
 class Start(BaseModel):
     """What this is, and where to go on."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "clipcache", "version": "0.1.0",
+                    "links": {"predict": "/v1/predict", "docs": "/docs", "ui": "/ui"},
+                }
+            ]
+        }
+    )  # fmt: skip
+
     name: str
     version: str
     links: dict[str, str] = Field(description="Paths on this server.")
@@ -119,6 +130,19 @@ class Example(BaseModel):
 
 class ModelAnswer(BaseModel):
     """What the model knows, and what the server takes."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "labels": ["jumping_jacks", "pick_up", "walk", "wave"], "digest": DIGEST,
+                    "threshold": 0.0, "window_seconds": 2.0, "frames_per_second": 8.0,
+                    "most_bytes": 67108864, "most_seconds": 300.0, "most_files": 64,
+                    "examples": [{"name": "somebody_waves.mp4", "path": "/v1/examples/0"}],
+                }
+            ]
+        }
+    )  # fmt: skip
 
     labels: list[str] = Field(description="In the order of the model's outputs.")
     digest: str = Field(description="SHA-256 over the files of the model folder.")

@@ -1,9 +1,10 @@
 """The application: its layers from the connection to the routes, and how it says no."""
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse, Response
+from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp
@@ -48,6 +49,8 @@ def create_app(served: Served, write: Write | None = None) -> ASGIApp:
         description=DESCRIPTION,
         docs_url=None,
         redoc_url=None,
+        # It checks nothing: the gate does. It lets the reference ask for the token.
+        dependencies=[Depends(HTTPBearer(auto_error=False))] if settings.token else None,
     )
     api.add_exception_handler(Refusal, _refused)
     api.add_exception_handler(RequestValidationError, _not_valid)

@@ -25,7 +25,10 @@ POLICY = (
 )
 PAGE_HEADERS = {
     "Content-Security-Policy": POLICY,
+    "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(self), geolocation=(), microphone=()",
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
     "Cache-Control": "no-cache",
 }
 # Redoc styles itself in the browser and searches in a worker; neither reads anything that was sent.

@@ -113,7 +113,6 @@ ASKED: dict[int | str, dict[str, Any]] = {status: problems()[status] for status 
 
 def add_routes(api: FastAPI, served: Served) -> None:
     """All of them."""
-    _add_descriptions(api, served)
     room, limits = served.room, served.settings.limits
 
     @api.post(
@@ -177,6 +176,8 @@ def add_routes(api: FastAPI, served: Served) -> None:
                 recognised = await while_connected(request, work)
             note_answer(request, recognised)
             return JSONResponse(as_seed_answer(recognised), headers=NO_STORE)
+
+    _add_descriptions(api, served)
 
 
 def _add_descriptions(api: FastAPI, served: Served) -> None:

@@ -21,7 +21,15 @@ from serving import ROOT, Server, refused
 from pipeline.frames.video import VideoReader
 from pipeline.predict.contract import PredictionAnswer
 from pipeline.predict.predictor import Predictor
-from pipeline.serve.answers import Answers, SeedAnswer
+from pipeline.serve.answers import (
+    Answer,
+    Answers,
+    Classes,
+    Health,
+    ModelAnswer,
+    SeedAnswer,
+    Start,
+)
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
@@ -171,7 +179,10 @@ def test_every_answer_has_an_id_and_careful_headers(client: httpx.Client) -> Non
 def test_the_examples_of_the_description_are_answers(client: httpx.Client) -> None:
     description = client.get("/openapi.json").json()
     schemas = description["components"]["schemas"]
-    for name, model in (("SeedAnswer", SeedAnswer), ("Answers", Answers)):
+    for name, model in (
+        ("SeedAnswer", SeedAnswer), ("Answers", Answers), ("Answer", Answer), ("Start", Start),
+        ("ModelAnswer", ModelAnswer), ("Health", Health), ("Classes", Classes),
+    ):  # fmt: skip
         for example in schemas[name]["examples"]:
             model.model_validate(example)
     operation = description["paths"]["/v1/predict"]["post"]
