@@ -123,7 +123,7 @@ def test_every_request_has_a_line_of_json(sample_model: Path, tmp_path: Path) ->
     clip = unseen_clip(sample_model, "walk")
     options = ("--no-ui", "--workers", "1", "--log", "json", "--threshold", "1")
     with running_server(sample_model, tmp_path / "s", *options) as server:
-        headers = {"X-Request-ID": "mine"}
+        headers = {"X-Request-ID": "mine", "X-Forwarded-For": "203.0.113.9"}
         with clip.open("rb") as stream:
             files = {"file": ('a\n{"event": "forged"}', stream)}
             answer = httpx.post(f"{server.url}/v1/predict", files=files, headers=headers)
@@ -138,6 +138,57 @@ def test_every_request_has_a_line_of_json(sample_model: Path, tmp_path: Path) ->
     assert [line["event"] for line in lines] == ["note", "note", *3 * ["request"]]
     first, second, _ = lines[2:]
     assert first["id"] == "mine"
+    assert first["client"] == "127.0.0.1"  # whatever anybody forwards
     assert (first["route"], first["status"], first["action"]) == ("/v1/predict", 200, "unsure")
     assert first["bytes_in"] > clip.stat().st_size
     assert (second["route"], second["status"]) == ("none", 404)
+
+
+def test_only_the_proxy_that_is_named_says_who_the_client_is(
+    sample_model: Path, tmp_path: Path
+) -> None:
+    options = ("--no-ui", "--workers", "1", "--log", "json", "--proxy", "127.0.0.1")
+    with running_server(sample_model, tmp_path / "s", *options) as server:
+        headers = {"X-Forwarded-For": "198.51.100.1, 203.0.113.9"}
+        assert httpx.get(f"{server.url}/health", headers=headers).status_code == 200
+        assert server.stop() == 0
+    assert json.loads(server.log[-1])["client"] == "203.0.113.9"  # who spoke to the proxy
+
+
+def test_a_worker_that_is_stopped_costs_the_file_it_is_at(
+    sample_model: Path, tmp_path: Path
+) -> None:
+    options = ("--no-ui", "--workers", "1", "--timeout", "4")
+    content = unseen_clip(sample_model, "walk").read_bytes()
+    with running_server(sample_model, tmp_path / "s", *options) as server:
+        (worker,) = server.workers()
+        os.kill(worker, signal.SIGSTOP)
+        answer = httpx.post(f"{server.url}/v1/predict", files={"file": content}, timeout=60)
+        assert answer.status_code == 504
+        assert "4 seconds" in answer.json()["detail"]
+        answer = httpx.post(f"{server.url}/v1/predict", files={"file": content}, timeout=60)
+        assert answer.json()["action"] == "walk"
+        assert server.files() == []
+        assert not runs(worker)
+
+
+def test_a_server_that_is_stopped_and_goes_on_is_as_before(
+    sample_model: Path, tmp_path: Path
+) -> None:
+    content = unseen_clip(sample_model, "walk").read_bytes()
+    with running_server(sample_model, tmp_path / "s", "--no-ui", "--workers", "1") as server:
+        os.kill(server.process.pid, signal.SIGSTOP)
+        answers: list[httpx.Response] = []
+
+        def ask() -> None:
+            url = f"{server.url}/v1/predict"
+            answers.append(httpx.post(url, files={"file": content}, timeout=60))
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        time.sleep(1.5)
+        os.kill(server.process.pid, signal.SIGCONT)
+        asking.join()
+        assert answers[0].json()["action"] == "walk"
+        assert server.stop() == 0
+    assert list((tmp_path / "s").iterdir()) == []
