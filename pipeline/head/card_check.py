@@ -13,7 +13,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from pipeline.backbone.folder import DESCRIPTION_FILE, LITERT_FILE
@@ -24,9 +23,19 @@ MOST_CARD_BYTES = 16 << 20
 MOST_FILE_BYTES = 512 << 20
 MOST_UNPACKED_BYTES = 512 << 20  # of one file
 MOST_ENTRIES = 1000  # of an archive
-MOST_WEIGHTS = 1 << 27  # numbers in one matrix that a network may ask for
+MOST_WEIGHTS = 1 << 25  # numbers in one matrix that a network may ask for
+MOST_LAYERS = 2000  # with all that they consist of
 SCHEMAS = (2, 3)
-BACKBONE = "backbone."  # as the names of the backbone's files begin
+# What heads are built from (pipeline.head.build), of this release and of those before it.
+LAYERS = frozenset(
+    """
+    Activation Add Average BatchNormalization Bidirectional Concatenate Dense Dropout
+    GlobalAveragePooling1D GRU Identity InputLayer LayerNormalization LSTM Masking Multiply ReLU
+    Rescaling SpatialDropout1D UnitNormalization
+    """.split()  # noqa: SIM905 - twenty quoted strings would read worse
+)
+KERAS_PARTS = frozenset(("None", "keras", "keras.initializers", "keras.src.models.functional"))
+OUR_LAYERS = "clipcache>"
 NEEDED_TO_EMBED = ("backbone", "input_size", "resize", "precision")
 # As in pipeline.frames, which takes OpenCV to import and which training does not depend on.
 VIEWS = (
@@ -169,7 +178,7 @@ def check_contents(folder: Path, names: Collection[str], fits: Mapping[str, int]
 
     Parameters
     ----------
-    names : of the files that are needed; those of the backbone are left to `check_backbone_files`
+    names : of the files that are needed; some of the backbone are left to `check_backbone_files`
     fits : "labels" and "steps" of the card, which a network has to fit
 
     Raises
@@ -178,7 +187,7 @@ def check_contents(folder: Path, names: Collection[str], fits: Mapping[str, int]
         Naming the file.
     """
     for name in names:
-        if not name.startswith(BACKBONE):
+        if name not in (DESCRIPTION_FILE, LITERT_FILE):
             _look_into(folder / name, fits)
 
 
@@ -208,6 +217,7 @@ def _look_into(path: Path, fits: Mapping[str, int]) -> None:
     checks = {
         ".keras": _check_keras,
         ".npz": _check_archive,
+        ".h5": _check_hdf5,
         ".json": _check_description,
         ".tflite": lambda path: check_litert(path.read_bytes(), fits),
     }
@@ -273,23 +283,49 @@ def _measure(archive: zipfile.ZipFile) -> None:
 def _check_keras(path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         _measure(archive)
-        sizes = sorted(_sizes(json.loads(archive.read("config.json"))))[-2:]
-        if np.prod([float(size) for size in sizes]) > MOST_WEIGHTS:
-            raise ValueError("it asks for more weights than any head has")
+        _check_network(json.loads(archive.read("config.json")))
         _check_hdf5(BytesIO(archive.read("model.weights.h5")))
 
 
-def _sizes(value: Any) -> Iterator[int]:
-    """Whole numbers in a description of a network, which are sizes but for seeds."""
+def _check_network(config: Any) -> None:
+    """Known layers only, of sizes that a head may have: Keras allocates what it is told to."""
+    layers = list(_layers(config))
+    if len(layers) > MOST_LAYERS:
+        raise ValueError(f"it has {len(layers):,} layers and parts")
+    for layer in layers:
+        module, name = str(layer.get("module")), layer["class_name"]
+        ours = str(layer.get("registered_name")).startswith(OUR_LAYERS)
+        if not (ours or module in KERAS_PARTS or (module == "keras.layers" and name in LAYERS)):
+            raise ValueError(f"it has a layer that no head has, {str(name)[:60]!r}")
+    sizes = list(_sizes(config))
+    units = [size for name, size in sizes if name == "units"]
+    if max(units, default=0) * max((size for _, size in sizes), default=0) > MOST_WEIGHTS:
+        raise ValueError("it asks for more weights than any head has")
+
+
+def _layers(value: Any) -> Iterator[dict[str, Any]]:
+    """The descriptions of layers and what they consist of, at any depth."""
     if isinstance(value, dict):
-        for name, item in value.items():
-            if name != "seed":
-                yield from _sizes(item)
+        if isinstance(value.get("class_name"), str):
+            yield value
+        for item in value.values():
+            yield from _layers(item)
     elif isinstance(value, list):
         for item in value:
-            yield from _sizes(item)
+            yield from _layers(item)
+
+
+def _sizes(value: Any, name: str = "") -> Iterator[tuple[str, int]]:
+    """Whole numbers in a description of a network by their names, but for seeds."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if key != "seed":
+                yield from _sizes(item, key)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _sizes(item, name)
     elif isinstance(value, int) and not isinstance(value, bool):
-        yield abs(value)
+        yield name, abs(value)
 
 
 def _check_hdf5(file: Any) -> None:

@@ -24,7 +24,9 @@ from pipeline.files import sha256
 from pipeline.frames.video import RESIZE_RULES
 from pipeline.frames.views import VIEWS
 from pipeline.head import card_check
-from pipeline.head.model_folder import load_model, read_card
+from pipeline.head.build import PRESETS, build_head
+from pipeline.head.model_folder import checked_card, load_model, read_card
+from pipeline.head.network_files import write_keras, write_litert
 from pipeline.predict.predictor import Predictor
 
 NAN, INFINITY = float("nan"), float("inf")
@@ -188,6 +190,15 @@ ARCHIVES: dict[str, Callable[[Parts], bytes]] = {
     "a layer of a million units": lambda parts: keras_archive(
         **parts | {"config__json": widened(parts["config__json"])}
     ),
+    "a layer that reads a file": lambda parts: keras_archive(
+        **parts | {"config__json": parts["config__json"].replace(b'"Dropout"', b'"TFSMLayer"')}
+    ),
+    "a layer that is code": lambda parts: keras_archive(
+        **parts | {"config__json": parts["config__json"].replace(b'"Dropout"', b'"Lambda"')}
+    ),
+    "a module of somebody's": lambda parts: keras_archive(
+        **parts | {"config__json": parts["config__json"].replace(b'"keras.layers"', b'"os"')}
+    ),
     "no zip": lambda parts: b"PK\x03\x04" + bytes(1000),
     "empty": lambda parts: b"",
     "no weights": lambda parts: keras_archive(config__json=parts["config__json"]),
@@ -201,6 +212,15 @@ def test_what_is_packed_is_measured_before_it_is_unpacked(folder: Path, name: st
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert "head.keras" in refused(folder, "keras")
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300 << 10  # KiB
+
+
+@pytest.mark.parametrize("fill", [never_written, elsewhere])
+def test_weights_of_a_backbone_are_measured_too(
+    folder: Path, fill: Callable[[h5py.File], Any]
+) -> None:
+    pack(folder, "backbone.h5", weights(fill))
+    with pytest.raises(ModelError, match=r"backbone\.h5 cannot be loaded"):
+        checked_card(folder, "head.keras", "backbone.h5")
 
 
 def test_a_network_is_read_as_far_as_its_sizes_before_it_is_loaded(folder: Path) -> None:
@@ -274,3 +294,13 @@ def test_good_folders_pass(sample_model: Path) -> None:
 def test_the_names_of_views_and_rules_are_those_of_the_frames() -> None:
     assert tuple(VIEWS) == card_check.VIEWS
     assert RESIZE_RULES == card_check.RESIZE_RULES
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_head_that_is_built_passes(preset: str, tmp_path: Path) -> None:
+    network = build_head(PRESETS[preset], 16, 1280, 101).model
+    write_keras(network, tmp_path / "head.keras")
+    write_litert(network, tmp_path / "head.tflite")
+    card_check.check_contents(
+        tmp_path, ["head.keras", "head.tflite"], {"labels": 101, "steps": 16}
+    )  # fmt: skip
