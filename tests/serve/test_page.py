@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from sample_model import unseen_clip
 from serving import Server, running_server
 
 from pipeline.frames.video import VideoReader
+from pipeline.serve.pages import FILES, REFERENCE
 
 PATIENCE = 60_000  # milliseconds
 READY = "html[data-ready]"
@@ -405,3 +407,11 @@ def test_the_reference_shows_itself_under_its_policy(
         assert tab.outside == []
         # Redoc wants a logo of its maker's; the policy forbids it.
         assert all("cdn.redoc.ly" in problem for problem in tab.problems)
+
+
+def test_every_file_of_the_pages_is_part_of_the_package() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    patterns = settings["tool"]["setuptools"]["package-data"]["pipeline"]
+    files = [path for folder in (FILES, REFERENCE) for path in folder.iterdir()]
+    assert len(files) > 10
+    assert [path for path in files if f"**/*{path.suffix}" not in patterns] == []
