@@ -1,0 +1,104 @@
+"""The pictures just before and just after a sampled frame, from the same pass over the video.
+
+How things move is seen between frames that lie closer together than samples do. Which frames are a
+sample's neighbours follows from the frames' times alone, so that the numbers made of them are the
+same whatever else was sampled in the same pass.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.frames.video import SAMPLE_TOLERANCE, resize
+
+SIZE = 160  # pixels, side of the pictures that are compared
+LONGEST_GAP = 0.25  # seconds; a frame further away than this is nobody's neighbour
+REACH = 0.1  # seconds, the largest distance that is asked for
+
+
+@dataclass(frozen=True, slots=True)
+class SmallPicture:
+    """A frame in the size in which frames are compared.
+
+    Attributes
+    ----------
+    seconds : its time
+    picture : (160, 160, 3) uint8, RGB
+    """
+
+    seconds: float
+    picture: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A sampled frame with what was shown around it.
+
+    Attributes
+    ----------
+    here : the frame itself
+    others : frames within `REACH` of it, or the next one on either side where that is further
+        away; in the order of time
+    """
+
+    here: SmallPicture
+    others: tuple[SmallPicture, ...]
+
+    def around(self, distance: float) -> tuple[SmallPicture, SmallPicture]:
+        """The frames nearest to `distance` seconds before and after; `here` where there is none.
+
+        There is none before the first frame, after the last one, and across a gap longer than
+        `LONGEST_GAP`. Of two frames that are as near, the one nearer to `here`.
+
+        Parameters
+        ----------
+        distance : at most `REACH`
+        """
+        found = []
+        for sign in (-1, 1):
+            steps = [(sign * (other.seconds - self.here.seconds), other) for other in self.others]
+            near = [(abs(step - distance), step, other) for step, other in steps
+                    if 0 < step <= LONGEST_GAP]  # fmt: skip
+            nearest = min(near, key=lambda one: (round(one[0], 6), one[1]), default=None)
+            found.append(nearest[2] if nearest else self.here)
+        return found[0], found[1]
+
+
+class Neighbourhood:
+    """Frames stream by; a sample comes out again, with its neighbours, once they have passed.
+
+    Holds the small pictures of the last `REACH` seconds, and of one frame before.
+    """
+
+    def __init__(self, rule: str) -> None:
+        self._rule = rule
+        self._recent: deque[SmallPicture] = deque()
+        self._waiting: deque[SmallPicture] = deque()
+
+    def add(self, image: np.ndarray, seconds: float, sampled: bool) -> Iterator[Moment]:
+        """Take the next frame; the samples whose neighbourhood it completes.
+
+        Parameters
+        ----------
+        image : (height, width, 3) uint8 BGR
+        """
+        here = SmallPicture(seconds, resize(image, SIZE, self._rule))
+        self._recent.append(here)
+        if sampled:
+            self._waiting.append(here)
+        while self._waiting and seconds - self._waiting[0].seconds >= REACH - SAMPLE_TOLERANCE:
+            yield self._moment()
+        oldest = self._waiting[0].seconds if self._waiting else seconds
+        while len(self._recent) > 1 and self._recent[1].seconds <= oldest - REACH:
+            self._recent.popleft()
+
+    def end(self) -> Iterator[Moment]:
+        """The samples that still wait: there are no more frames."""
+        while self._waiting:
+            yield self._moment()
+
+    def _moment(self) -> Moment:
+        here = self._waiting.popleft()
+        return Moment(here, tuple(one for one in self._recent if one is not here))
