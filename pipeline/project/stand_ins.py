@@ -30,7 +30,7 @@ stages:
 
 def write_stage(project: Path) -> None:
     """Write the stage that renews the stand-ins, and the stand-ins themselves."""
-    outs = [f"      - {name}:\n          cache: false\n" for name in _names(project)]
+    outs = [f"      - {FOLDER}/{name}:\n          cache: false\n" for name in _names(project)]
     write_text(project / FOLDER / PIPELINE, HEAD + "".join(outs))
     write_stand_ins(project)
 

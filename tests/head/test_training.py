@@ -97,7 +97,10 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_weights(project, tmp_p
         "epochs=8)\n"
     )
     here = ROOT / "tests"
-    environment = {**os.environ, "PYTHONPATH": f"{here}{os.pathsep}{here.parent}"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(map(str, (here / "head", here, ROOT))),
+    }
     killed = subprocess.run([sys.executable, "-c", script], env=environment, check=False,
                             capture_output=True)  # fmt: skip
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()

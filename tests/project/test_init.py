@@ -132,13 +132,14 @@ def test_dvc_repro_runs_in_a_project_and_runs_what_another_version_changes(
     assert {"dvc.yaml", "dvc.lock", "params.yaml", "pipeline/dvc.yaml"} <= set(known)
     assert not [name for name in known if name.endswith((".mp4", ".h5", ".keras"))]
 
-    heads = installed.site / "pipeline/head/heads.py"
+    heads = installed.site / "pipeline/head/build.py"
     heads.write_text(heads.read_text() + "\n# another version\n")
     assert stages_run(installed.run(project, "dvc", "repro")) == ["train", "evaluate"]
 
-    video = installed.site / "pipeline/frames/video.py"
-    raised = re.sub(r"^DECODE_VERSION = \d+", "DECODE_VERSION = 99", video.read_text(), flags=re.M)
-    video.write_text(raised)
+    key = installed.site / "pipeline/store/extractor_spec.py"
+    raised = re.sub(r"^DECODE_VERSION = \d+", "DECODE_VERSION = 99", key.read_text(), flags=re.M)
+    assert raised != key.read_text()
+    key.write_text(raised)
     ran = stages_run(installed.run(project, "dvc", "repro"))
     assert {"features", "train", "evaluate"} <= set(ran)
     assert "backbone" not in ran
