@@ -98,12 +98,9 @@ def train(
         "versions": packages,
     }
     state = _state_file(work, run)
-    clips_said = f"{count(len(train_set), 'clip')}, validating on {len(val_set) or 'none'}"
     with _Reporter(curves, settings.epochs, say) as reporter:
-        say(f"training on {clips_said}")
-        result = fit(
-            features, train_set, val_set, settings, state=state, on_epoch=reporter.epoch
-        )  # fmt: skip
+        say(f"training on {count(len(train_set), 'clip')}, validating on {len(val_set) or 'none'}")
+        result = fit(features, train_set, val_set, settings, state=state, on_epoch=reporter.epoch)
         temperature = 1.0
         if settings.calibrate and len(val_set):
             temperature = fit_temperature(result.logits(val_set), val_set.labels)
