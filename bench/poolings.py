@@ -18,7 +18,7 @@ from pipeline.dataset.sources import ClipFiles
 from pipeline.embedding.clip_embedding import ClipEmbeddings, embed_clip
 from pipeline.params import load_params
 from pipeline.progress import Progress
-from pipeline.store.extractor_spec import ExtractorSpec
+from pipeline.store.extractor_spec import ExtractorSpec, canonical
 from pipeline.store.feature_files import Row, write_feature_file
 
 VIEWS = ("identity", "hflip")
@@ -78,7 +78,7 @@ def main() -> None:
 
         write_feature_file(
             folder / "features" / "features.h5", rows, VIEWS, embeddings,
-            extractor=extractor.to_json(), sampling=vars(params.features.sampling),
+            extractor=canonical(extractor.fields), sampling=vars(params.features.sampling),
         )  # fmt: skip
 
 

@@ -20,12 +20,12 @@ CUT_LEVELS = 30.0
 CUT_RATIO = 3.0
 
 
-def flow_of(moment: Moment, view: str) -> np.ndarray:
+def flow_of(moment: Moment) -> np.ndarray:
     """Flow statistics of a moment: (384,) float32; zeros where there is no other frame."""
     before, after = _same_take(*moment.around(FLOW_DISTANCE), moment.here)
     if before is after:
         return np.zeros(DIMENSION, np.float32)
-    first, second = (_grey(apply_view(one.picture, view)) for one in (before, after))
+    first, second = (_grey(one.picture) for one in (before, after))
     return flow_statistics(first, second, after.seconds - before.seconds)
 
 

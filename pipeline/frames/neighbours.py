@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.frames.video import SAMPLE_TOLERANCE, resize
+from pipeline.frames.video import SAMPLE_TOLERANCE, square
 
 SIZE = 160  # pixels, side of the pictures that are compared
 LONGEST_GAP = 0.25  # seconds; a frame further away than this is nobody's neighbour
@@ -38,11 +38,13 @@ class Moment:
 
     Attributes
     ----------
+    index : of the frame in the clip
     here : the frame itself
     others : frames within `REACH` of it, or the next one on either side where that is further
         away; in the order of time
     """
 
+    index: int
     here: SmallPicture
     others: tuple[SmallPicture, ...]
 
@@ -75,22 +77,29 @@ class Neighbourhood:
     def __init__(self, rule: str) -> None:
         self._rule = rule
         self._recent: deque[SmallPicture] = deque()
-        self._waiting: deque[SmallPicture] = deque()
+        self._waiting: deque[tuple[int, SmallPicture]] = deque()
 
-    def add(self, image: np.ndarray, seconds: float, sampled: bool) -> Iterator[Moment]:
+    def add(
+        self, index: int, image: np.ndarray, seconds: float, sampled: bool
+    ) -> Iterator[Moment]:  # fmt: skip
         """Take the next frame; the samples whose neighbourhood it completes.
 
         Parameters
         ----------
         image : (height, width, 3) uint8 BGR
+
+        Raises
+        ------
+        ClipError
+            When OpenCV cannot resize it.
         """
-        here = SmallPicture(seconds, resize(image, SIZE, self._rule))
+        here = SmallPicture(seconds, square(image, SIZE, self._rule))
         self._recent.append(here)
         if sampled:
-            self._waiting.append(here)
-        while self._waiting and seconds - self._waiting[0].seconds >= REACH - SAMPLE_TOLERANCE:
+            self._waiting.append((index, here))
+        while self._waiting and seconds - self._waiting[0][1].seconds >= REACH - SAMPLE_TOLERANCE:
             yield self._moment()
-        oldest = self._waiting[0].seconds if self._waiting else seconds
+        oldest = self._waiting[0][1].seconds if self._waiting else seconds
         while len(self._recent) > 1 and self._recent[1].seconds <= oldest - REACH:
             self._recent.popleft()
 
@@ -100,5 +109,5 @@ class Neighbourhood:
             yield self._moment()
 
     def _moment(self) -> Moment:
-        here = self._waiting.popleft()
-        return Moment(here, tuple(one for one in self._recent if one is not here))
+        index, here = self._waiting.popleft()
+        return Moment(index, here, tuple(one for one in self._recent if one is not here))
