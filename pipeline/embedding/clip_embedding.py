@@ -1,5 +1,6 @@
 """One clip in, its embeddings out: the path that training, prediction and server share."""
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -98,12 +99,15 @@ def embed_frames(
     segments: Sequence[tuple[float, float]] = (),
     *,
     whole: bool = False,
+    to_the_end: bool = True,
 ) -> ClipEmbeddings:
     """As `embed_clip`, of any reader of frames.
 
-    A pass that picks frames by `sampling` reads to the last frame, also where the last segment
-    ends long before: the timeline goes into the cache, where it tells a later segment of the same
-    video which frames are its own.
+    Parameters
+    ----------
+    to_the_end : read to the last frame, also where the last segment ends long before: the timeline
+        goes into the cache, where it tells a later segment of the same video which frames are its
+        own
     """
     embedder = ClipEmbedder(engine, extractor, wanted, whole=whole)
     segments = segments or (WHOLE,)
@@ -116,6 +120,7 @@ def embed_frames(
         segments,
         named=set().union(*named),
         neighbours=embedder.sees_motion,
+        to_the_end=to_the_end,
     ):
         embedder.add(frame)
     embedder.end()
@@ -167,6 +172,7 @@ class ClipEmbedder:
         self._readings = {key: [name for name in passes if passes[name] == key]
                           for key in passes.values()}  # fmt: skip
         self._done: dict[Pass, dict[int, np.ndarray]] = {key: {} for key in self._readings}
+        self._order: deque[int] = deque()  # frames that something is wanted of
         self._waiting: dict[int, list[Pass]] = {}  # frame -> what is still to be seen of its motion
         self._batches: dict[int, list[tuple[Pass, int, np.ndarray]]] = {}  # by size, pixels
 
@@ -185,6 +191,8 @@ class ClipEmbedder:
         """
         self.clock.add("decode")
         wanting = [key for key in self._readings if self._wants(key, frame)]
+        if wanting:
+            self._order.append(frame.index)
         if still := [key for key in wanting if key[0] not in MOTION]:
             picture = frame.picture()
             for key in still:
@@ -225,6 +233,18 @@ class ClipEmbedder:
         if not rows:
             return np.empty((0, DIMENSIONS[stream]), np.float16)
         return np.stack(rows) if self._whole else columns(name, np.stack(rows))
+
+    def finished(self) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+        """Frames of which all readings are there, in order, each once: index, name -> (D,).
+
+        They are forgotten then, so that a stream may be endless. Where not all readings are wanted
+        of all frames, use `rows`.
+        """
+        while self._order and all(self._order[0] in done for done in self._done.values()):
+            index = self._order.popleft()
+            yield index, {name: self.rows(name, [index])[0] for name in self.named}
+            for done in self._done.values():
+                del done[index]
 
     def _wants(self, key: Pass, frame: SampledFrame) -> bool:
         # a frame that another reading names alone must not go to all

@@ -70,6 +70,16 @@ class ModelCard:
     files: dict[str, str] = field(default_factory=dict)
 
     @property
+    def readings(self) -> tuple[str, ...]:
+        """Streams in views that the head reads."""
+        return self.views
+
+    @property
+    def window(self) -> int:
+        """Frames of a window, where a long clip is cut into windows."""
+        return self.windowing.steps
+
+    @property
     def backbone(self) -> str:
         """SHA-256 of the backbone's weights."""
         return str(self.extractor.get("backbone", ""))

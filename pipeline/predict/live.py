@@ -37,7 +37,8 @@ class Answer:
     ----------
     window : smoothed
     fps : frames taken a second, lately
-    delay : seconds from when the newest frame came, or was due, to this answer
+    delay : seconds from when the window's last frame came, or was due, to this answer; with motion
+        that is 0.1 s more, as what comes after that frame is looked at too
     dropped : frames so far that came and were not taken
     """
 
@@ -55,7 +56,7 @@ class Summary:
     ----------
     seconds : it lasted
     seen, taken, dropped : frames that came, that were looked at, and that were passed over
-    embedded : frames that passed the CNN, each once in each view
+    embedded : frames that were embedded, each counted once
     reconnected : times that the source was lost and found again
     mean_delay, max_delay : seconds, of the answers
     """
@@ -154,7 +155,7 @@ def follow(
                 times.append(time.monotonic())
                 window = stream.add(frame.picture, frame.seconds, bgr=True)
                 if window is not None:
-                    delay = time.monotonic() - frame.due
+                    delay = time.monotonic() - frame.due + frame.seconds - window.end
                     answers += 1
                     total_delay += delay
                     max_delay = max(max_delay, delay)
