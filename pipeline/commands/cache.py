@@ -71,8 +71,8 @@ def _print_contents(contents: "list[Contents]") -> None:
         known = one.of.extractor
         table.add_row(
             one.of.folder.parent.name,
-            str(known.get("backbone", "?"))[:8],
-            *(str(known.get(name, "?")) for name in ("input_size", "resize", "precision")),
+            str(known.get("backbone", "?") or "-")[:8],  # flow knows no CNN
+            *(str(known.get(name, "?") or "-") for name in ("input_size", "resize", "precision")),
             one.of.stream,
             one.of.view,
             *(f"{number:,}" for number in (one.shards, one.clips, one.frames)),

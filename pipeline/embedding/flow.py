@@ -59,17 +59,18 @@ def mirrored(statistics: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def _dis() -> cv2.DISOpticalFlow:
-    return cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    return cv2.DISOpticalFlow_create(  # type: ignore[attr-defined]
+        cv2.DISOPTICAL_FLOW_PRESET_FAST
+    )
 
 
 def _slope(field: np.ndarray, axis: int) -> np.ndarray:
-    """Differences of the neighbours on either side, 0 along the edges; same shape."""
-    slope = np.zeros_like(field)
-    if axis:
-        np.subtract(field[:, 2:], field[:, :-2], out=slope[:, 1:-1])
-    else:
-        np.subtract(field[2:], field[:-2], out=slope[1:-1])
-    return slope
+    """The change over two pixels, along the edges twice that over one; same shape."""
+    field = field.swapaxes(0, axis)
+    slope = np.empty_like(field)
+    np.subtract(field[2:], field[:-2], out=slope[1:-1])
+    slope[0], slope[-1] = 2 * (field[1] - field[0]), 2 * (field[-1] - field[-2])
+    return slope.swapaxes(0, axis)
 
 
 def _histogram(x: np.ndarray, y: np.ndarray) -> np.ndarray:

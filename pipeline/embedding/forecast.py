@@ -7,7 +7,7 @@ the clips on this machine. Nothing is written, also not into the cache.
 import heapq
 import math
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
@@ -22,13 +22,13 @@ from pipeline.backbone.folder import BACKBONE
 from pipeline.dataset.clips import ClipTable
 from pipeline.dataset.sources import ClipFiles
 from pipeline.dataset.survey import Header, read_header, read_headers
-from pipeline.embedding.clip_embedding import ClipEmbeddings
+from pipeline.embedding.clip_embedding import PASSES, ClipEmbeddings
 from pipeline.embedding.executors import EmbeddingSetup, Job, WorkerPool, available_cores, run_jobs
 from pipeline.embedding.params import FeaturesParams
 from pipeline.embedding.plan import Plan, make_plan, open_caches
 from pipeline.frames.sources import fetched_source
 from pipeline.frames.storage import is_url
-from pipeline.frames.streams import stream_and_view
+from pipeline.frames.streams import FLOW, stream_and_view
 from pipeline.frames.video import WHOLE, Sampling, sample_frames
 from pipeline.progress import Progress
 from pipeline.store.cache import EmbeddingCache, embeddings_folder
@@ -51,8 +51,8 @@ class Work:
 
     Attributes
     ----------
-    frames : (3,) float64: to decode; to embed, all readings together; rows of the feature files
-        that they become, in one reading
+    frames : (4,) float64: frames to decode; pictures for the CNN; bytes in the cache that their
+        embeddings take; rows of the feature files that they become, in one reading
     estimated : videos whose length is not known; of them
     sampled : opened for it
     readable : opened, and found to be videos
@@ -103,10 +103,9 @@ def forecast(
         )
     if unreadable := work.sampled - work.readable:
         yield f"{unreadable:,} of {work.sampled:,} headers cannot be read."
-    decoded, embedded, rows = work.frames
+    decoded, embedded, stored, rows = work.frames
     rows += plan.cached * _mean_rows(clips, caches["identity"], setup.sampling)
-    share = 2 * sum(widths) / len(widths)  # of a reading in the float16 of a frame
-    grows = embedded * (share + CACHE_BYTES) + decoded * TIME_BYTES * len(widths)
+    grows = stored + decoded * TIME_BYTES * len(widths)
     features = rows * (2 * sum(widths) + FEATURE_BYTES)
     yield ""
     for name, value, note in (
@@ -129,16 +128,18 @@ def estimate_work(plan: Plan, sampling: Sampling) -> Work:
 
     Frames that are missing of clips which the cache knows are counted exactly.
     """
-    exact, estimated = np.zeros(3), 0
+    exact, estimated = np.zeros(4), 0
 
     def unknown() -> Iterator[tuple[Job, int]]:
         nonlocal estimated
         for job, clips in plan.jobs():
             named = [frames for frames in job.wanted.values() if frames is not None]
             if len(named) == len(job.wanted):
-                lengths = [len(frames) for frames in named]
+                lengths = {
+                    name: len(frames) for name, frames in job.wanted.items() if frames is not None
+                }
                 last = max(int(frames[-1]) for frames in named)
-                exact[:] += (last + 1, sum(lengths), max(lengths))
+                exact[:] += (last + 1, *_embedded(lengths), max(lengths.values()))
             else:
                 estimated += 1
                 yield job, clips
@@ -148,7 +149,7 @@ def estimate_work(plan: Plan, sampling: Sampling) -> Work:
     local = [waiting for waiting in sample if not is_url(waiting[0].source.files[0])]
     tasks = local or sample[:REMOTE_SAMPLE]
     sampled = readable = 0
-    examples, lengths = [], [np.zeros(3)]
+    examples, lengths = [], [np.zeros(4)]
     for (job, clips), header in read_headers(tasks, available_cores(), _fetched_header):
         sampled += 1
         if isinstance(header, str):
@@ -177,8 +178,23 @@ def _length(job: Job, clips: int, frames: int, fps: float, sampling: Sampling) -
     segments = job.segments or (WHOLE,)
     picked = [sample_frames(timeline, sampling, *segment) for segment in segments]
     every = len(np.unique(np.concatenate(picked)))
-    embedded = sum(every if wanted is None else len(wanted) for wanted in job.wanted.values())
-    return np.array([frames, embedded, sum(map(len, picked)) * clips / len(segments)])
+    embedded = _embedded(
+        {name: every if frames is None else len(frames) for name, frames in job.wanted.items()}
+    )
+    return np.array([frames, *embedded, sum(map(len, picked)) * clips / len(segments)])
+
+
+def _embedded(wanted: Mapping[str, int]) -> tuple[int, int]:
+    """Pictures that the CNN sees for so many frames of each reading, and bytes in the cache."""
+    pictures: dict[tuple[str, str], int] = {}
+    size = 0
+    for name, frames in wanted.items():
+        stream, view = stream_and_view(name)
+        size += frames * (2 * DIMENSIONS[stream] + CACHE_BYTES)
+        if stream != FLOW:
+            key = PASSES[stream][0], view
+            pictures[key] = max(pictures.get(key, 0), frames)
+    return sum(pictures.values()), size
 
 
 def _mean_rows(clips: ClipTable, cache: EmbeddingCache, sampling: Sampling) -> float:

@@ -16,6 +16,7 @@ from pipeline.frames.video import SAMPLE_TOLERANCE, square
 SIZE = 160  # pixels, side of the pictures that are compared
 LONGEST_GAP = 0.25  # seconds; a frame further away than this is nobody's neighbour
 REACH = 0.1  # seconds, the largest distance that is asked for
+TIE_DIGITS = 3  # of seconds: as exact as the times in many containers
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,23 +50,32 @@ class Moment:
     others: tuple[SmallPicture, ...]
 
     def around(self, distance: float) -> tuple[SmallPicture, SmallPicture]:
-        """The frames nearest to `distance` seconds before and after; `here` where there is none.
+        """A frame about `distance` seconds before, and one twice that after it.
 
-        There is none before the first frame, after the last one, and across a gap longer than
-        `LONGEST_GAP`. Of two frames that are as near, the one nearer to `here`.
+        At 30 frames a second there are none 0.05 s away on both sides; those two before and one
+        after span 0.1 s. `here` stands for a frame that is not there: before the first one, after
+        the last, and across a gap longer than `LONGEST_GAP`.
 
         Parameters
         ----------
         distance : at most `REACH`
         """
-        found = []
-        for sign in (-1, 1):
-            steps = [(sign * (other.seconds - self.here.seconds), other) for other in self.others]
-            near = [(abs(step - distance), step, other) for step, other in steps
-                    if 0 < step <= LONGEST_GAP]  # fmt: skip
-            nearest = min(near, key=lambda one: (round(one[0], 6), one[1]), default=None)
-            found.append(nearest[2] if nearest else self.here)
-        return found[0], found[1]
+        before = self._nearest(-distance, -1)
+        span = (
+            distance if before is self.here else before.seconds - self.here.seconds + 2 * distance
+        )
+        after = self._nearest(span, 1)
+        return before, after
+
+    def _nearest(self, offset: float, side: int) -> SmallPicture:
+        """The frame on a side that is nearest to `offset` seconds from here, of two the earlier."""
+        start = self.here.seconds
+        there = [one for one in self.others if 0 < side * (one.seconds - start) <= LONGEST_GAP]
+        return min(
+            there,
+            key=lambda one: (round(abs(one.seconds - start - offset), TIE_DIGITS), one.seconds),
+            default=self.here,
+        )
 
 
 class Neighbourhood:
