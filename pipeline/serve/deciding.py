@@ -8,7 +8,7 @@ import numpy as np
 from pipeline.explaining.occlusion import frame_effects
 from pipeline.frames.sampled import sampled_frames
 from pipeline.frames.video import Sampling, VideoReader
-from pipeline.head.model_folder import ModelCard
+from pipeline.head.model_card import ModelCard
 from pipeline.predict.prediction import Window
 from pipeline.predict.predictor import Predictor
 from pipeline.serve.answers import DecidingFrame

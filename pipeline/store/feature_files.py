@@ -280,6 +280,15 @@ class FeatureSet:
         i = int(np.searchsorted(self._clip_id, name))
         return i if i < len(self) and self._clip_id[i] == name else ABSENT
 
+    @property
+    def readings(self) -> dict[str, int]:
+        """The readings that every clip has, "identity" first, with the length of their rows."""
+        return dict.fromkeys(self.views, self.dimension)
+
+    def clip(self, i: int) -> dict[str, np.ndarray]:
+        """Readings of the i-th clip -> (n, D) float16, slices of read-only memory maps."""
+        return {view: self.embeddings(i, view) for view in self.views}
+
     def embeddings(self, i: int, view: str = "identity") -> np.ndarray:
         """Embeddings of the i-th clip: (n, 1280) float16, a slice of a read-only memory map."""
         return self._embedding[self._file[i]][view].read(self._rows(i))
