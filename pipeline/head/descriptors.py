@@ -37,7 +37,10 @@ def order(rows: np.ndarray) -> np.ndarray:
     edges = np.arange(PARTS + 1) * len(rows) // PARTS
     first = edges[:-1]
     last = np.maximum(edges[1:], first + 1)
-    means = np.stack([rows[i:j].mean(axis=0) for i, j in zip(first, last, strict=True)])
+    # float64, in which the means of equal rows are equal: a scale must not make much of rounding
+    means = np.stack(
+        [rows[i:j].mean(axis=0, dtype=np.float64) for i, j in zip(first, last, strict=True)]
+    )
     return (means - means.mean(axis=0)).astype(np.float32)
 
 

@@ -146,7 +146,8 @@ def fit_linear(
         solutions = mirrored if mirror else plain
         unseen = np.stack([solution.unseen for solution in solutions])
         shares = learn_shares(unseen[:, told], clips.labels[told], weights[told])
-        loss = cross_entropy(np.tensordot(shares, unseen[:, told], 1), clips.labels[told])
+        logits = np.tensordot(shares, unseen[:, told], 1)
+        loss = cross_entropy(logits, clips.labels[told]) if told.any() else 0.0
         options.append((loss, mirror, solutions, unseen, shares))
     _, mirror, solutions, unseen, shares = min(options, key=lambda option: option[0])
     branches = tuple(solution.branch for solution in solutions)
