@@ -19,20 +19,23 @@ from pipeline.errors import ClipError, ModelError
 from pipeline.explaining.occlusion import frame_effects
 from pipeline.frames.sampled import Pictures, read_pictures
 from pipeline.frames.sources import file_source
+from pipeline.frames.streams import RGB
 from pipeline.frames.video import Sampling
 from pipeline.frames.views import MOVED
+from pipeline.head.build import NETWORK_BRANCH
 from pipeline.head.calibration import softmax
-from pipeline.head.inference import forward_function
+from pipeline.head.model_card import ModelCard
 from pipeline.head.model_folder import (
     MODEL,
     NETWORK,
-    Model,
-    ModelCard,
     checked_card,
+    load_model,
     predict_logits,
+    read_card,
 )
 from pipeline.head.network_files import load_keras
 from pipeline.head.sequences import even_windows, take
+from pipeline.head.streams import streams_of
 from pipeline.quiet import import_tensorflow
 from pipeline.store.extractor_spec import ExtractorSpec
 
@@ -88,7 +91,14 @@ def explain(path: Path, label: str | None = None, folder: Path = MODEL) -> Expla
     ModelError
         When the model lacks the label, or a file that is needed.
     """
-    card = checked_card(folder, NETWORK, WEIGHTS_FILE, LITERT_FILE)
+    card = read_card(folder)
+    if NETWORK_BRANCH not in card.shape.branches or [*streams_of(card.readings)] != [RGB]:
+        raise ModelError(
+            f"{folder} has no recurrent network, or reads more than the pictures, and only the "
+            "network of pictures can say where it looked: run `clipcache train` again with "
+            "train.head recurrent, on features that have the stream rgb alone."
+        )
+    checked_card(folder, NETWORK, WEIGHTS_FILE, LITERT_FILE)
     if label is not None and label not in card.labels:
         raise ModelError(
             f"{folder} does not know the label {label}: it knows {', '.join(card.labels)}."
@@ -107,7 +117,7 @@ def explain(path: Path, label: str | None = None, folder: Path = MODEL) -> Expla
     embeddings = {view: engine(pictures.seen(view)) for view in card.views}
     import_tensorflow()
     network = load_keras(folder / NETWORK)
-    model = Model(card, forward_function(network), folder)
+    model = load_model(folder)
     logits = predict_logits(model, [embeddings])[0]
     chosen = int(np.argmax(logits)) if label is None else card.labels.index(label)
     views = tuple(view for view in card.views if view not in MOVED) or card.views[:1]

@@ -3,7 +3,7 @@
 from typing import Any
 
 from pipeline import __version__
-from pipeline.head.model_folder import ModelCard
+from pipeline.head.model_card import ModelCard
 from pipeline.store.extractor_spec import ExtractorSpec
 
 RESIZE = {

@@ -9,9 +9,13 @@ import numpy as np
 
 from pipeline.backbone.folder import DIMENSION, WEIGHTS_FILE, load_keras_model
 from pipeline.errors import ModelError
+from pipeline.frames.streams import RGB
 from pipeline.frames.views import MOVED, VIEWS
-from pipeline.head.model_folder import MODEL, NETWORK, ModelCard, checked_card
+from pipeline.head.build import NETWORK_BRANCH
+from pipeline.head.model_card import ModelCard
+from pipeline.head.model_folder import MODEL, NETWORK, checked_card, read_card
 from pipeline.head.network_files import load_keras
+from pipeline.head.streams import streams_of
 from pipeline.store.extractor_spec import ExtractorSpec
 from pipeline.wording import some
 
@@ -50,12 +54,19 @@ def build_graph(folder: Path = MODEL) -> ClipGraph:
     ModelError
         When the folder is damaged, or the model averages a view that a graph cannot repeat.
     """
-    card = checked_card(folder, NETWORK, WEIGHTS_FILE)
+    card = read_card(folder)
+    if card.shape.branches != (NETWORK_BRANCH,) or [*streams_of(card.readings)] != [RGB]:
+        raise ModelError(
+            f"{folder} has linear branches or reads more than pictures, and an export holds the "
+            "network of pictures alone: run `clipcache train` again with train.head recurrent, on "
+            "features that have the stream rgb alone."
+        )
+    checked_card(folder, NETWORK, WEIGHTS_FILE)
     moved = [view for view in card.views if view in MOVED]
     if moved:
         raise ModelError(
             f"{folder} averages the view {some(moved)}, which an export cannot repeat exactly: set "
-            "train.test_views to [identity, hflip] and run `clipcache train` again."
+            "features.views to [identity, hflip] and run `dvc repro`."
         )
     head = load_keras(folder / NETWORK)
     cnn = load_keras_model(folder)

@@ -10,7 +10,6 @@ import pytest
 
 from pipeline.dataset.clips import read_images, read_index
 from pipeline.files import sha256
-from pipeline.head.inference import views_of
 from pipeline.head.model_folder import BACKBONE_FILES, CARD, load_model, predict_probabilities
 from pipeline.params import Params, load_params
 from pipeline.predict.predictor import Predictor
@@ -101,7 +100,7 @@ def test_the_head_says_of_the_feature_file_what_it_said_before(
     assert features.views == ("identity", "hflip")
     assert features.lengths.tolist() == [5, 7, 7, 5, 5, 7]
     model = load_model(project / "models/head", runtime)
-    said = predict_probabilities(model, views_of(features, range(len(features)), model.card.views))
+    said = predict_probabilities(model, map(features.clip, range(len(features))))
     expected = probabilities(release)
     assert features.clip_ids.tolist() == list(expected)
     assert said == pytest.approx(np.array(list(expected.values())), abs=CLOSE)

@@ -17,7 +17,7 @@ from pipeline.evaluation.report.images import GAP, sheet_uri, strip_uri
 from pipeline.evaluation.report.page import bar, between, duration, number, points, with_code
 from pipeline.frames.sources import Source
 from pipeline.head.build import HeadShape
-from pipeline.head.model_folder import ModelCard
+from pipeline.head.model_card import ModelCard
 from pipeline.head.sequences import Windowing
 from pipeline.params import Params
 from pipeline.store.extractor_spec import ExtractorSpec

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.head.build import PRESETS, build_head
+from pipeline.head.build import PRESETS, build_network
 from pipeline.head.optimisation import losses_of, make_optimizer
 from pipeline.head.params import TrainParams
 
@@ -52,7 +52,7 @@ def test_a_constant_rate_is_constant() -> None:
 @pytest.mark.parametrize("preset", ["default", "lstm128_deep"])
 def test_weights_decay_and_biases_and_batch_normalisation_do_not(preset: str) -> None:
     params = TrainParams(learning_rate=0.1, schedule="constant", weight_decay=0.5)
-    weights = build_head(PRESETS[preset], 4, 8, 3).branches.trainable_variables
+    weights = build_network(PRESETS[preset], 4, {"rgb": 8}, 3).trainable_variables
     for weight in weights:
         weight.assign(np.ones(weight.shape))
     optimizer = make_optimizer(params, 10)

@@ -26,7 +26,8 @@ from pipeline.evaluation.report.dataset import DatasetSection
 from pipeline.evaluation.report.dataset_summary import facts_from_features, summarise
 from pipeline.evaluation.report.images import sheet_uri, strip_uri
 from pipeline.evaluation.report.page import between_points, percent, points, write_page
-from pipeline.head.model_folder import ModelCard
+from pipeline.head.build import NETWORK_BRANCH
+from pipeline.head.model_card import ModelCard
 from pipeline.store.feature_files import FeatureSet
 from pipeline.wording import count
 
@@ -94,7 +95,9 @@ class Mistake:
 
 
 def head_name(card: ModelCard) -> str:
-    """What to call the head: by its recurrent layer."""
+    """What to call the head: by its recurrent layer, if it has one."""
+    if NETWORK_BRANCH not in card.shape.branches:
+        return "linear head"
     return HEAD_NAMES.get(card.shape.recurrent, "head")
 
 
