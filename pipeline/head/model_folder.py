@@ -25,6 +25,7 @@ from pipeline.backbone.folder import (
 )
 from pipeline.errors import ModelError
 from pipeline.files import replacing_folder, sha256, write_json
+from pipeline.frames.streams import RGB
 from pipeline.head.branch_file import read_branches, write_branches
 from pipeline.head.build import NETWORK_BRANCH
 from pipeline.head.calibration import softmax
@@ -232,7 +233,7 @@ def checked_card(folder: Path, *needed: str) -> ModelCard:
 
 def check_fits(
     card: ModelCard,
-    extractor: Mapping[str, Any],
+    streams: Mapping[str, Mapping[str, Any]],
     sampling: Mapping[str, Any],
     model: str | Path = MODEL,
     other: str | Path = "features",
@@ -241,7 +242,8 @@ def check_fits(
 
     Parameters
     ----------
-    extractor, sampling : of the embeddings at hand
+    streams : "rgb" and the others -> how the embeddings at hand were made
+    sampling : which frames
     model, other : what to call the two sides in the message
 
     Raises
@@ -249,10 +251,12 @@ def check_fits(
     ModelError
         Naming the first setting that differs, with its value on both sides.
     """
-    sides = (
-        ("features", card.extractor, extractor),
-        ("sampling", card.sampling, sampling),
-    )
+    trained_on = {RGB: card.extractor, **card.streams}
+    sides = [
+        ("features" if stream == RGB else stream, made, streams[stream])
+        for stream, made in trained_on.items() if stream in streams
+    ]  # fmt: skip
+    sides.append(("sampling", card.sampling, sampling))
     for section, trained, given in sides:
         for name in sorted({*trained, *given}):
             if trained.get(name) != given.get(name):

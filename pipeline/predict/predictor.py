@@ -9,7 +9,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 
@@ -22,6 +22,7 @@ from pipeline.errors import ClipError
 from pipeline.frames.images import IMAGE_FPS, ImageReader
 from pipeline.frames.sampled import SampledFrame
 from pipeline.frames.sources import file_source, open_source
+from pipeline.frames.streams import RGB
 from pipeline.frames.video import (
     FALLBACK_FPS,
     WHOLE,
@@ -37,7 +38,7 @@ from pipeline.head.inference import Views as Clip
 from pipeline.head.model_folder import MODEL, check_fits, load_model, predict_logits
 from pipeline.predict.prediction import UNSURE, Prediction, Window
 from pipeline.predict.windows import check_windows, place_windows, timeline
-from pipeline.store.extractor_spec import ExtractorSpec
+from pipeline.store.extractor_spec import ExtractorSpec, stream_spec
 
 __all__ = ["Prediction", "Predictor", "Stream", "Window", "timeline"]
 
@@ -70,7 +71,8 @@ class Predictor:
         self._sampling = Sampling(**self.card.sampling)
         resize, precision = self._extractor.resize, self._extractor.precision
         there = ExtractorSpec.of(read_backbone(model), resize, precision)
-        check_fits(self.card, asdict(there), self.card.sampling, model, "this version")
+        streams = {name: stream_spec(name, there).fields for name in (RGB, *self.card.streams)}
+        check_fits(self.card, streams, self.card.sampling, model, "this version")
         self._engine = load_model_engine(precision, model, threads)
 
     @property

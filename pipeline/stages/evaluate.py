@@ -87,7 +87,7 @@ def evaluate(
     _check_sides(sides["train"], sides["test"], skipped, splits)
     set_up_tensorflow()
     head = load_model(model)
-    check_fits(head.card, feature_set.extractor, feature_set.sampling, model, features)
+    check_fits(head.card, feature_set.streams, feature_set.sampling, model, features)
     outcome = classify(head, feature_set, sides["train"], sides["test"])
     measured = measure(outcome, samples=params.evaluate.bootstrap, seed=params.evaluate.seed)
 

@@ -14,9 +14,11 @@ import numpy as np
 from pipeline.backbone.folder import BACKBONE
 from pipeline.dataset.clips import INDEX, SPLITS, read_index
 from pipeline.errors import DatasetError
+from pipeline.frames.streams import RGB, stream_and_view
+from pipeline.head.build import NETWORK_BRANCH
 from pipeline.head.calibration import fit_temperature
 from pipeline.head.fit import Epoch, Fit, set_up_tensorflow
-from pipeline.head.labelled_clips import labelled_splits
+from pipeline.head.labelled_clips import LabelledClips, labelled_splits
 from pipeline.head.model_card import Branch, ModelCard
 from pipeline.head.model_folder import MODEL, check_backbone, save_model, versions
 from pipeline.head.training import TrainedHead, train_head
@@ -24,6 +26,7 @@ from pipeline.store.feature_files import FEATURES, FeatureSet
 from pipeline.wording import count
 
 if TYPE_CHECKING:
+    from pipeline.head.params import TrainParams
     from pipeline.params import Params
 
 CURVES = Path("reports/train")
@@ -113,6 +116,12 @@ def train(
         extractor=features.extractor,
         sampling=features.sampling,
         readings=dict(head.readings),
+        streams={
+            stream: made
+            for stream, made in features.streams.items()
+            if any(stream_and_view(name)[0] == stream for name in head.readings) and stream != RGB
+        },
+        window=_window(features, train_set, settings),
         views=head.views,
         mirror=head.mirror,
         branches=_branches(trained),
@@ -125,6 +134,14 @@ def train(
     save_model(network, head.linear, card, model_folder, backbone)
     state.unlink(missing_ok=True)
     return Trained(card, trained.fit, len(train_set), len(val_set))
+
+
+def _window(features: FeatureSet, train: LabelledClips, settings: "TrainParams") -> int:
+    """Frames of a window of a long clip: those of the median training clip, where the head reads
+    whole clips."""
+    if settings.shape.branches == (NETWORK_BRANCH,):
+        return settings.steps
+    return int(np.median(features.lengths[train.positions]))
 
 
 def _branches(trained: TrainedHead) -> tuple[Branch, ...]:
