@@ -146,8 +146,8 @@ def evidence(branches: Sequence[Branch], chance: float) -> "Figure":
                 alone.plot(accuracy, place, "o", color=colour, markersize=6, clip_on=False)
                 shares.annotate(words, (0, place), (-6, 0), textcoords="offset points",
                                 ha="right", va="center", fontsize=8.5, color=INK)  # fmt: skip
-                _write(shares, share, place)
-                _write(alone, accuracy, place)
+                _write(shares, share, share, place)
+                _write(alone, accuracy, max(accuracy, chance), place)
         titles = ("share in the decision", f"right by itself; dotted: chance, {_percent(chance)}")
         for axes, title in zip((shares, alone), titles, strict=True):
             axes.set_title(title, fontsize=9, fontweight="normal")
@@ -158,8 +158,9 @@ def evidence(branches: Sequence[Branch], chance: float) -> "Figure":
     return figure
 
 
-def _write(axes: "Axes", value: float, place: float) -> None:
-    axes.annotate(_percent(value), (value, place), (7, 0), textcoords="offset points",
+def _write(axes: "Axes", value: float, end: float, place: float) -> None:
+    """Write a share beside where its bar ends."""
+    axes.annotate(_percent(value), (end, place), (7, 0), textcoords="offset points",
                   va="center", fontsize=8, color=MUTED)  # fmt: skip
 
 
