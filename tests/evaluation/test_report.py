@@ -129,7 +129,24 @@ def test_a_contact_sheet_shrinks_to_its_share(tmp_path: Path):
     assert sheet_uri(tmp_path / "run.jpg", 10**6) is None
 
 
-def write_run(folder: Path, labels: list[str], group: str, path: Path) -> str:
+@dataclass(frozen=True)
+class Branch:
+    name: str
+    share: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class BranchedCard(ModelCard):
+    branches: tuple[Branch, ...] = (
+        Branch("rgb statistics", 0.1, 0.5),
+        Branch("flow order", 0.9, 1.0),
+    )
+
+
+def write_run(
+    folder: Path, labels: list[str], group: str, path: Path, card: type[ModelCard] = ModelCard
+) -> str:
     """Write the report of a made-up evaluation: three clips per class, one of them a test clip."""
     clips = [
         Clip(f"{label}/p{i}_{label}.avi", label, f"p{i}", "0" * 64, 1)
@@ -170,8 +187,8 @@ def write_run(folder: Path, labels: list[str], group: str, path: Path) -> str:
             clips=clips,
             splits={clip.clip_id: sides[clip.group] for clip in clips},
             features=features,
-            card=ModelCard(tuple(sorted(labels)), features.extractor, features.sampling,
-                           ("identity",), Windowing(), 1.5, HeadShape()),
+            card=card(tuple(sorted(labels)), features.extractor, features.sampling,
+                      ("identity",), Windowing(), 1.5, HeadShape()),
             measured=measure(outcome, samples=100),
             skipped=[],
             rejected=[Rejected("walk/<x>.avi", "features", "is empty")],
@@ -203,3 +220,19 @@ def test_names_are_escaped_and_a_missing_grouping_is_a_warning(tmp_path: Path):
     assert "clips of the same person or source video may stand in train and test" in page
     assert "does not beat a logistic regression" in page
     assert "There are no contact sheets" in page
+
+
+def test_a_head_with_branches_has_a_section_on_what_carries_the_label(tmp_path: Path):
+    page = write_run(tmp_path, ["run", "walk"], "none", tmp_path / "with.html", BranchedCard)
+    assert "What in this data set carries the label" in page
+    assert (
+        "Motion carries the label (90 % of the head&#39;s decision; alone it is right for" in page
+    )
+    assert "near chance (50 %) alone: appearance 50 %" in page
+    assert 'aria-label="what carries the label"' in page
+    assert 'href="#evidence"' in page
+
+
+def test_a_head_without_branches_has_none(tmp_path: Path):
+    page = write_run(tmp_path, ["run", "walk"], "none", tmp_path / "without.html")
+    assert "evidence" not in page

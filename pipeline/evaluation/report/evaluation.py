@@ -1,6 +1,7 @@
 """The page about a trained head: reports/report.html."""
 
 import platform
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pipeline import __version__
 from pipeline.dataset.clips import Clip, Rejected
 from pipeline.dataset.params import DatasetParams
 from pipeline.dataset.sources import ClipFiles
+from pipeline.evaluation.evidence import Branch, evidence, evidence_in_words
 from pipeline.evaluation.metrics import Interval, Measured, frequent_confusions, top_k
 from pipeline.evaluation.plots import (
     Curve,
@@ -145,6 +147,7 @@ def write_report(run: Run, path: Path) -> None:
         "behind": measured.comparison.difference <= 0,
         "measured": measured,
         "skipped": run.skipped,
+        "evidence": _evidence(run),
         "dataset": DatasetSection(
             run.dataset,
             summary,
@@ -194,6 +197,17 @@ def _widest(measured: Measured) -> tuple[str, Interval | None]:
     if clips and groups and clips.high - clips.low > groups.high - groups.low:
         return "clips", clips
     return ("groups", groups) if groups else ("clips", clips)
+
+
+def _evidence(run: Run) -> tuple[str, str] | None:
+    """What carries the label, as a sentence and a picture; None for a head without branches."""
+    branches: Sequence[Branch] = getattr(run.card, "branches", ())
+    if not branches:
+        return None
+    trained = Counter(clip.label for clip in run.clips if run.splits.get(clip.clip_id) == "train")
+    chance = max(trained.values()) / trained.total()
+    picture = to_svg(evidence(branches, chance), "what carries the label")
+    return evidence_in_words(branches, chance), picture
 
 
 def _sampling_in_words(sampling: Mapping[str, Any]) -> str:
