@@ -17,7 +17,7 @@ from pipeline.evaluation.report.images import GAP, sheet_uri, strip_uri
 from pipeline.evaluation.report.page import bar, between, duration, number, points, with_code
 from pipeline.frames.sources import Source
 from pipeline.head.build import HeadShape
-from pipeline.head.model_card import ModelCard
+from pipeline.head.model_card import Branch, ModelCard
 from pipeline.head.sequences import Windowing
 from pipeline.params import Params
 from pipeline.store.extractor_spec import ExtractorSpec
@@ -44,6 +44,7 @@ class Results:
                 np.ones(len(head), int),
                 np.stack([1 - head, head], axis=1).astype(float),
                 baseline,
+                head,
             ),
             samples=samples,
         )
@@ -158,6 +159,7 @@ def write_run(folder: Path, labels: list[str], group: str, path: Path) -> str:
         actual,
         probabilities,
         actual,
+        actual,
     )
     params = Params.model_validate({"dataset": {"raw": str(folder / "raw"), "group": group}})
     sides = {"p0": "train", "p1": "val", "p2": "test"}
@@ -171,7 +173,8 @@ def write_run(folder: Path, labels: list[str], group: str, path: Path) -> str:
             splits={clip.clip_id: sides[clip.group] for clip in clips},
             features=features,
             card=ModelCard(tuple(sorted(labels)), features.extractor, features.sampling,
-                           ("identity",), Windowing(), 1.5, HeadShape()),
+                           {"identity": 1280}, ("identity",), False, (Branch("network", 1.0),),
+                           Windowing(), 1.5, HeadShape()),
             measured=measure(outcome, samples=100),
             skipped=[],
             rejected=[Rejected("walk/<x>.avi", "features", "is empty")],
