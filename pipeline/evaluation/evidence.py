@@ -6,11 +6,12 @@ and how often each is right by itself, say what tells the classes of this data s
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pipeline.evaluation.plots import BLUE, GREEN, INK, MUTED, ORANGE, new_figure, style
+from pipeline.head.model_card import Branch
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,24 +25,6 @@ NAMED = 0.05  # smallest share that the sentence names
 NEAR_CHANCE = 0.1  # of the way from chance to all right
 ROW, GAP = 0.26, 0.16  # inches of a row, and more between two kinds of evidence
 PANEL, BETWEEN = 2.7, 0.7  # inches, width of each half of the picture and of what parts them
-
-
-class Branch(Protocol):
-    """One branch of a head.
-
-    Attributes
-    ----------
-    name : "<stream> statistics", "<stream> order" or "network"
-    share : its part in the decision, 0 or more; those of a head need not sum to 1
-    accuracy : of its own out-of-fold answers, 0 to 1
-    """
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def share(self) -> float: ...
-    @property
-    def accuracy(self) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -73,7 +56,7 @@ def evidence_of(branches: Sequence[Branch]) -> list[Evidence]:
     rows: dict[str, list[tuple[str, float, float]]] = {name: [] for name in EVIDENCE.values()}
     for branch in branches:
         stream, _, kind = branch.name.partition(" ")
-        row = (kind, branch.share / total, branch.accuracy)
+        row = (kind, branch.share / total, branch.accuracy or 0.0)
         rows.setdefault(EVIDENCE.get(stream, stream), []).append(row)
     place = {kind: i for i, kind in enumerate(KINDS)}
     return [

@@ -8,7 +8,7 @@ import numpy as np
 from pipeline.head.labelled_clips import LabelledClips
 from pipeline.head.params import TrainParams
 from pipeline.head.sequences import Features, random_window, read_window
-from pipeline.head.streams import streams_of
+from pipeline.head.streams import network_streams
 
 CLASS_WEIGHT_LIMIT = 10.0  # the rarest class counts at most this much more than the average
 # Where `train.batch_size` is null: small sets want small batches, for the sake of more steps.
@@ -50,7 +50,7 @@ def training_batches(
     views : of which one is drawn for every clip
     """
     rng = np.random.default_rng([params.seed, epoch])
-    streams = tuple(streams_of(features.readings))
+    streams = tuple(network_streams(features.readings))
     classes = len(clips.classes)
     weights = np.ones(classes, np.float32)
     if params.imbalance == "class_weights":

@@ -20,7 +20,7 @@ from pipeline.head.loop import Loop
 from pipeline.head.params import TrainParams
 from pipeline.head.sequences import Features
 from pipeline.head.shares import Folds
-from pipeline.head.streams import side_by_side, streams_of
+from pipeline.head.streams import network_streams, side_by_side
 from pipeline.quiet import import_tensorflow
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def fit(
     on_epoch : called after every epoch, before its state is written; epochs that an interrupted
         run had done are told again first
     """
-    streams, classes = streams_of(features.readings), len(train.classes)
+    streams, classes = network_streams(features.readings), len(train.classes)
     network = build_network(params.shape, params.steps, streams, classes, params.seed)
     loop = Loop(network, features, train, params, views)
     forward = forward_function(network)
@@ -173,7 +173,7 @@ def unseen_logits(
     `UNSEEN_EPOCHS` of the epochs. The learning rate falls as the fold with most clips needs it, so
     that all are trained by one compiled step: compiling takes longer than some trainings.
     """
-    streams, classes = streams_of(features.readings), len(clips.classes)
+    streams, classes = network_streams(features.readings), len(clips.classes)
     epochs = max(1, round(UNSEEN_EPOCHS * params.epochs))
     params = params.model_copy(update={"epochs": epochs})
     network = build_network(params.shape, params.steps, streams, classes, params.seed)
@@ -199,7 +199,7 @@ def _scorer(
     classes: int,
 ) -> Callable[[LabelledClips], np.ndarray]:
     """The logits of clips of a feature set by the network as it is: (n, K) float32."""
-    streams = tuple(streams_of(features.readings))
+    streams = tuple(network_streams(features.readings))
 
     def logits_of(clips: LabelledClips) -> np.ndarray:
         read = (features.clip(i) for i in clips.positions)

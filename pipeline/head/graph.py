@@ -19,7 +19,7 @@ from pipeline.head.streams import (
     MIRROR,
     VARIANCE_FLOOR,
     mirrored_streams,
-    streams_of,
+    network_streams,
 )
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def head_graph(head: Head, network: "keras.Model | None", windows: int) -> Graph
             for share, branch in zip(linear_shares, head.linear, strict=True)
         ]
         if network is not None:
-            streams = tuple(streams_of(head.readings))
+            streams = tuple(network_streams(head.readings))
             rows, mask = _windows(valid, windows, head.windowing.steps)
             said = []
             for view in head.views:

@@ -14,7 +14,7 @@ import numpy as np
 from pipeline.errors import ModelError
 from pipeline.head.linear import LinearBranch, linear_scores
 from pipeline.head.sequences import Windowing, even_windows, take
-from pipeline.head.streams import Clip, side_by_side, streams_of
+from pipeline.head.streams import Clip, network_streams, side_by_side
 from pipeline.wording import some
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Head:
         ModelError
             When a clip lacks a reading.
         """
-        streams = tuple(streams_of(self.readings))
+        streams = tuple(network_streams(self.readings))
         linear: list[list[np.ndarray]] = []
 
         def watched() -> Iterator[Views]:

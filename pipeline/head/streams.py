@@ -13,6 +13,10 @@ from pipeline.frames.streams import DIFFERENCE, FLOW, RGB, STREAMS, reading, str
 
 IDENTITY, MIRROR = "identity", "hflip"
 EMBEDDED = (RGB, DIFFERENCE)  # by the CNN
+NETWORK = (
+    RGB,
+    FLOW,
+)  # what the network reads; rows of all streams are two and a half times as wide
 VARIANCE_FLOOR = 1e-6  # as in the network's layer normalisation
 
 Clip = Mapping[str, np.ndarray]
@@ -23,6 +27,11 @@ def streams_of(readings: Mapping[str, int]) -> dict[str, int]:
     """The streams that are there, in the order in which they lie side by side, with their D."""
     names = {stream: reading(stream) for stream in STREAMS}
     return {stream: readings[name] for stream, name in names.items() if name in readings}
+
+
+def network_streams(readings: Mapping[str, int]) -> dict[str, int]:
+    """Those of them that the network reads."""
+    return {stream: size for stream, size in streams_of(readings).items() if stream in NETWORK}
 
 
 def mirrored_streams(readings: Iterable[str]) -> set[str]:

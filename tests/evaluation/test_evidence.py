@@ -1,6 +1,5 @@
 """What carries the label: the sentence and the picture of a head's branches."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -9,14 +8,7 @@ import pytest
 
 from pipeline.evaluation.evidence import evidence, evidence_in_words, evidence_of
 from pipeline.evaluation.plots import save_png, to_svg
-
-
-@dataclass(frozen=True)
-class Branch:
-    name: str
-    share: float
-    accuracy: float
-
+from pipeline.head.model_card import Branch
 
 GESTURES = [
     Branch("rgb order", 0, 0.57),

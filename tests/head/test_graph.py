@@ -10,7 +10,7 @@ from pipeline.head.graph import head_graph
 from pipeline.head.inference import Head, forward_function
 from pipeline.head.linear import LinearBranch
 from pipeline.head.sequences import Windowing, even_windows
-from pipeline.head.streams import streams_of
+from pipeline.head.streams import network_streams
 
 READINGS = {"identity": 24, "hflip": 24, "place/identity": 10, "flow/identity": 384,
             "difference/identity": 24}  # fmt: skip
@@ -29,7 +29,7 @@ def head() -> tuple[Head, object]:
         for stream in ("rgb", "place", "flow", "difference") for name in DESCRIPTORS
     )  # fmt: skip
     shape = HeadShape(projection=8, units=8)
-    network = build_network(shape, STEPS, streams_of(READINGS), CLASSES, seed=1)
+    network = build_network(shape, STEPS, network_streams(READINGS), CLASSES, seed=1)
     shares = dict(zip(["network", *(b.name for b in linear)], rng.uniform(0, 1, 9), strict=True))
     forward = forward_function(network)
     views, windowing = ("identity", "hflip"), Windowing(STEPS)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from clips_in_memory import make_clips
 from clone import ROOT
 from pydantic import ValidationError
 from small_features import EXTRACTOR, LABELS, SmallProject, write_small_project
@@ -19,6 +20,7 @@ from pipeline.head.calibration import cross_entropy, fit_temperature, softmax
 from pipeline.head.fit import fit
 from pipeline.head.model_folder import load_model, predict_probabilities, read_card
 from pipeline.head.params import DenseParams, TrainParams
+from pipeline.head.training import train_head
 from pipeline.params import Params
 from pipeline.stages.train import train
 
@@ -220,3 +222,32 @@ def test_the_card_tells_what_was_calibrated(project, tmp_path) -> None:
 def test_small_sets_have_small_batches(clips: int, size: int) -> None:
     assert batch_size(TrainParams(), clips) == size
     assert batch_size(TrainParams(batch_size=5), clips) == 5
+
+
+def test_a_head_of_all_branches_finds_what_tells_classes_apart_and_is_the_same_again() -> None:
+    """Only the flow says anything: the whole clip's statistics say it best, the network helps."""
+    features = make_clips("motion")
+    known, nobody = features.clips(0, 1, 2, 3), features.clips().take(np.zeros(0, np.int64))
+    settings = TrainParams(**QUICK, epochs=4)
+    one, two = (train_head(features, known, nobody, settings) for _ in range(2))
+    assert list(one.head.shares) == [
+        "network", "rgb statistics", "rgb order", "place statistics", "place order",
+        "flow statistics", "flow order", "difference statistics", "difference order",
+    ]  # fmt: skip
+    assert max(one.head.shares, key=one.head.shares.__getitem__) == "flow statistics"
+    assert one.accuracies["flow statistics"] == 1.0
+    unseen = features.clips(4, 5)
+    logits, again = (
+        trained.head.logits(map(features.clip, unseen.positions)) for trained in (one, two)
+    )
+    assert (logits.argmax(axis=1) == unseen.labels).all()
+    assert logits.tobytes() == again.tobytes()
+    assert one.head.shares == two.head.shares
+
+
+@pytest.mark.parametrize("chosen", [[0, 3], [0, 1, 2, 3]])  # two clips; one person
+def test_a_head_of_a_few_clips(chosen: list[int]) -> None:
+    features = make_clips("place")
+    known = features.clips().take(np.array(chosen))
+    trained = train_head(features, known, known, TrainParams(**QUICK, epochs=1))
+    assert np.isfinite(trained.head.logits(map(features.clip, range(6)))).all()

@@ -15,7 +15,7 @@ from pipeline import __version__
 from pipeline.dataset.clips import Clip, Rejected
 from pipeline.dataset.params import DatasetParams
 from pipeline.dataset.sources import ClipFiles
-from pipeline.evaluation.evidence import Branch, evidence, evidence_in_words
+from pipeline.evaluation.evidence import evidence, evidence_in_words
 from pipeline.evaluation.metrics import Interval, Measured, frequent_confusions, top_k
 from pipeline.evaluation.plots import (
     Curve,
@@ -200,9 +200,9 @@ def _widest(measured: Measured) -> tuple[str, Interval | None]:
 
 
 def _evidence(run: Run) -> tuple[str, str] | None:
-    """What carries the label, as a sentence and a picture; None for a head without branches."""
-    branches: Sequence[Branch] = getattr(run.card, "branches", ())
-    if not branches:
+    """What carries the label, as a sentence and a picture; None where nothing was weighed."""
+    branches = run.card.branches
+    if any(branch.accuracy is None for branch in branches):
         return None
     trained = Counter(clip.label for clip in run.clips if run.splits.get(clip.clip_id) == "train")
     chance = max(trained.values()) / trained.total()
