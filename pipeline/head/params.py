@@ -1,5 +1,6 @@
 """The `train` section of params.yaml."""
 
+import logging
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -9,6 +10,15 @@ from pipeline.head.sequences import Windowing
 from pipeline.section import FractionBelowOne, Section
 
 Branch = Literal["network", "statistics", "order"]
+
+
+# Settings of earlier releases with their defaults; what they set is learnt.
+FORMER = {
+    "shortcut": None, "shortcut_dropout": None, "shortcut_share": None, "branch_loss": 0.5,
+    "views": None, "test_views": None,
+}  # fmt: skip
+
+logger = logging.getLogger("clipcache.train")
 
 
 class DenseParams(Section):
@@ -104,6 +114,22 @@ class TrainParams(Section):
         "trusted",
     )  # fmt: skip
     seed: int = Field(0, ge=0, description="of the initial weights, the batches and dropout")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_former_settings(cls, values: Any) -> Any:
+        """The settings files of earlier releases are still read."""
+        if not isinstance(values, dict):
+            return values
+        if former := [name for name in values if name in FORMER]:
+            if told := [name for name in former if values[name] != FORMER[name]]:
+                logger.warning(
+                    "train.%s is no setting any more and is passed over: what a branch counts, and "
+                    "whether clips are seen mirrored, is learnt from the training clips.",
+                    ", train.".join(told),
+                )
+            return {name: value for name, value in values.items() if name not in former}
+        return values
 
     @field_validator("head")
     @classmethod

@@ -33,6 +33,8 @@ CARD = ModelCard(
     extractor={"backbone": "ab" * 32, "resize": "stretch"},
     sampling={"fps": 8.0, "max_frames": 512},
     readings={"identity": 32, "hflip": 32, "place/identity": 6},
+    streams={"place": {"stream": "place", "version": 1}},
+    window=20,
     views=("identity", "hflip"),
     mirror=True,
     branches=(
@@ -247,11 +249,14 @@ def test_a_clip_is_classified_alike_alone_and_among_others(folder) -> None:
 
 
 def test_other_features_are_refused_with_both_sides_named() -> None:
-    check_fits(CARD, CARD.extractor, CARD.sampling)
+    streams = {"rgb": CARD.extractor, **CARD.streams}
+    check_fits(CARD, streams, CARD.sampling)
     with pytest.raises(ModelError, match=r"fps = 8\.0, but other/features has fps = 12\.0"):
-        check_fits(CARD, CARD.extractor, {"fps": 12.0, "max_frames": 512}, other="other/features")
+        check_fits(CARD, streams, {"fps": 12.0, "max_frames": 512}, other="other/features")
     with pytest.raises(ModelError, match=r"resize = stretch.* resize = crop"):
-        check_fits(CARD, {**CARD.extractor, "resize": "crop"}, CARD.sampling)
+        check_fits(CARD, {"rgb": {**CARD.extractor, "resize": "crop"}}, CARD.sampling)
+    with pytest.raises(ModelError, match="embeddings with place version = 1, but features has"):
+        check_fits(CARD, {**streams, "place": {"stream": "place", "version": 2}}, CARD.sampling)
 
 
 def test_a_missing_model_names_the_command(folder, tmp_path) -> None:
