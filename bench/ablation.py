@@ -3,7 +3,6 @@
 Every folder is a project with an index and features (`clipcache index`, `backbone`, `features`).
 Each row of `ROWS` changes one thing about the default and is one `clipcache crossval` per folder;
 what came out is kept in the file given with --out, so a run that was stopped goes on where it was.
-The table of docs/recipe.md comes from here.
 """
 
 import argparse

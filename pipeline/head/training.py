@@ -16,7 +16,7 @@ from pipeline.head.linear import OrderedBaseline, fit_linear
 from pipeline.head.params import TrainParams
 from pipeline.head.sequences import Features
 from pipeline.head.shares import inner_folds, learn_shares, scorable
-from pipeline.head.streams import MIRROR, needed, views_of
+from pipeline.head.streams import IDENTITY, MIRROR, needed, views_of
 
 NETWORK_FOLDS = 3  # of the training clips, to learn the network's share from: each is a training
 
@@ -72,6 +72,8 @@ def train_head(
         linear = fit_linear(features, train, descriptors, balanced=balanced, seed=params.seed)
         mirror = linear.mirror
     views = views_of(features.readings, mirror)
+    if NETWORK_BRANCH not in branches:
+        views = tuple(view for view in views if view in (IDENTITY, MIRROR))
     shares = np.ones(1)
     accuracies: list[float | None] = [None]
     if linear:

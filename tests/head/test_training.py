@@ -245,6 +245,21 @@ def test_a_head_of_all_branches_finds_what_tells_classes_apart_and_is_the_same_a
     assert one.head.shares == two.head.shares
 
 
+def test_a_head_without_a_network_reads_no_view_that_only_a_network_would() -> None:
+    features = make_clips("order")
+    rows = [clip | {"zoom": clip["identity"], "hflip": clip["identity"]} for clip in features.rows]
+    clips = features.clips()
+    for settings, views in (
+        (TrainParams(head="linear"), ()),
+        (TrainParams(**QUICK, head="recurrent", epochs=1), ("hflip", "zoom")),
+    ):
+        head = train_head(replace(features, rows=rows), clips, clips.take(clips.labels < 0),
+                          settings).head  # fmt: skip
+        expected = {*features.readings, *views}
+        assert set(head.readings) - {"hflip"} == expected - {"hflip"}
+        assert ("hflip" in head.readings) == head.mirror
+
+
 @pytest.mark.parametrize("chosen", [[0, 3], [0, 1, 2, 3]])  # two clips; one person
 def test_a_head_of_a_few_clips(chosen: list[int]) -> None:
     features = make_clips("place")
