@@ -56,8 +56,8 @@ def write_contact_sheets(
     """Write ``folder/<label>.jpg``: a few clips per class, a row of sampled frames with times each.
 
     Below each frame what the streams of the settings see of motion: the flow as arrows, and the
-    difference picture. All is decoded, sampled and made by the code that feeds the head. A clip that
-    cannot be read is passed over here; the features stage reports it.
+    difference picture. All is decoded, sampled and made by the code that feeds the head. A clip
+    that cannot be read is passed over here; the features stage reports it.
 
     Parameters
     ----------
