@@ -134,7 +134,7 @@ def with_arrows(explanation: Explanation) -> list[np.ndarray]:
     if explanation.flow is None:
         return pictures
     fast = fast_speed(explanation.flow)
-    large = (2 * THUMBNAIL, 2 * THUMBNAIL)  # for finer lines than a pixel when it is shown
+    large = (2 * THUMBNAIL, 2 * THUMBNAIL)  # for lines finer than a pixel of the overview
     return [
         draw_arrows(cv2.resize(picture, large), grid, fast)
         for picture, grid in zip(pictures, explanation.flow, strict=True)

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from pipeline.dataset.clips import Clip
@@ -15,7 +16,7 @@ from pipeline.dataset.sources import ClipFiles, Images
 from pipeline.embedding.motion import difference_of, flow_field_of
 from pipeline.errors import ClipError, DatasetError
 from pipeline.files import replacing_folder
-from pipeline.frames.contact_sheet import INK, gap, line, strip, write_picture
+from pipeline.frames.contact_sheet import INK, THUMBNAIL, gap, line, strip, write_picture
 from pipeline.frames.flow_arrows import draw_arrows, fast_speed, flow_grid
 from pipeline.frames.neighbours import Moment, Neighbourhood
 from pipeline.frames.sampled import SampledFrame, sampled_frames
@@ -255,8 +256,9 @@ def _arrows(seen: Sequence[_Seen]) -> list[np.ndarray]:
     if not grids:
         return []
     fast = fast_speed(np.stack(grids))
+    large = (2 * THUMBNAIL, 2 * THUMBNAIL)  # for lines finer than a pixel of the sheet
     return [
-        draw_arrows(np.rint(one.picture * DARKENED).astype(np.uint8), grid, fast)
+        draw_arrows(cv2.resize(cv2.convertScaleAbs(one.picture, None, DARKENED), large), grid, fast)
         for one, grid in zip(seen, grids, strict=True)
     ]
 
