@@ -8,7 +8,7 @@ A boundary is where the flow changes from one pixel to the next, so that a stead
 camera leaves none.
 """
 
-import functools
+import threading
 
 import cv2
 import numpy as np
@@ -20,11 +20,25 @@ DIRECTIONS = 8
 FIELDS = 3  # histogrammed: flow, gradient of its x, gradient of its y
 DIMENSION = FIELDS * CELLS * CELLS * DIRECTIONS
 
+_of_thread = threading.local()
 _CELL = np.arange(SIZE) * CELLS // SIZE
 _BASE = (_CELL[:, None] * CELLS + _CELL) * DIRECTIONS
 # A mirror negates x: octant -> octant. The gradient of x is negated in y instead.
 _NEGATED_X = np.arange(DIRECTIONS) ^ 4
 _NEGATED_Y = np.arange(DIRECTIONS) ^ 2
+
+
+def flow_field(before: np.ndarray, after: np.ndarray, seconds: float) -> np.ndarray:
+    """The dense flow that the statistics are of: (160, 160, 2) float32, picture widths a second.
+
+    Parameters
+    ----------
+    before, after : (160, 160) uint8, grey
+    seconds : from the one to the other
+    """
+    flow = _dis().calc(before, after, None)
+    flow *= np.float32(1 / (SIZE * seconds))
+    return flow
 
 
 def flow_statistics(before: np.ndarray, after: np.ndarray, seconds: float) -> np.ndarray:
@@ -41,8 +55,7 @@ def flow_statistics(before: np.ndarray, after: np.ndarray, seconds: float) -> np
     y) of 4 x 4 cells, row by row, of 8 directions. A number is the mean over a cell's pixels of the
     lengths of the vectors in that direction.
     """
-    flow = _dis().calc(before, after, None)
-    flow *= np.float32(1 / (SIZE * seconds))
+    flow = flow_field(before, after, seconds)
     x, y = np.ascontiguousarray(flow[..., 0]), np.ascontiguousarray(flow[..., 1])
     fields = [(x, y), *((_slope(field, 1), _slope(field, 0)) for field in (x, y))]
     return np.concatenate([_histogram(*field) for field in fields])
@@ -57,11 +70,13 @@ def mirrored(statistics: np.ndarray) -> np.ndarray:
     return np.stack(turned, axis=-4).reshape(statistics.shape)
 
 
-@functools.cache
 def _dis() -> cv2.DISOpticalFlow:
-    return cv2.DISOpticalFlow_create(  # type: ignore[attr-defined]
-        cv2.DISOPTICAL_FLOW_PRESET_FAST
-    )
+    """One for each thread: it keeps its pyramids between calls."""
+    if not hasattr(_of_thread, "dis"):
+        _of_thread.dis = cv2.DISOpticalFlow_create(  # type: ignore[attr-defined]
+            cv2.DISOPTICAL_FLOW_PRESET_FAST
+        )
+    return _of_thread.dis
 
 
 def _slope(field: np.ndarray, axis: int) -> np.ndarray:

@@ -7,8 +7,8 @@ stands for it, and the same after.
 import cv2
 import numpy as np
 
-from pipeline.embedding.flow import DIMENSION, flow_statistics
-from pipeline.frames.neighbours import Moment, SmallPicture
+from pipeline.embedding.flow import DIMENSION, flow_field, flow_statistics
+from pipeline.frames.neighbours import SIZE, Moment, SmallPicture
 from pipeline.frames.views import apply_view
 
 FLOW_DISTANCE = 0.05  # seconds before and after
@@ -22,11 +22,14 @@ CUT_RATIO = 3.0
 
 def flow_of(moment: Moment) -> np.ndarray:
     """Flow statistics of a moment: (384,) float32; zeros where there is no other frame."""
-    before, after = _same_take(*moment.around(FLOW_DISTANCE), moment.here)
-    if before is after:
-        return np.zeros(DIMENSION, np.float32)
-    first, second = (_grey(one.picture) for one in (before, after))
-    return flow_statistics(first, second, after.seconds - before.seconds)
+    compared = _compared(moment)
+    return flow_statistics(*compared) if compared else np.zeros(DIMENSION, np.float32)
+
+
+def flow_field_of(moment: Moment) -> np.ndarray:
+    """The dense flow behind `flow_of`, to be drawn: (160, 160, 2) float32, widths a second."""
+    compared = _compared(moment)
+    return flow_field(*compared) if compared else np.zeros((SIZE, SIZE, 2), np.float32)
 
 
 def difference_of(moment: Moment, view: str) -> np.ndarray:
@@ -34,6 +37,14 @@ def difference_of(moment: Moment, view: str) -> np.ndarray:
     before, after = _same_take(*moment.around(DIFFERENCE_DISTANCE), moment.here)
     change = cv2.absdiff(apply_view(after.picture, view), apply_view(before.picture, view))
     return cv2.convertScaleAbs(change, alpha=DIFFERENCE_GAIN)
+
+
+def _compared(moment: Moment) -> tuple[np.ndarray, np.ndarray, float] | None:
+    """What flow is computed from: two grey pictures, and the seconds between them."""
+    before, after = _same_take(*moment.around(FLOW_DISTANCE), moment.here)
+    if before is after:
+        return None
+    return _grey(before.picture), _grey(after.picture), after.seconds - before.seconds
 
 
 def _same_take(

@@ -1,11 +1,21 @@
 """Flow statistics and differences: units, mirror, cuts, ends; made-up movements with known flow."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import cv2
 import numpy as np
 import pytest
 
-from pipeline.embedding.flow import CELLS, DIMENSION, DIRECTIONS, FIELDS, flow_statistics, mirrored
-from pipeline.embedding.motion import difference_of, flow_of
+from pipeline.embedding.flow import (
+    CELLS,
+    DIMENSION,
+    DIRECTIONS,
+    FIELDS,
+    flow_field,
+    flow_statistics,
+    mirrored,
+)
+from pipeline.embedding.motion import difference_of, flow_field_of, flow_of
 from pipeline.frames.neighbours import SIZE, Moment, SmallPicture
 from pipeline.store.extractor_spec import DIMENSIONS
 
@@ -137,3 +147,24 @@ def test_threads_of_opencv_do_not_change_a_flow() -> None:
     finally:
         cv2.setNumThreads(threads)
     assert len(set(found)) == 1
+
+
+def test_the_field_that_is_drawn_is_the_one_that_is_counted() -> None:
+    before = texture()
+    after = moved(before, 4, -2)
+    seen = moment((0.0, before), (0.05, before), (0.1, after), here=1)
+    found = flow_field_of(seen)
+    assert found.shape == (SIZE, SIZE, 2)
+    inner = found[40:-40, 40:-40].reshape(-1, 2).mean(axis=0)
+    assert inner == pytest.approx([4 / SIZE / 0.1, -2 / SIZE / 0.1], rel=0.1)
+    alone = moment((0.0, before), here=0)
+    assert not flow_field_of(alone).any()
+
+
+def test_threads_do_not_disturb_each_other() -> None:
+    pairs = [(texture(seed), moved(texture(seed), seed - 8, 2)) for seed in range(16)]
+    alone = [flow_field(*pair, 0.1) for pair in pairs]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda pair: flow_field(*pair, 0.1), pairs * 4))
+    for one, other in zip(alone * 4, together, strict=True):
+        assert np.array_equal(one, other)

@@ -80,7 +80,7 @@ def test_what_is_left_out_is_reached_at_all() -> None:
         ("pipeline/evaluation/report/templates/report.html", ["evaluate"]),
         ("pipeline/head/build.py", ["train", "evaluate"]),
         ("pipeline/backbone/folder.py", ["backbone", "features", "train", "evaluate"]),
-        ("pipeline/embedding/engines.py", ["features"]),
+        ("pipeline/embedding/engines.py", ["frames", "features"]),
         ("pipeline/store/extractor_spec.py", ["features", "train", "evaluate"]),
         ("pipeline/frames/video.py", ["index", "frames", "split", "features", "evaluate"]),
         ("pipeline/stages/split.py", ["split"]),
