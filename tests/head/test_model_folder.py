@@ -49,7 +49,7 @@ CARD = ModelCard(
 )
 
 
-STREAMS = {"rgb": 32, "place": 6}
+STREAMS = {"rgb": 32}  # of them the network reads what looks like a picture
 
 
 def linear(seed: int = 0) -> tuple[LinearBranch, ...]:
@@ -144,7 +144,7 @@ def test_an_answer_is_the_sum_of_what_the_branches_say(folder) -> None:
     model, seen = load_model(folder), clip(16, 1)
     mask = np.ones((1, 16), bool)
     rows = {
-        view: np.concatenate([seen[view], seen["place/identity"]], axis=1).astype(np.float32)
+        view: seen[view].astype(np.float32)
         for view in ("identity", "hflip")
     }
     network = load_keras(folder / NETWORK)
