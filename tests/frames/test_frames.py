@@ -49,12 +49,8 @@ def test_below_a_frame_stands_what_the_streams_see_of_motion(project, tmp_path: 
     params, clips = project
     clips = named_clips(clips, ["wave/anna_wave.avi"])
     sheets = {}
-    for streams in (
-        ("rgb",),
-        ("rgb", "flow"),
-        ("rgb", "difference"),
-        ("rgb", "flow", "difference"),
-    ):
+    for motion in ((), ("flow",), ("difference",), ("flow", "difference")):
+        streams = ("rgb", *motion)
         seen = params.model_copy(update={"features": FeaturesParams(fps=5, streams=streams)})
         (path,) = write_contact_sheets(seen, clips, tmp_path / "-".join(streams))
         sheets[streams] = cv2.imread(str(path)).astype(int)
@@ -64,7 +60,8 @@ def test_below_a_frame_stands_what_the_streams_see_of_motion(project, tmp_path: 
     assert heights == [0, row, row, 2 * row]
     flow, difference = both[LINE + row : LINE + 2 * row], both[LINE + 2 * row : LINE + 3 * row]
     for sheet, expected in (("flow", flow), ("difference", difference)):
-        assert np.array_equal(sheets["rgb", sheet][LINE + row : LINE + 2 * row], expected)
+        alone = sheets["rgb", sheet][LINE + row : LINE + 2 * row]
+        assert np.abs(alone - expected).mean() < 0.5  # JPEG, in blocks that reach across
     blue, green, red = (flow[:THUMBNAIL, :THUMBNAIL, channel] for channel in range(3))
     assert ((red > blue + 60) & (green > blue + 60)).any()
     shown = difference[:THUMBNAIL, :THUMBNAIL].max(axis=2)
