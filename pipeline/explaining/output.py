@@ -198,7 +198,7 @@ def weights_chart(explanation: Explanation) -> "Figure":
         if branched:
             column = figure.add_subplot(grid[:, 1])
             _draw_parts(column, by_stream(explanation.added), by_kind(explanation.added))
-            column.set_title(f"What carries {label}")
+            column.set_title("What carries the label")
     return figure
 
 

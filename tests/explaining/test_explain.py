@@ -148,10 +148,6 @@ def test_the_folder_has_pictures_and_numbers(explained, tmp_path: Path) -> None:
     assert sum(map(abs, numbers["streams"].values())) <= 1 + 1e-4
     assert sum(numbers["streams"].values()) == pytest.approx(sum(numbers["kinds"].values()))
     assert numbers["branches"] == pytest.approx(explained.added, abs=1e-6)
-    assert [part["added"] for part in numbers["order"]] == pytest.approx(explained.order, abs=1e-6)
-    ends, starts = [part["end"] for part in numbers["order"]], [0.0]
-    starts += ends[:-1]
-    assert [part["start"] for part in numbers["order"]] == pytest.approx(starts, abs=1e-3)
     strongest = int(np.argmax(explained.activation))
     plain = explained.pictures.pictures[strongest][:, :, ::-1]
     changed = np.abs(cv2.imread(str(frames[strongest])).astype(int) - plain).max(axis=2)
@@ -200,6 +196,18 @@ def test_a_head_without_a_network_is_explained(train_head, clip: Path, tmp_path:
     assert one.maps.max() in (0, 1)
     write_explanation(one, tmp_path / "linear")
     assert "network" not in summary(one)
+
+
+def test_of_order_the_parts_of_the_clip_are_told(train_head, clip: Path, tmp_path: Path) -> None:
+    one = explain(clip, folder=train_head(branches=("order",)))
+    assert by_kind(one.added) == {"order": pytest.approx(sum(by_kind(one.added).values()))}
+    assert one.order.any()
+    write_explanation(one, tmp_path / "order")
+    parts = json.loads((tmp_path / "order/explanation.json").read_text())["order"]
+    assert [part["added"] for part in parts] == pytest.approx(one.order, abs=1e-6)
+    assert [part["start"] for part in parts[1:]] == [part["end"] for part in parts[:-1]]
+    assert parts[0]["start"] == 0
+    assert parts[-1]["end"] == pytest.approx(one.pictures.times[-1] + 1 / 8, abs=0.02)
 
 
 def test_a_network_alone_is_explained(train_head, clip: Path, tmp_path: Path) -> None:
