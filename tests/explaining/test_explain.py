@@ -146,7 +146,8 @@ def test_the_folder_has_pictures_and_numbers(explained, tmp_path: Path) -> None:
     assert [row["frame"] for row in numbers["frames"]] == [int(row["frame"]) for row in rows]
     assert np.shape(numbers["frames"][0]["map"]) == (7, 7)
     assert sum(map(abs, numbers["streams"].values())) <= 1 + 1e-4
-    assert sum(numbers["streams"].values()) == pytest.approx(sum(numbers["kinds"].values()))
+    kinds = sum(numbers["kinds"].values())
+    assert sum(numbers["streams"].values()) == pytest.approx(kinds, abs=1e-4)
     assert numbers["branches"] == pytest.approx(explained.added, abs=1e-6)
     strongest = int(np.argmax(explained.activation))
     plain = explained.pictures.pictures[strongest][:, :, ::-1]
@@ -200,7 +201,7 @@ def test_a_head_without_a_network_is_explained(train_head, clip: Path, tmp_path:
 
 def test_of_order_the_parts_of_the_clip_are_told(train_head, clip: Path, tmp_path: Path) -> None:
     one = explain(clip, folder=train_head(branches=("order",)))
-    assert by_kind(one.added) == {"order": pytest.approx(sum(by_kind(one.added).values()))}
+    assert list(by_kind(one.added)) == ["order"]
     assert one.order.any()
     write_explanation(one, tmp_path / "order")
     parts = json.loads((tmp_path / "order/explanation.json").read_text())["order"]
@@ -213,7 +214,7 @@ def test_of_order_the_parts_of_the_clip_are_told(train_head, clip: Path, tmp_pat
 def test_a_network_alone_is_explained(train_head, clip: Path, tmp_path: Path) -> None:
     folder = train_head(head="recurrent", units=8, projection=8, epochs=1)
     one = explain(clip, "walk", folder)
-    assert one.added == {"network": pytest.approx(sum(one.added.values()))}
+    assert list(one.added) == ["network"]
     assert not one.order.any()
     assert one.maps.max() == 1
     write_explanation(one, tmp_path / "network")
