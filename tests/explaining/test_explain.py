@@ -89,9 +89,12 @@ def test_what_the_branches_add_is_the_lead_of_the_label(explained, embedded) -> 
     assert named[0] == max(streams, key=lambda name: streams[name])
 
 
-def test_arrows_are_drawn_where_the_person_moves(explained) -> None:
-    """A cell has an arrow more often where pixels change from sample to sample."""
+def test_arrows_are_drawn_where_and_when_the_person_moves(explained, embedded) -> None:
+    """They are longer where pixels change from sample to sample, and in the frames of which the
+    model reads more flow."""
     grids = np.linalg.norm(explained.flow, axis=-1)
+    read = embedded[1]["flow/identity"][:, :128].sum(axis=1, dtype=np.float64)
+    assert np.corrcoef(read, grids.mean(axis=(1, 2)))[0, 1] > 0.9
     pictures = explained.pictures.pictures.astype(np.int16)
     change = np.abs(np.diff(pictures, axis=0)).max(axis=3).mean(axis=0)
     cells = cv2.resize(change.astype(np.float32), (10, 10), interpolation=cv2.INTER_AREA)

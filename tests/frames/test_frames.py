@@ -69,6 +69,18 @@ def test_below_a_frame_stands_what_the_streams_see_of_motion(project, tmp_path: 
     assert (shown < 30).mean() > 0.5
 
 
+def test_below_a_still_image_stands_nothing(project, tmp_path: Path) -> None:
+    params, clips = project
+    moving = write_contact_sheets(params, clips[:1], tmp_path / "moving")[0]
+    picture = next(VideoReader(params.dataset.folder / clips[0].clip_id).frames(lambda *_: True))[1]
+    cv2.imwrite(str(params.dataset.folder / "still.png"), picture)
+    still = Clip("still.png", clips[0].label, "anna", "0" * 64, 1, "images")
+    images = {still.clip_id: ["still.png"]}
+    (sheet,) = write_contact_sheets(params, [still], tmp_path / "still", images=images)
+    heights = [len(cv2.imread(str(path))) for path in (moving, sheet)]
+    assert heights[0] - heights[1] == 2 * (THUMBNAIL + GAP)
+
+
 def test_sheets_are_the_same_bytes_every_time(project, tmp_path: Path) -> None:
     params, clips = project
     once = write_contact_sheets(params, clips, tmp_path / "once")
