@@ -198,7 +198,7 @@ def weights_chart(explanation: Explanation) -> "Figure":
         if branched:
             column = figure.add_subplot(grid[:, 1])
             _draw_parts(column, by_stream(explanation.added), by_kind(explanation.added))
-            column.set_title(f"What carries {label}")
+            column.set_title("What carries the label")
     return figure
 
 
@@ -255,7 +255,9 @@ def _overview(explanation: Explanation, shown: list[np.ndarray], chart: Path) ->
     if explanation.predicted != explanation.label:
         title += f" (predicted: {explanation.predicted})"
     plain = with_arrows(explanation)
-    parts = [line({0: title}, COLUMNS, INK, TITLE), line({0: summary(explanation)}, COLUMNS)]
+    arrows = "" if explanation.flow is None else "   Arrows: how things move."
+    said = f"{summary(explanation)}.   Colours: what speaks for it in the pictures alone.{arrows}"
+    parts = [line({0: title}, COLUMNS, INK, TITLE), line({0: said}, COLUMNS)]
     for first in range(0, len(chosen), COLUMNS):
         row = chosen[first : first + COLUMNS]
         captions = {

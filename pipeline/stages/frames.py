@@ -42,7 +42,7 @@ class _Seen:
     Attributes
     ----------
     picture : as the CNN sees it
-    flow, difference : of the movement around it, where the streams of the settings have them
+    flow, difference : of the movement around it; None where the settings lack the stream
     """
 
     index: int
@@ -251,9 +251,9 @@ def _row(title: str, frames: Sequence[tuple[float, _Seen]]) -> np.ndarray:
 
 
 def _arrows(seen: Sequence[_Seen]) -> list[np.ndarray]:
-    """The frames, dark, with arrows for what moves in them; none without the stream flow."""
+    """The frames, dark, with arrows for what moves in them; none where nothing does."""
     grids = [one.flow for one in seen if one.flow is not None]
-    if not grids:
+    if not np.any(grids):
         return []
     fast = fast_speed(np.stack(grids))
     large = (2 * THUMBNAIL, 2 * THUMBNAIL)  # for lines finer than a pixel of the sheet
@@ -264,4 +264,6 @@ def _arrows(seen: Sequence[_Seen]) -> list[np.ndarray]:
 
 
 def _changes(seen: Sequence[_Seen]) -> list[np.ndarray]:
-    return [one.difference for one in seen if one.difference is not None]
+    """The difference pictures; none where all are black, as of still images."""
+    pictures = [one.difference for one in seen if one.difference is not None]
+    return pictures if np.any(pictures) else []

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.dataset.clips import read_images, read_index
+from pipeline.explaining.explain import explain
 from pipeline.files import sha256
 from pipeline.head.model_folder import BACKBONE_FILES, CARD, load_model, predict_probabilities
 from pipeline.params import Params, load_params
@@ -112,6 +113,15 @@ def test_the_model_says_of_each_video_what_it_said_before(project: Path, release
         prediction = predictor.file(project / "data/raw" / clip_id)
         said = dict(zip(prediction.labels, prediction.probabilities, strict=True))
         assert [said[label] for label in predictor.labels] == pytest.approx(expected, abs=CLOSE)
+
+
+def test_what_the_model_says_is_explained(project: Path, release: Path) -> None:
+    clip_id, expected = next(iter(probabilities(release).items()))
+    explained = explain(project / "data/raw" / clip_id, folder=project / "models/head")
+    assert explained.probability == pytest.approx(max(expected), abs=CLOSE)
+    assert explained.maps.max() == 1
+    assert explained.views == ("identity", "hflip")
+    assert (list(explained.added), explained.flow) == (["network"], None)
 
 
 def test_the_evaluation_gives_the_same_predictions(
