@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 
 from pipeline.dataset.clips import read_images, read_index
+from pipeline.exporting.description import describe
+from pipeline.exporting.graph import build_graph
+from pipeline.exporting.inputs import graph_inputs
 from pipeline.files import sha256
 from pipeline.head.model_folder import BACKBONE_FILES, CARD, load_model, predict_probabilities
 from pipeline.params import Params, load_params
@@ -112,6 +115,19 @@ def test_the_model_says_of_each_video_what_it_said_before(project: Path, release
         prediction = predictor.file(project / "data/raw" / clip_id)
         said = dict(zip(prediction.labels, prediction.probabilities, strict=True))
         assert [said[label] for label in predictor.labels] == pytest.approx(expected, abs=CLOSE)
+
+
+def test_an_export_of_the_model_takes_and_says_what_it_did(project: Path, release: Path) -> None:
+    model = load_model(project / "models/head", "litert")
+    about = describe(model.card, "tflite", "float32")
+    assert {name: values["shape"] for name, values in about["inputs"].items()} == {
+        "frames": [16, 224, 224, 3], "valid": [],
+    }  # fmt: skip
+    graph = build_graph(model)
+    clip_id, expected = next(iter(probabilities(release).items()))
+    (inputs,) = graph_inputs(project / "data/raw" / clip_id, about)
+    said = graph.run(*inputs.values())["probabilities"].numpy()
+    assert said == pytest.approx(expected, abs=1e-4)
 
 
 def test_the_evaluation_gives_the_same_predictions(
