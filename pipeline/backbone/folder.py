@@ -109,8 +109,8 @@ def build_keras_model(
     input_size : side of the square input, pixels
     place : with the means over the rows and over the columns of `PLACE_LAYER`, from which
         `pipeline.embedding.engines` makes the centres of activation
-    any_size : takes pictures of other sizes too, padded inside as for `input_size`, which is what
-        the LiteRT model does after `resize_tensor_input`
+    any_size : takes pictures of other sizes too, as the LiteRT model does after
+        `resize_tensor_input`
 
     Returns
     -------
@@ -126,7 +126,7 @@ def build_keras_model(
     )
     if any_size:
         shape = (None, None, 3)
-        network = keras.models.clone_model(network, input_tensors=keras.Input(shape))
+        network = keras.models.clone_model(network, keras.Input(shape), clone_function=_unsized)
     for layer in network.layers:
         names = [f"{layer.name}/{weight.name}" for weight in layer.weights]
         missing = [name for name in names if name not in tensors]
@@ -149,6 +149,18 @@ def build_keras_model(
     embedding, activation = both(scaled)
     means = [keras.ops.mean(activation, axis=axis) for axis in (2, 1)]
     return keras.Model(frames, [embedding, *means])
+
+
+def _unsized(layer: "keras.Layer") -> "keras.Layer":
+    """A layer without the padding for one size that Keras puts before strides: "same" is equal."""
+    import keras
+
+    if isinstance(layer, keras.layers.ZeroPadding2D):
+        return keras.layers.Identity(name=layer.name)
+    config = layer.get_config()
+    if isinstance(layer, keras.layers.DepthwiseConv2D):
+        config["padding"] = "same"
+    return layer.__class__.from_config(config)
 
 
 def _to_litert(model: "keras.Model") -> bytes:

@@ -18,9 +18,10 @@ from sample_model import unseen_clip
 from typer.testing import CliRunner
 
 import pipeline.exporting.export as exporting
+from pipeline.backbone.folder import load_keras_model
 from pipeline.cli import app
 from pipeline.dataset.params import DatasetParams
-from pipeline.embedding.engines import load_model_engine
+from pipeline.embedding.engines import load_engine, load_model_engine
 from pipeline.embedding.motion import difference_of
 from pipeline.errors import ClipError, DatasetError, ModelError
 from pipeline.exporting.clips import clips_of_files, clips_of_test_split, evenly
@@ -301,12 +302,11 @@ def test_mirrored_and_brighter_readings_are_inside(project: Path, tmp_path: Path
     more = {"hflip": 1280, "dark": 1280, "place/hflip": 1152, "difference/hflip": 1280}
     views = ["identity", "hflip", "dark"]
     model = changed(project, tmp_path / "head", readings=readings | more, views=views)
-    done = compared(model, [unseen_clip(head, "jumping_jacks"), unseen_clip(head, "wave")])
-    assert done.windows > done.clips == 2
+    done = compared(model, [unseen_clip(head, "wave")])
     original, exported = np.log(done.original), np.log(done.exported)  # it is sure of all clips
     np.testing.assert_allclose(original, exported, atol=1e-3)
-    plain = compared(load_model(head, "litert"), [unseen_clip(head, "jumping_jacks")])
-    assert abs(np.log(plain.original) - original[: plain.windows]).max() > 0.01
+    plain = compared(load_model(head, "litert"), [unseen_clip(head, "wave")])
+    assert abs(np.log(plain.original) - original).max() > 0.01
 
 
 def test_views_are_those_of_training(project: Path, tmp_path: Path) -> None:
@@ -323,20 +323,14 @@ def test_views_are_those_of_training(project: Path, tmp_path: Path) -> None:
             build_graph(model)
 
 
-def test_a_cnn_of_any_size_pads_as_the_litert_file_does(tmp_path: Path, backbone_folder) -> None:
-    from pipeline.backbone.folder import WEIGHTS_FILE, load_keras_model, write_backbone
-    from pipeline.backbone.weights import read_tensors
-    from pipeline.embedding.engines import load_engine
-
-    tensors = read_tensors(backbone_folder / WEIGHTS_FILE)
-    write_backbone(tmp_path / "backbone", tensors, source="", input_size=100)
-    engine = load_engine("litert", tmp_path / "backbone")
-    cnn = load_keras_model(tmp_path / "backbone", place=True, any_size=True)
-    for size in (100, 160):
+def test_one_cnn_sees_pictures_of_all_sizes_as_the_engines_do(backbone_folder: Path) -> None:
+    engine = load_engine("keras", backbone_folder)
+    cnn = load_keras_model(backbone_folder, place=True, any_size=True)
+    for size in (100, 160):  # of the one, halved, some sides are odd
         pictures = np.random.default_rng(0).integers(0, 256, (2, size, size, 3)).astype(np.uint8)
         embedding, *means = cnn(pictures, training=False)
         found = np.concatenate([embedding, _centres_of_activation(*means)], axis=1)
-        np.testing.assert_allclose(found, engine(pictures), rtol=2e-3, atol=2e-3)
+        np.testing.assert_allclose(found, engine(pictures), rtol=1e-3, atol=1e-4)
 
 
 def test_clips_to_compare_on(project: Path, make_video, tmp_path: Path, monkeypatch) -> None:
