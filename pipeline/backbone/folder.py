@@ -83,7 +83,7 @@ def read_backbone(folder: Path = BACKBONE) -> Backbone:
 
 
 def load_keras_model(
-    folder: Path, input_size: int | None = None, *, place: bool = False
+    folder: Path, input_size: int | None = None, *, place: bool = False, any_size: bool = False
 ) -> "keras.Model":
     """MobileNetV2 in Keras, as `build_keras_model` makes it; the reference for all engines.
 
@@ -94,12 +94,13 @@ def load_keras_model(
     from pipeline.backbone.weights import read_tensors
 
     size = input_size or read_backbone(folder).input_size
-    return build_keras_model(read_tensors(folder / WEIGHTS_FILE), size, place=place)
+    tensors = read_tensors(folder / WEIGHTS_FILE)
+    return build_keras_model(tensors, size, place=place, any_size=any_size)
 
 
 def build_keras_model(
-    tensors: "Tensors", input_size: int, *, place: bool = False
-) -> "keras.Model":  # fmt: skip
+    tensors: "Tensors", input_size: int, *, place: bool = False, any_size: bool = False
+) -> "keras.Model":
     """MobileNetV2 1.0 (Sandler et al. 2018, arXiv:1801.04381) with these weights, pooled.
 
     Parameters
@@ -108,6 +109,8 @@ def build_keras_model(
     input_size : side of the square input, pixels
     place : with the means over the rows and over the columns of `PLACE_LAYER`, from which
         `pipeline.embedding.engines` makes the centres of activation
+    any_size : takes pictures of other sizes too, as the LiteRT model does after
+        `resize_tensor_input`
 
     Returns
     -------
@@ -117,10 +120,13 @@ def build_keras_model(
     import_tensorflow()
     import keras
 
-    shape = (input_size, input_size, 3)
+    shape: tuple[int | None, ...] = (input_size, input_size, 3)
     network = keras.applications.MobileNetV2(
         include_top=False, weights=None, input_shape=shape, pooling="avg"
     )
+    if any_size:
+        shape = (None, None, 3)
+        network = keras.models.clone_model(network, keras.Input(shape), clone_function=_unsized)
     for layer in network.layers:
         names = [f"{layer.name}/{weight.name}" for weight in layer.weights]
         missing = [name for name in names if name not in tensors]
@@ -143,6 +149,18 @@ def build_keras_model(
     embedding, activation = both(scaled)
     means = [keras.ops.mean(activation, axis=axis) for axis in (2, 1)]
     return keras.Model(frames, [embedding, *means])
+
+
+def _unsized(layer: "keras.Layer") -> "keras.Layer":
+    """A layer without the padding for one size that Keras puts before strides: "same" is equal."""
+    import keras
+
+    if isinstance(layer, keras.layers.ZeroPadding2D):
+        return keras.layers.Identity(name=layer.name)
+    config = layer.get_config()
+    if isinstance(layer, keras.layers.DepthwiseConv2D):
+        config["padding"] = "same"
+    return layer.__class__.from_config(config)
 
 
 def _to_litert(model: "keras.Model") -> bytes:

@@ -58,7 +58,7 @@ def export(
     params: ParamsFile = DEFAULT_PARAMS,
     changes: Changes = None,
 ) -> None:
-    """Write the whole model, frames in and probabilities out, for another runtime.
+    """Write the whole model, a window of a clip in and probabilities out, for another runtime.
 
     The export is loaded again and compared with the model on real clips, window by window. It is
     kept only where the labels stay: at most 1 % of the windows may change theirs, 3 % with int8.

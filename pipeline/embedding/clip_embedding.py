@@ -9,8 +9,8 @@ import numpy as np
 
 from pipeline.backbone.folder import DIMENSION
 from pipeline.embedding.engines import Engine
-from pipeline.embedding.motion import difference_of, flow_of
 from pipeline.errors import ClipError
+from pipeline.frames.motion import difference_of, flow_of
 from pipeline.frames.neighbours import Moment, Neighbourhood
 from pipeline.frames.sampled import SampledFrame, sampled_frames
 from pipeline.frames.sources import Source, open_source

@@ -16,11 +16,11 @@ import numpy as np
 from pipeline.backbone.folder import LITERT_FILE, WEIGHTS_FILE, load_keras_model
 from pipeline.embedding.clip_embedding import embed_frames
 from pipeline.embedding.engines import load_model_engine
-from pipeline.embedding.motion import flow_field_of
 from pipeline.errors import ClipError, ModelError
 from pipeline.explaining.contributions import contributions, order_parts
 from pipeline.explaining.occlusion import frame_effects
 from pipeline.frames.flow_arrows import GRID, flow_grid
+from pipeline.frames.motion import flow_field_of
 from pipeline.frames.neighbours import Neighbourhood
 from pipeline.frames.sampled import Pictures, sampled_frames
 from pipeline.frames.sources import file_source, open_source

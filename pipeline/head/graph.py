@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.embedding.flow import mirrored
+from pipeline.frames.flow import mirrored
 from pipeline.frames.streams import FLOW, reading
 from pipeline.head.descriptors import LAGS, PARTS
 from pipeline.head.inference import Head

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from pipeline.embedding.flow import mirrored
+from pipeline.frames.flow import mirrored
 from pipeline.frames.streams import DIFFERENCE, FLOW, RGB, STREAMS, reading, stream_and_view
 
 IDENTITY, MIRROR = "identity", "hflip"

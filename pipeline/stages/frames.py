@@ -13,11 +13,11 @@ import numpy as np
 
 from pipeline.dataset.clips import Clip
 from pipeline.dataset.sources import ClipFiles, Images
-from pipeline.embedding.motion import difference_of, flow_field_of
 from pipeline.errors import ClipError, DatasetError
 from pipeline.files import replacing_folder
 from pipeline.frames.contact_sheet import INK, THUMBNAIL, gap, line, strip, write_picture
 from pipeline.frames.flow_arrows import draw_arrows, fast_speed, flow_grid
+from pipeline.frames.motion import difference_of, flow_field_of
 from pipeline.frames.neighbours import Moment, Neighbourhood
 from pipeline.frames.sampled import SampledFrame, sampled_frames
 from pipeline.frames.sources import fetched_source, open_source

@@ -15,7 +15,7 @@ DECODE_VERSION = 1  # decoded or resized pixels (pipeline.frames)
 EXTRACTOR_VERSION = 1  # embeddings (pipeline.backbone, pipeline.embedding)
 STREAM_VERSIONS = {PLACE: 1, FLOW: 1, DIFFERENCE: 1}  # what those streams are made of
 
-# Numbers of a frame in each stream; those of flow: pipeline.embedding.flow
+# Numbers of a frame in each stream; those of flow: pipeline.frames.flow
 DIMENSIONS = {RGB: DIMENSION, PLACE: PLACE_DIMENSION, FLOW: 384, DIFFERENCE: DIMENSION}
 
 

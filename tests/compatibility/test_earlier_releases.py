@@ -10,6 +10,9 @@ import pytest
 
 from pipeline.dataset.clips import read_images, read_index
 from pipeline.explaining.explain import explain
+from pipeline.exporting.description import describe
+from pipeline.exporting.graph import build_graph
+from pipeline.exporting.inputs import graph_inputs
 from pipeline.files import sha256
 from pipeline.head.model_folder import BACKBONE_FILES, CARD, load_model, predict_probabilities
 from pipeline.params import Params, load_params
@@ -122,6 +125,19 @@ def test_what_the_model_says_is_explained(project: Path, release: Path) -> None:
     assert explained.maps.max() == 1
     assert explained.views == ("identity", "hflip")
     assert (list(explained.added), explained.flow) == (["network"], None)
+
+
+def test_an_export_of_the_model_takes_and_says_what_it_did(project: Path, release: Path) -> None:
+    model = load_model(project / "models/head", "litert")
+    about = describe(model.card, "tflite", "float32")
+    assert {name: values["shape"] for name, values in about["inputs"].items()} == {
+        "frames": [16, 224, 224, 3], "valid": [],
+    }  # fmt: skip
+    graph = build_graph(model)
+    clip_id, expected = next(iter(probabilities(release).items()))
+    (inputs,) = graph_inputs(project / "data/raw" / clip_id, about)
+    said = graph.run(*inputs.values())["probabilities"].numpy()
+    assert said == pytest.approx(expected, abs=1e-4)
 
 
 def test_the_evaluation_gives_the_same_predictions(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from clips_in_memory import ClipsInMemory, make_clips, noise
 
-from pipeline.embedding.flow import mirrored
+from pipeline.frames.flow import mirrored
 from pipeline.head import linear
 from pipeline.head.batches import class_weights
 from pipeline.head.descriptors import describe, units_of

@@ -143,10 +143,7 @@ def test_clips_of_any_length_get_probabilities(folder, length: int) -> None:
 def test_an_answer_is_the_sum_of_what_the_branches_say(folder) -> None:
     model, seen = load_model(folder), clip(16, 1)
     mask = np.ones((1, 16), bool)
-    rows = {
-        view: seen[view].astype(np.float32)
-        for view in ("identity", "hflip")
-    }
+    rows = {view: seen[view].astype(np.float32) for view in ("identity", "hflip")}
     network = load_keras(folder / NETWORK)
     said = np.mean([network([values[None], mask])[0] for values in rows.values()], axis=0)
     plain = linear_scores(linear(), False, seen)

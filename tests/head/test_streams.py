@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from clips_in_memory import make_clips
 
-from pipeline.embedding.flow import mirrored
+from pipeline.frames.flow import mirrored
 from pipeline.head.sequences import read_window
 from pipeline.head.streams import (
     mirrored_streams,

@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from pipeline.cli import app
-from pipeline.embedding.flow import DIMENSION
-from pipeline.embedding.motion import flow_of
+from pipeline.frames.flow import DIMENSION
+from pipeline.frames.motion import flow_of
 from pipeline.frames.neighbours import Moment, Neighbourhood
 from pipeline.sample import ACTIONS, FPS, PAIRED, PAIRS, write_sample
 from pipeline.sample.actions import LENGTHS_OF_PAIRS, move

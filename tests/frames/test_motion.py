@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.embedding.flow import (
+from pipeline.frames.flow import (
     CELLS,
     DIMENSION,
     DIRECTIONS,
@@ -15,7 +15,7 @@ from pipeline.embedding.flow import (
     flow_statistics,
     mirrored,
 )
-from pipeline.embedding.motion import difference_of, flow_field_of, flow_of
+from pipeline.frames.motion import difference_of, flow_field_of, flow_of
 from pipeline.frames.neighbours import SIZE, Moment, SmallPicture
 from pipeline.store.extractor_spec import DIMENSIONS
 
@@ -60,7 +60,7 @@ def test_a_steady_camera_movement_leaves_no_motion_boundaries_inside() -> None:
 def test_the_mirror_of_the_statistics_is_exactly_that_of_the_field(monkeypatch) -> None:
     """Dense flow of mirrored frames differs a little, as the method scans from the left; of a
     mirrored field the statistics are the same numbers in other places."""
-    from pipeline.embedding import flow
+    from pipeline.frames import flow
 
     rng = np.random.default_rng(1)
     field = rng.normal(size=(SIZE, SIZE, 2)).astype(np.float32)

@@ -7,7 +7,7 @@ stands for it, and the same after.
 import cv2
 import numpy as np
 
-from pipeline.embedding.flow import DIMENSION, flow_field, flow_statistics
+from pipeline.frames.flow import DIMENSION, flow_field, flow_statistics
 from pipeline.frames.neighbours import SIZE, Moment, SmallPicture
 from pipeline.frames.views import apply_view
 
