@@ -204,6 +204,7 @@ def _train_features(case: Case) -> None:
 def _train_default(case: Case) -> None:
     from pipeline.head.fit import fit
     from pipeline.head.labelled_clips import LabelledClips
+    from pipeline.head.loop import new_loop
     from pipeline.head.params import TrainParams
 
     class Features:
@@ -219,8 +220,8 @@ def _train_default(case: Case) -> None:
     params = TrainParams(steps=case.frames, batch_size=case.batch, epochs=2 + EPOCHS)
     places, classes = np.arange(CLIPS), tuple(f"class {i}" for i in range(CLASSES))
     train = LabelledClips(places, places % CLASSES, places, classes)
-    fit(Features(), train, train.take(places[:0]), params, ["identity"],
-        on_epoch=lambda epoch: _say(epoch=epoch.seconds))  # fmt: skip
+    loop = new_loop(Features(), train, params, ["identity"])
+    fit(loop, train, train.take(places[:0]), on_epoch=lambda epoch: _say(epoch=epoch.seconds))
 
 
 def _lstm(sequence: Any) -> Any:

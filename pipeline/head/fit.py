@@ -4,23 +4,20 @@ The moving average of the weights is what is validated and kept.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.head.build import build_network
 from pipeline.head.calibration import cross_entropy
 from pipeline.head.checkpoint import read_state, write_state
-from pipeline.head.inference import Forward, clip_logits, forward_function
+from pipeline.head.inference import Forward
 from pipeline.head.labelled_clips import LabelledClips
 from pipeline.head.loop import Loop
 from pipeline.head.params import TrainParams
-from pipeline.head.sequences import Features
 from pipeline.head.shares import Folds
-from pipeline.head.streams import network_streams, side_by_side
 from pipeline.quiet import import_tensorflow
 
 if TYPE_CHECKING:
@@ -82,11 +79,9 @@ def set_up_tensorflow(threads: int | None = None) -> None:
 
 
 def fit(
-    features: Features,
+    loop: Loop,
     train: LabelledClips,
     val: LabelledClips,
-    params: TrainParams,
-    views: Sequence[str],
     *,
     state: Path | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
@@ -98,19 +93,16 @@ def fit(
 
     Parameters
     ----------
+    loop : from `pipeline.head.loop.new_loop`; it may have served other trainings
     val : may be empty
-    views : that training draws from, and over which logits are averaged
     state : file that holds the run's state after every epoch; where it exists, the run goes on
         from there. The caller sees to it that it belongs to the same run, and removes it.
     on_epoch : called after every epoch, before its state is written; epochs that an interrupted
         run had done are told again first
     """
-    streams, classes = network_streams(features.readings), len(train.classes)
-    network = build_network(params.shape, params.steps, streams, classes, params.seed)
-    loop = Loop(network, features, train, params, views)
-    forward = forward_function(network)
-    logits_of = _scorer(forward, features, params, views, classes)
-    result = Fit(network, forward, logits_of)
+    params, network, logits_of = loop.params, loop.network, loop.logits
+    loop.begin(train, params.epochs)
+    result = Fit(network, loop.forward, logits_of)
     best: list[np.ndarray] = []
     best_loss = np.inf
     if state and (saved := read_state(state)):
@@ -160,53 +152,21 @@ def fit(
     return result
 
 
-def unseen_logits(
-    features: Features,
-    clips: LabelledClips,
-    folds: Folds,
-    params: TrainParams,
-    views: Sequence[str],
-) -> np.ndarray:
+def unseen_logits(loop: Loop, clips: LabelledClips, folds: Folds) -> np.ndarray:
     """The logits of networks for clips that they were not trained on: (n, K) float32.
 
     One network for each fold, all with the same initial weights, trained without validation for
-    `UNSEEN_EPOCHS` of the epochs. The learning rate falls as the fold with most clips needs it, so
-    that all are trained by one compiled step: compiling takes longer than some trainings.
+    `UNSEEN_EPOCHS` of the epochs.
     """
-    streams, classes = network_streams(features.readings), len(clips.classes)
-    epochs = max(1, round(UNSEEN_EPOCHS * params.epochs))
-    params = params.model_copy(update={"epochs": epochs})
-    network = build_network(params.shape, params.steps, streams, classes, params.seed)
-    parts = [clips.take(learnt) for learnt, _ in folds]
-    loop = Loop(network, features, max(parts, key=len), params, views)
-    logits_of = _scorer(forward_function(network), features, params, views, classes)
-    fresh, logits = loop.arrays([]), np.zeros((len(clips), classes), np.float32)
-    for part, (_, scored) in zip(parts, folds, strict=True):
-        loop.restore(fresh)
-        loop.train = part
+    epochs = max(1, round(UNSEEN_EPOCHS * loop.params.epochs))
+    logits = np.zeros((len(clips), len(clips.classes)), np.float32)
+    for learnt, scored in folds:
+        loop.begin(clips.take(learnt), epochs)
         for epoch in range(epochs):
             loop.run_epoch(epoch)
         with loop.averaged():
-            logits[scored] = logits_of(clips.take(scored))
+            logits[scored] = loop.logits(clips.take(scored))
     return logits
-
-
-def _scorer(
-    forward: Forward,
-    features: Features,
-    params: TrainParams,
-    views: Sequence[str],
-    classes: int,
-) -> Callable[[LabelledClips], np.ndarray]:
-    """The logits of clips of a feature set by the network as it is: (n, K) float32."""
-    streams = tuple(network_streams(features.readings))
-
-    def logits_of(clips: LabelledClips) -> np.ndarray:
-        read = (features.clip(i) for i in clips.positions)
-        rows = ({view: side_by_side(clip, streams, view) for view in views} for clip in read)
-        return clip_logits(forward, rows, params.windowing, classes)
-
-    return logits_of
 
 
 def _stalled(result: Fit, val: LabelledClips, params: TrainParams) -> bool:

@@ -6,22 +6,43 @@ https://doi.org/10.1137/0330046).
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pipeline.head.batches import batch_size, training_batches
+from pipeline.head.build import build_network
+from pipeline.head.inference import Forward, clip_logits, forward_function
 from pipeline.head.labelled_clips import LabelledClips
-from pipeline.head.optimisation import losses_of, make_optimizer
+from pipeline.head.optimisation import Length, losses_of, make_optimizer
 from pipeline.head.params import TrainParams
 from pipeline.head.sequences import Features
+from pipeline.head.streams import network_streams, side_by_side
 
 if TYPE_CHECKING:
     import keras
 
 
+def new_loop(
+    features: Features, train: LabelledClips, params: TrainParams, views: Sequence[str]
+) -> "Loop":
+    """The loop of a fresh network; see `Loop`.
+
+    Parameters
+    ----------
+    views : that training draws from, and over which logits are averaged
+    """
+    streams, classes = network_streams(features.readings), len(train.classes)
+    network = build_network(params.shape, params.steps, streams, classes, params.seed)
+    return Loop(network, features, train, params, views)
+
+
 class Loop:
-    """The compiled training step with the state that it changes: weights, optimizer, average."""
+    """The compiled training step with the state that it changes: weights, optimizer, average.
+
+    One loop serves any number of trainings, each begun by `begin`.
+    """
 
     def __init__(
         self,
@@ -33,15 +54,36 @@ class Loop:
     ) -> None:
         import tensorflow as tf
 
-        self.network, self.features, self.train = network, features, train
+        self.network, self.features = network, features
         self.params, self.views = params, views
-        batches = -(-len(train) // batch_size(params, len(train)))
-        self.optimizer = make_optimizer(params, batches * params.epochs)
+        self._length = Length(params, 1)
+        self.optimizer = make_optimizer(params, self._length)
         self.optimizer.build(network.trainable_variables)
         self.average = [
             tf.Variable(weight.numpy(), trainable=False) for weight in network.trainable_variables
         ]
         self.step = self._compile()
+        self._fresh = self.arrays([])
+        self.begin(train, params.epochs)
+
+    @cached_property
+    def forward(self) -> Forward:
+        """The network as a function of arrays, with the weights of the moment."""
+        return forward_function(self.network)
+
+    def logits(self, clips: LabelledClips) -> np.ndarray:
+        """What the network says of clips of the feature set: (n, K) float32."""
+        streams = tuple(network_streams(self.features.readings))
+        read = (self.features.clip(i) for i in clips.positions)
+        rows = ({view: side_by_side(clip, streams, view) for view in self.views} for clip in read)
+        return clip_logits(self.forward, rows, self.params.windowing, len(clips.classes))
+
+    def begin(self, train: LabelledClips, epochs: int) -> None:
+        """A training of so many epochs on these clips, from the initial weights."""
+        self.train = train
+        batches = -(-len(train) // batch_size(self.params, len(train)))
+        self._length.set(batches * epochs)
+        self.restore(self._fresh)
 
     def _compile(self) -> Any:
         import tensorflow as tf

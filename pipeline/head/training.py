@@ -13,6 +13,7 @@ from pipeline.head.fit import Epoch, Fit, fit, unseen_logits
 from pipeline.head.inference import Head
 from pipeline.head.labelled_clips import LabelledClips
 from pipeline.head.linear import OrderedBaseline, fit_linear
+from pipeline.head.loop import new_loop
 from pipeline.head.params import TrainParams
 from pipeline.head.sequences import Features
 from pipeline.head.shares import inner_folds, learn_shares, scorable
@@ -76,21 +77,22 @@ def train_head(
         views = tuple(view for view in views if view in (IDENTITY, MIRROR))
     shares = np.ones(1)
     accuracies: list[float | None] = [None]
+    loop = None
+    if NETWORK_BRANCH in branches:
+        loop = new_loop(features, train, params, views)
     if linear:
         known = train.take(linear.chosen)
         unseen, told = linear.unseen, linear.scorable
-        if NETWORK_BRANCH in branches:
+        if loop:
             say("learning what the network is worth")
             folds = inner_folds(known.labels, known.groups, NETWORK_FOLDS, params.seed)
             logits = np.zeros(unseen.shape[1:], np.float32)
             if folds:
-                logits = unseen_logits(features, known, folds, params, views)
+                logits = unseen_logits(loop, known, folds)
             unseen = np.stack([logits, *unseen])
             told = told & scorable(known.labels, folds)
         shares, accuracies = _worth(unseen[:, told], known.take(told), params)
-    fitted = None
-    if NETWORK_BRANCH in branches:
-        fitted = fit(features, train, val, params, views, state=state, on_epoch=on_epoch)
+    fitted = fit(loop, train, val, state=state, on_epoch=on_epoch) if loop else None
     names = [
         *([NETWORK_BRANCH] if NETWORK_BRANCH in branches else []),
         *(branch.name for branch in (linear.branches if linear else ())),

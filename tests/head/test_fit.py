@@ -11,7 +11,7 @@ from pipeline.head.build import build_network
 from pipeline.head.calibration import softmax
 from pipeline.head.fit import fit, unseen_logits
 from pipeline.head.labelled_clips import LabelledClips
-from pipeline.head.loop import Loop
+from pipeline.head.loop import Loop, new_loop
 from pipeline.head.optimisation import GRADIENT_LIMIT
 from pipeline.head.params import TrainParams
 
@@ -130,10 +130,11 @@ def test_what_networks_say_of_unseen_clips_is_what_trainings_by_themselves_say(
     actors = [np.flatnonzero(clips.groups == group) for group in np.unique(clips.groups)]
     folds = [(np.setdiff1d(np.arange(len(clips)), actor), actor) for actor in actors]
     views = ("identity", "hflip")
-    logits = unseen_logits(features, clips, folds, params, views)
+    logits = unseen_logits(new_loop(features, clips, params, views), clips, folds)
     for learnt, scored in folds[:2]:
-        alone = fit(features, clips.take(learnt), clips.take(scored[:0]),
-                    params.model_copy(update={"epochs": 2}), views)  # fmt: skip
+        part = clips.take(learnt)
+        loop = new_loop(features, part, params.model_copy(update={"epochs": 2}), views)
+        alone = fit(loop, part, clips.take(scored[:0]))
         np.testing.assert_allclose(
             alone.logits(clips.take(scored)), logits[scored], rtol=1e-5, atol=1e-6
         )

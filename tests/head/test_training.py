@@ -18,6 +18,7 @@ from pipeline.errors import DatasetError
 from pipeline.head.batches import batch_size
 from pipeline.head.calibration import cross_entropy, fit_temperature, softmax
 from pipeline.head.fit import fit
+from pipeline.head.loop import new_loop
 from pipeline.head.model_folder import load_model, predict_probabilities, read_card
 from pipeline.head.params import DenseParams, TrainParams
 from pipeline.head.training import train_head
@@ -123,7 +124,8 @@ def test_a_damaged_state_is_not_trusted(project, tmp_path) -> None:
     state = tmp_path / "state.npz"
     state.write_bytes(b"PK half a file")
     settings = TrainParams(**QUICK, epochs=2)
-    result = fit(project.features(), train_set, val_set, settings, ("identity",), state=state)
+    loop = new_loop(project.features(), train_set, settings, ("identity",))
+    result = fit(loop, train_set, val_set, state=state)
     assert result.resumed == 0
     assert len(result.history) == 2
 
@@ -132,7 +134,7 @@ def test_early_stopping_keeps_the_best_epoch_of_the_validation_clips(project) ->
     train_set, val_set = project.clips(0, 1, 2), project.clips(3)
     wrong = replace(val_set, labels=(val_set.labels + 1) % 4)  # validation gets ever worse
     settings = TrainParams(**QUICK, epochs=30, patience=3)
-    result = fit(project.features(), train_set, wrong, settings, ("identity",))
+    result = fit(new_loop(project.features(), train_set, settings, ("identity",)), train_set, wrong)
     losses = [epoch.val_loss for epoch in result.history]
     assert result.best == int(np.argmin(losses)) + 1
     assert len(result.history) == result.best + 3 < 30
