@@ -22,7 +22,9 @@ KILLS = 20
 @pytest.fixture
 def project(tmp_path: Path, few_clips: Path, own_cache: Path) -> Project:
     """Twelve short clips, every frame of which is taken, in two views."""
-    project = Project(tmp_path / "project", few_clips, {"fps": None})
+    views = ("identity", "hflip")
+    settings = {"fps": None, "streams": ("rgb",), "pooling": ("mean",), "views": views}
+    project = Project(tmp_path / "project", few_clips, settings)
     project.index()
     return project
 
