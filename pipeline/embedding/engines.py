@@ -18,9 +18,11 @@ from pipeline.backbone.folder import (
     DIMENSION,
     LITERT_FILE,
     PLACE_DIMENSION,
-    load_keras_model,
+    WEIGHTS_FILE,
+    build_keras_model,
     read_backbone,
 )
+from pipeline.backbone.weights import read_tensors
 from pipeline.errors import FeaturesError
 from pipeline.processes import available_cores
 from pipeline.quiet import import_tensorflow, quiet_native_output
@@ -115,10 +117,12 @@ def load_model_engine(precision: str, folder: Path, threads: int | None = None) 
 def _litert(folder: Path, precision: str, threads: int) -> Engine:
     from ai_edge_litert.interpreter import Interpreter
 
+    content = (folder / LITERT_FILE).read_bytes()  # on Ray the folder is gone before the last size
+
     @functools.cache
     def prepared(size: int) -> tuple[Interpreter, int, list[int]]:
         with quiet_native_output():
-            interpreter = Interpreter(str(folder / LITERT_FILE), num_threads=threads)
+            interpreter = Interpreter(model_content=content, num_threads=threads)
             frame = interpreter.get_input_details()[0]["index"]
             interpreter.resize_tensor_input(frame, (1, size, size, 3), strict=False)
             interpreter.allocate_tensors()
@@ -154,10 +158,11 @@ def _openvino(folder: Path, precision: str, threads: int) -> Engine:
         "ENABLE_CPU_PINNING": False,
     }
     core = openvino.Core()
+    read = core.read_model(str(folder / LITERT_FILE))
 
     @functools.cache
     def prepared(size: int) -> tuple[openvino.InferRequest, list[int]]:
-        model = core.read_model(str(folder / LITERT_FILE))
+        model = read.clone()
         model.reshape([1, size, size, 3])
         names = [output.get_any_name() for output in model.outputs]
         order = sorted(range(len(names)), key=names.__getitem__)
@@ -187,9 +192,11 @@ def _keras(folder: Path, precision: str, threads: int) -> Engine:
     import_tensorflow()
     import tensorflow as tf
 
+    tensors = read_tensors(folder / WEIGHTS_FILE)
+
     @functools.cache
     def prepared(size: int) -> Callable[[tf.Tensor], list[tf.Tensor]]:
-        model = load_keras_model(folder, size, place=True)
+        model = build_keras_model(tensors, size, place=True)
         return tf.function(lambda frames: model(frames, training=False), reduce_retracing=True)
 
     prepared(read_backbone(folder).input_size)
