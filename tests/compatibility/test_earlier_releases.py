@@ -55,7 +55,9 @@ def project(
 
 @pytest.fixture
 def params(project: Path) -> Params:
-    return load_params(project / "params.yaml")
+    """Its settings, without the streams that there were not."""
+    there_were = ["features.streams=[rgb]", "features.pooling=[mean]"]
+    return load_params(project / "params.yaml", there_were)
 
 
 def probabilities(release: Path) -> dict[str, list[float]]:
@@ -84,6 +86,16 @@ def test_an_embedding_that_is_not_in_the_cache_is_missed(project: Path, params: 
     shards[0].unlink()
     done = extract_features(params, read_index(), images=read_images())
     assert (done.cached, done.decoded, done.embedded) == (0, 6, 36)
+
+
+def test_streams_added_to_the_cache_are_all_that_is_computed(project: Path) -> None:
+    before = {path: sha256(path) for path in sorted((project / "cache").rglob("*.h5"))}
+    settings = load_params(project / "params.yaml", ["features.pooling=[mean]"])
+    done = extract_features(settings, read_index(), images=read_images())
+    features = FeatureSet.open(project / "features")
+    rows = int(features.lengths.sum())
+    assert (done.embedded, done.flows) == (2 * rows, rows)  # the difference in two views
+    assert {path: sha256(path) for path in before} == before
 
 
 def test_the_same_clips_are_indexed_and_split_as_before(

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 from conftest import only_one
-from extraction import Project, embedded_frames, shards
+from extraction import ALONE, Project, embedded_frames, shards
 
 from pipeline.files import write_json
 
 KILLS = 20
-SETTINGS = {"fps": None, "streams": ("rgb",), "pooling": ("mean",), "views": ("identity", "hflip")}
+SETTINGS = {**ALONE, "fps": None, "views": ("identity", "hflip")}
 
 
 @pytest.fixture
