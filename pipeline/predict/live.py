@@ -148,22 +148,29 @@ def follow(
     taken = answers = 0
     total_delay = max_delay = 0.0
     started = time.monotonic()
+
+    def told(window: Window | None, frame: Frame) -> bool:
+        nonlocal answer, answers, total_delay, max_delay
+        if window is None:
+            return True
+        delay = time.monotonic() - frame.due + frame.seconds - window.end
+        answers += 1
+        total_delay += delay
+        max_delay = max(max_delay, delay)
+        answer = Answer(window, _rate(times), delay, capture.dropped)
+        return on_answer(answer)
+
     try:
         with capture:
             for frame in capture:
                 taken += 1
                 times.append(time.monotonic())
                 window = stream.add(frame.picture, frame.seconds, bgr=True)
-                if window is not None:
-                    delay = time.monotonic() - frame.due + frame.seconds - window.end
-                    answers += 1
-                    total_delay += delay
-                    max_delay = max(max_delay, delay)
-                    answer = Answer(window, _rate(times), delay, capture.dropped)
-                    if not on_answer(answer):
-                        break
-                if not on_frame(frame, answer):
+                if not (told(window, frame) and on_frame(frame, answer)):
                     break
+            else:
+                if taken:
+                    told(stream.end(), frame)
     except KeyboardInterrupt:
         pass  # the way to end it
     return Summary(

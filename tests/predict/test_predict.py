@@ -77,8 +77,8 @@ def test_file_images_array_and_stream_agree(predictor, sample_model, tmp_path) -
         np.testing.assert_allclose(other.probabilities, of_file.probabilities, atol=1e-4)
         for mine, theirs in zip(of_file.windows, other.windows, strict=True):
             np.testing.assert_allclose(mine.probabilities, theirs.probabilities, atol=1e-4)
-    rolled = [answer for answer in answers if answer]
-    steps = predictor.card.windowing.steps
+    rolled = [answer for answer in [*answers, stream.end()] if answer]
+    steps = predictor.card.window
     assert stream.embedded == len(rolled) == of_file.frames
     for mine, theirs in zip(of_file.windows, rolled[steps - 1 :], strict=False):
         np.testing.assert_allclose(mine.probabilities, theirs.probabilities, atol=1e-4)
