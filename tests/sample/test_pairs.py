@@ -50,9 +50,9 @@ def mean_boundaries(clip: np.ndarray) -> np.ndarray:
     """(256,) square roots of the motion boundaries, which no camera makes, averaged: no order."""
     passing, moments = Neighbourhood("stretch"), list[Moment]()
     for i, frame in enumerate(clip):
-        moments += passing.add(frame, i / FPS, i % STEP == 0)
+        moments += passing.add(i, frame, i / FPS, i % STEP == 0)
     moments += passing.end()
-    return np.sqrt([flow_of(moment, "identity")[FLOW:] for moment in moments]).mean(axis=0)
+    return np.sqrt([flow_of(moment)[FLOW:] for moment in moments]).mean(axis=0)
 
 
 def motion_apart(one: np.ndarray, other: np.ndarray) -> float:
