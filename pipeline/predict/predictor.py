@@ -7,9 +7,9 @@ program already holds only skip the decoder.
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 
@@ -36,6 +36,7 @@ from pipeline.frames.views import apply_view
 from pipeline.head.calibration import softmax
 from pipeline.head.inference import Views as Clip
 from pipeline.head.model_folder import MODEL, check_fits, load_model, predict_logits
+from pipeline.predict.arrays import ArrayReader, as_bgr
 from pipeline.predict.prediction import UNSURE, Prediction, Window
 from pipeline.predict.windows import check_windows, place_windows, timeline
 from pipeline.store.extractor_spec import ExtractorSpec, stream_spec
@@ -139,7 +140,7 @@ class Predictor:
         if paths and arrays:
             raise ClipError("The images are both files and arrays: make all of them the same.")
         if arrays:
-            return self.read(_ArrayReader(arrays, fps), "", window, stride, windows)
+            return self.read(ArrayReader(arrays, fps), "", window, stride, windows)
         name = str(paths[0])
         with _said_of(name if len(paths) == 1 else f"The clip of {len(paths)} images"):
             return self.read(ImageReader(paths, fps), name, window, stride, windows)
@@ -167,7 +168,7 @@ class Predictor:
         ----------
         picture : RGB; BGR, as OpenCV gives it, with `bgr`
         """
-        picture = picture if bgr else _as_bgr(picture)
+        picture = picture if bgr else as_bgr(picture)
         picture = resize(picture, self._extractor.input_size, self._extractor.resize)
         views = np.stack([apply_view(picture, view) for view in self.card.views])
         return dict(zip(self.card.views, self._engine(views)[:, :DIMENSION], strict=True))
@@ -342,7 +343,7 @@ class Stream:
         if picked:
             self._last = self._times[index] = seconds
         self._embedder.add(
-            self._predictor.frame(index, seconds, picture if bgr else _as_bgr(picture), picked)
+            self._predictor.frame(index, seconds, picture if bgr else as_bgr(picture), picked)
         )
         return self._answer()
 
@@ -382,21 +383,6 @@ def _rows(clip: ClipEmbeddings) -> np.ndarray:
     return next(iter(clip.frames.values()))
 
 
-@dataclass
-class _ArrayReader:
-    """Pictures from memory, (height, width, 3) uint8 RGB, as a `FrameReader`."""
-
-    pictures: Sequence[np.ndarray]
-    fps: float
-    timeline: list[float] = field(default_factory=list)
-
-    def frames(self, wanted: Callable[[int, float], bool]) -> Iterator[tuple[int, np.ndarray]]:
-        for index, picture in enumerate(self.pictures):
-            self.timeline.append(index / self.fps)
-            if wanted(index, self.timeline[-1]):
-                yield index, _as_bgr(picture)
-
-
 @contextmanager
 def _said_of(name: str) -> Iterator[None]:
     """Make a full sentence of what is wrong with a clip."""
@@ -404,11 +390,3 @@ def _said_of(name: str) -> Iterator[None]:
         yield
     except ClipError as error:
         raise ClipError(f"{name} {error}.") from None
-
-
-def _as_bgr(picture: np.ndarray) -> np.ndarray:
-    """An RGB picture as the reader of a video would give it; refuses what is none."""
-    shape, kind = np.shape(picture), getattr(picture, "dtype", type(picture).__name__)
-    if kind != np.uint8 or len(shape) != 3 or shape[2] != 3 or not picture.size:
-        raise ClipError(f"An image must be (height, width, 3) uint8, but is {shape} {kind}.")
-    return np.ascontiguousarray(picture[..., ::-1])
