@@ -15,14 +15,16 @@ from sample_model import unseen_clip
 from typer.testing import CliRunner
 
 from pipeline.cli import app
+from pipeline.dataset.clips import read_index
 from pipeline.errors import ClipError, ModelError
 from pipeline.explaining.contributions import by_kind, by_stream
 from pipeline.explaining.explain import Explanation, explain
 from pipeline.explaining.output import overlay, summary, with_arrows, write_explanation
 from pipeline.frames.video import VideoReader
 from pipeline.head.params import TrainParams
-from pipeline.params import Params
+from pipeline.params import Params, load_params
 from pipeline.predict.predictor import Predictor
+from pipeline.stages.features import extract_features
 from pipeline.stages.train import train
 
 
@@ -105,8 +107,25 @@ def test_arrows_are_drawn_where_and_when_the_person_moves(explained, embedded) -
     assert sum(changed) > len(changed) / 2
 
 
-def test_it_points_at_the_person(explained) -> None:
-    """The person is what differs from the median of the frames, blurred as the camera shakes."""
+def test_it_points_at_the_person(
+    sample_project: Path, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where pictures alone carry the label, for the colours are of what they carry.
+
+    The person is what differs from the median of the frames, blurred as the camera shakes.
+    """
+    monkeypatch.chdir(sample_project)
+    monkeypatch.setenv("CLIPCACHE_DIR", str(sample_project / "cache"))
+    changes = ["features.streams=[rgb]", "features.pooling=[mean]", "train.head=linear"]
+    params = load_params(sample_project / "params.yaml", changes)
+    features, head = tmp_path / "features", tmp_path / "head"
+    done = extract_features(
+        params, read_index(), folder=features, rejected=tmp_path / "rejected.csv"
+    )
+    assert done.embedded == 0
+    train(params, features_folder=features, model_folder=head, curves=tmp_path / "curves",
+          work=tmp_path / "work")  # fmt: skip
+    explained = explain(clip, folder=head)
     blurred = [cv2.GaussianBlur(picture, (9, 9), 0) for picture in explained.pictures.pictures]
     pictures = np.stack(blurred).astype(np.int16)
     moving = np.abs(pictures - np.median(pictures, axis=0)).max(axis=3) > 40
@@ -115,7 +134,7 @@ def test_it_points_at_the_person(explained) -> None:
     )  # a place and a half
     places = cv2.resize(around.astype(np.float32), (7, 7), interpolation=cv2.INTER_AREA)
     inside = float((explained.maps * places).sum() / explained.maps.sum())
-    assert 1 - inside < (1 - places.mean()) / 3  # a third of what chance would put elsewhere
+    assert 1 - inside < (1 - places.mean()) / 4  # a quarter of what chance would put elsewhere
 
 
 def test_the_effect_is_that_of_neighbours_in_the_place_of_a_frame(explained, embedded) -> None:
