@@ -3,7 +3,6 @@
 Every folder is a project with an index and features (`clipcache index`, `backbone`, `features`).
 Each row of `ROWS` changes one thing about the default and is one `clipcache crossval` per folder;
 what came out is kept in the file given with --out, so a run that was stopped goes on where it was.
-The table of docs/recipe.md comes from here.
 """
 
 import argparse
@@ -17,11 +16,10 @@ from typing import Any
 ROWS: dict[str, tuple[str, ...]] = {
     "default": (),
     "recurrent branch alone": ("train.head=recurrent",),
-    "linear branch alone": ("train.head=linear",),
-    "share of the linear branch 1/3": ("train.shortcut_share=0.3333",),
-    "share of the linear branch 1/2": ("train.shortcut_share=0.5",),
-    "share of the linear branch 5/6": ("train.shortcut_share=0.8333",),
-    "no loss of each branch": ("train.branch_loss=0",),
+    "linear branches alone": ("train.head=linear",),
+    "statistics alone": ("train.branches=[statistics]",),
+    "order alone": ("train.branches=[order]",),
+    "network and statistics": ("train.branches=[network, statistics]",),
     "layer norm without square root": ("train.normalisation=layer",),
     "no normalisation": ("train.normalisation=none",),
     "unit length": ("train.normalisation=unit",),
@@ -37,12 +35,6 @@ ROWS: dict[str, tuple[str, ...]] = {
     "windows of 24": ("train.steps=24",),
     "one rate": ("train.rates=[1, 1]",),
     "one window at test time": ("train.test_windows=1",),
-    "no mirrored view": ("train.views=[identity]",),
-    "with zoom": ("train.views=[identity, hflip, zoom]",),
-    "with small rotations": ("train.views=[identity, hflip, rotate_left, rotate_right]",),
-    "with brightness and contrast": (
-        "train.views=[identity, hflip, bright, dark, contrast_up, contrast_down]",
-    ),
     "frame dropout 0.2": ("train.frame_dropout=0.2",),
     "noise 0.5": ("train.noise=0.5",),
     "mixup 0.4": ("train.mixup=0.4",),
@@ -56,7 +48,6 @@ ROWS: dict[str, tuple[str, ...]] = {
     "balanced sampling": ("train.imbalance=balanced",),
     "focal loss": ("train.loss=focal",),
 }
-VIEWS = "train.views=[identity, hflip]"  # of all that are cached, what the default uses
 
 
 def main() -> None:
@@ -83,8 +74,6 @@ def main() -> None:
 
 def crossval(folder: Path, seeds: int, settings: list[str]) -> dict[str, Any]:
     """What crossval.json says of these settings."""
-    if not any(setting.startswith("train.views=") for setting in settings):
-        settings = [VIEWS, *settings]
     changes = [f"crossval.seeds={seeds}", *settings]
     command = ["clipcache", "crossval", *(word for change in changes for word in ("-S", change))]
     subprocess.run(command, check=True, cwd=folder, stdout=subprocess.DEVNULL)

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from time import perf_counter
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -203,24 +204,24 @@ def _train_features(case: Case) -> None:
 def _train_default(case: Case) -> None:
     from pipeline.head.fit import fit
     from pipeline.head.labelled_clips import LabelledClips
+    from pipeline.head.loop import new_loop
     from pipeline.head.params import TrainParams
 
     class Features:
         """Random embeddings as a feature set."""
 
         lengths = np.full(CLIPS, case.frames)
-        views = ("identity",)
-        dimension = 1280
+        readings = MappingProxyType({"identity": 1280})
         clips = np.random.default_rng(0).random((CLIPS, case.frames, 1280)).astype(np.float16)
 
-        def embeddings(self, i: int, view: str = "identity") -> np.ndarray:
-            return self.clips[i]
+        def clip(self, i: int) -> dict[str, np.ndarray]:
+            return {"identity": self.clips[i]}
 
     params = TrainParams(steps=case.frames, batch_size=case.batch, epochs=2 + EPOCHS)
     places, classes = np.arange(CLIPS), tuple(f"class {i}" for i in range(CLASSES))
     train = LabelledClips(places, places % CLASSES, places, classes)
-    fit(Features(), train, train.take(places[:0]), params,
-        on_epoch=lambda epoch: _say(epoch=epoch.seconds))  # fmt: skip
+    loop = new_loop(Features(), train, params, ["identity"])
+    fit(loop, train, train.take(places[:0]), on_epoch=lambda epoch: _say(epoch=epoch.seconds))
 
 
 def _lstm(sequence: Any) -> Any:

@@ -95,7 +95,9 @@ def _judge(small: Growth, large: Growth) -> list[Wanted]:
 def _grow(
     folder: Path, backbone: Path, engine: str, clips: int, size: dict[str, int]
 ) -> Growth:  # fmt: skip
-    features = {"views": ["identity"]} | ({} if engine in SETUPS else {"engine": engine})
+    features: dict[str, Any] = {"streams": ["rgb"], "pooling": ["mean"]}
+    if engine not in SETUPS:
+        features["engine"] = engine
     place = folder / f"{engine}-{clips}"
     project = make_project(place, backbone, {"features": features})
     raw = project / "data/raw"

@@ -12,14 +12,16 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.backbone.folder import DIMENSION, read_backbone
+from pipeline.backbone.folder import read_backbone
 from pipeline.embedding.clip_embedding import ClipEmbeddings
+from pipeline.embedding.engines import COLUMNS
 from pipeline.embedding.executors import EmbeddingSetup, Job
 from pipeline.embedding.executors.jobs import Embedder, embed
 from pipeline.embedding.params import FeaturesParams
+from pipeline.frames.streams import STREAMS, stream_and_view
 from pipeline.frames.video import WHOLE, Sampling, sample_frames
 from pipeline.frames.views import VIEWS
-from pipeline.store.extractor_spec import ExtractorSpec
+from pipeline.store.extractor_spec import DIMENSIONS, ExtractorSpec
 
 FPS = 25.0
 FRAMES = (5, 9)  # fewest, and one more than the most, frames of a clip; 2 or 3 at 8 a second
@@ -83,12 +85,12 @@ def synthetic_embeddings(
     timeline = synthetic_timeline(digest)
     picked = [sample_frames(timeline, sampling, *part) for part in segments or (WHOLE,)]
     sampled = np.unique(np.concatenate(picked))
-    frames = {view: sampled if named is None else named for view, named in wanted.items()}
+    frames = {name: sampled if named is None else named for name, named in wanted.items()}
     embeddings = {
-        view: np.stack([_embedding(digest, view, int(i)) for i in chosen])
+        name: np.stack([_embedding(digest, name, int(i)) for i in chosen])
         if len(chosen)
-        else np.empty((0, DIMENSION), np.float16)
-        for view, chosen in frames.items()
+        else np.empty((0, DIMENSIONS[stream_and_view(name)[0]]), np.float16)
+        for name, chosen in frames.items()
     }
     return ClipEmbeddings(timeline, frames, embeddings, {}, sum(map(len, frames.values())))
 
@@ -98,12 +100,14 @@ def _synthetic(job: Job, sampling: Sampling) -> ClipEmbeddings:
 
 
 def _first_pixels(frames: np.ndarray) -> np.ndarray:
-    rows = frames.reshape(len(frames), -1)[:, :DIMENSION].astype(np.float16)
-    return np.pad(rows, ((0, 0), (0, DIMENSION - rows.shape[1])))
+    rows = frames.reshape(len(frames), -1)[:, :COLUMNS].astype(np.float16)
+    return np.pad(rows, ((0, 0), (0, COLUMNS - rows.shape[1])))
 
 
-def _embedding(digest: str, view: str, frame: int) -> np.ndarray:
-    """(1280,) float16, uniform between 0 and 1."""
-    key = [int(digest[:16], 16), frame * len(VIEWS) + list(VIEWS).index(view)]
+def _embedding(digest: str, name: str, frame: int) -> np.ndarray:
+    """(D,) float16, uniform between 0 and 1."""
+    stream, view = stream_and_view(name)
+    kind = STREAMS.index(stream) * len(VIEWS) + list(VIEWS).index(view)
+    key = [int(digest[:16], 16), frame * len(STREAMS) * len(VIEWS) + kind]
     generator = np.random.Generator(np.random.Philox(key=np.array(key, np.uint64)))
-    return generator.random(DIMENSION, np.float32).astype(np.float16)
+    return generator.random(DIMENSIONS[stream], np.float32).astype(np.float16)

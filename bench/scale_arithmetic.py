@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.embedding.forecast import CACHE_BYTES, FEATURE_BYTES, ROW_BYTES, TIME_BYTES
+from pipeline.backbone.folder import DIMENSION
+from pipeline.embedding.forecast import CACHE_BYTES, FEATURE_BYTES, TIME_BYTES
 
 RESULTS = Path(__file__).with_name("results.json")
+ROW_BYTES = 2 * DIMENSION  # of an embedding of the stream rgb, in float16
 WORKERS = (1, 10, 100, 1000)
 
 

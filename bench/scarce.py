@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.ablation import ROWS, VIEWS
+from bench.ablation import ROWS
 from pipeline.dataset.clips import read_index
 from pipeline.evaluation.crossval import Fold, deal_folds, run_folds
 from pipeline.head.calibration import cross_entropy
@@ -43,7 +43,7 @@ def main() -> None:
     print(f"trained on {len(clips) / len(folds):.0f} of {len(clips)} clips", file=sys.stderr)
     print("| variant | accuracy | cross-entropy |\n|---|---|---|")
     for row in arguments.rows:
-        params = load_params(arguments.project / "params.yaml", [VIEWS, *ROWS[row]]).train
+        params = load_params(arguments.project / "params.yaml", [*ROWS[row]]).train
         tasks = [
             Fold(
                 arguments.project / FEATURES, seed, fold, clips.take(fold_of == fold),
@@ -53,8 +53,8 @@ def main() -> None:
             for fold in folds
         ]  # fmt: skip
         right, loss = np.zeros(arguments.seeds), []
-        for task, logits in run_folds(tasks, None):
-            tested = task.test.labels
+        for task, said in run_folds(tasks, None):
+            logits, tested = said.logits, task.test.labels
             right[task.row] += (logits.argmax(axis=1) == tested).mean() / len(folds)
             loss.append(cross_entropy(logits, tested))
         accuracy = f"{100 * right.mean():.1f} ± {100 * right.std():.1f}"

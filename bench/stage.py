@@ -30,6 +30,12 @@ WIDTH, HEIGHT = 320, 240  # pixels, as in UCF101
 SIZE = 224  # pixels
 SOURCES = ((320, 240), (480, 360), (640, 480), (1280, 720), (1920, 1080))
 RATE = 8  # frames embedded per second of video
+ALONE: dict[str, tuple[str, ...]] = {"streams": ("rgb",), "pooling": ("mean",)}
+ONE_VIEW, TWO_VIEWS, STREAMS = "rgb in one view", "rgb in two views", "all streams, the default"
+SETTINGS: dict[str, dict[str, tuple[str, ...]]] = {
+    ONE_VIEW: ALONE, TWO_VIEWS: {**ALONE, "views": ("identity", "hflip")}, STREAMS: {},
+}  # fmt: skip
+MOST = 1.15  # times what two views take, that all streams may take
 
 
 def run(quick: bool, backbone: Path, folder: Path) -> Outcome:
@@ -39,9 +45,10 @@ def run(quick: bool, backbone: Path, folder: Path) -> Outcome:
     write_dataset(folder / "tiny", available_cores(), frames=1, width=WIDTH, height=HEIGHT)
     stage = _Stage(folder, backbone)
     outcome = Outcome()
-    for views in (("identity",), ("identity", "hflip")) if not quick else (("identity",),):
-        _compare(outcome, stage, views, rounds)
+    for title in (ONE_VIEW,) if quick else SETTINGS:
+        _compare(outcome, stage, title, rounds)
         rounds = 2
+    _against_two_views(outcome, stage, 1 if quick else 5)
     outcome.tables.append(_parts(backbone, folder, 3 if quick else 15))
     outcome.tables.append(_resizing(3 if quick else 15))
     return outcome
@@ -52,19 +59,17 @@ class _Stage:
 
     def __init__(self, folder: Path, backbone: Path) -> None:
         self.folder, self.backbone = folder, backbone
-        self.raw = self._index("raw", ("identity",))[1]
+        self.raw = self._index("raw", ONE_VIEW)[1]
 
-    def _index(self, name: str, views: tuple[str, ...]) -> tuple[Params, ClipTable]:
-        features = {"engine": "litert", "fps": RATE, "views": views}
+    def _index(self, name: str, title: str) -> tuple[Params, ClipTable]:
+        features = {"engine": "litert", "fps": RATE, **SETTINGS[title]}
         raw = {"raw": str(self.folder / name)}
         params = Params.model_validate({"dataset": raw, "features": features})
         return params, index_clips(params.dataset, self.folder / f"{name}.csv")
 
-    def __call__(
-        self, name: str, views: tuple[str, ...], *, warm: bool = False
-    ) -> tuple[float, Extraction]:
-        """Seconds of one run, and what it did."""
-        params, clips = self._index(name, views)
+    def __call__(self, name: str, title: str, *, warm: bool = False) -> tuple[float, Extraction]:
+        """Seconds of one run with the settings of a title, and what it did."""
+        params, clips = self._index(name, title)
         if not warm:
             shutil.rmtree(os.environ["CLIPCACHE_DIR"], ignore_errors=True)
         started = perf_counter()
@@ -75,25 +80,47 @@ class _Stage:
         return perf_counter() - started, done
 
 
-def _compare(outcome: Outcome, stage: _Stage, views: tuple[str, ...], rounds: int) -> None:
+def _against_two_views(outcome: Outcome, stage: _Stage, rounds: int) -> None:
+    """All streams, and rgb in two views, in turns."""
+    pairs = [[stage("raw", title)[0] for title in (TWO_VIEWS, STREAMS)] for _ in range(rounds)]
+    ratios = [streams / views for views, streams in pairs]
+    views, streams = np.median(pairs, axis=0)
+    rows: Rows = [
+        [TWO_VIEWS, float(views), 1.0],
+        [STREAMS, float(streams), float(np.median(ratios))],
+    ]
+    note = f"{min(ratios):.2f} to {max(ratios):.2f} in {rounds} pairs of runs."
+    outcome.tables.append(
+        Table("Streams instead of a mirrored view", ["features", "seconds", "ratio"], rows, [note])
+    )
+    outcome.wanted.append(
+        Wanted("all streams over rgb in two views", float(np.median(ratios)), MOST, at_least=False)
+    )
+
+
+def _compare(outcome: Outcome, stage: _Stage, title: str, rounds: int) -> None:
     cores = available_cores()
     team = Team(embedding_team("litert", stage.backbone, cores))
     runs: list[tuple[float, Extraction, float, float, float]] = []
     try:
         team.run()
         for _ in range(rounds):
-            seconds, done = stage("raw", views)
-            again, _ = stage("raw", views, warm=True)
+            seconds, done = stage("raw", title)
+            again, _ = stage("raw", title, warm=True)
             team.amount = done.embedded // cores
             alone, _ = team.run()
-            start, _ = stage("tiny", views)
+            start, _ = stage("tiny", title)
             runs.append((seconds, done, again, alone, start))
     finally:
         team.stop()
     share = [100 * done.embedded / seconds / alone for seconds, done, _, alone, _ in runs]
     seconds, done, again, alone, start = sorted(runs, key=lambda run: run[0])[len(runs) // 2]
     total = cores * seconds
-    worked = {part: done.seconds[part] for part in ("decode", "resize", "embed")}
+    worked = {
+        part: done.seconds[part]
+        for part in ("decode", "resize", "flow", "embed")
+        if part in done.seconds
+    }
     rows: Rows = [[part, spent, 100 * spent / total, 1e3 * spent / done.embedded]
                              for part, spent in worked.items()]  # fmt: skip
     rest = total - sum(worked.values())
@@ -107,7 +134,6 @@ def _compare(outcome: Outcome, stage: _Stage, views: tuple[str, ...], rounds: in
     rows.append(["idle, hashing, shards, transfer", rest, 100 * rest / total,
                  1e3 * rest / done.embedded])  # fmt: skip
     clips = len(stage.raw)
-    title = "one view" if len(views) == 1 else f"{len(views)} views"
     outcome.tables.append(
         Table(
             f"Where the time of `features` goes: {clips} clips of {WIDTH} x {HEIGHT}, 25 frames/s,"
@@ -121,7 +147,7 @@ def _compare(outcome: Outcome, stage: _Stage, views: tuple[str, ...], rounds: in
              f"({min(share):.0f} to {max(share):.0f} in {len(share)} runs)."],
         )
     )  # fmt: skip
-    if len(views) == 1:
+    if title == ONE_VIEW:
         outcome.wanted.append(
             Wanted("features stage over the embedding alone", float(np.median(share)), 75.0, "%")
         )

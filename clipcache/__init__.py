@@ -35,6 +35,7 @@ from pipeline.errors import (
 if TYPE_CHECKING:
     from clipcache.embedding import Embeddings, embed
     from clipcache.features import LabelledFeatures, load_features
+    from pipeline.exporting.inputs import graph_inputs
     from pipeline.predict.prediction import Prediction, Span, Window
     from pipeline.predict.predictor import Predictor
     from pipeline.predict.windows import timeline
@@ -61,6 +62,7 @@ __all__ = [
     "Window",
     "__version__",
     "embed",
+    "graph_inputs",
     "load_features",
     "timeline",
 ]
@@ -74,6 +76,7 @@ _MODULES = {
     "Span": "pipeline.predict.prediction",
     "Window": "pipeline.predict.prediction",
     "embed": "clipcache.embedding",
+    "graph_inputs": "pipeline.exporting.inputs",
     "load_features": "clipcache.features",
     "timeline": "pipeline.predict.windows",
 }

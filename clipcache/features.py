@@ -90,7 +90,8 @@ def load_features(
     ----------
     folder : with the feature files, as `clipcache features` writes them
     index, splits : index.csv and splits.csv; without `splits` the clips are in no split
-    view : which cached view; the names are those of `features.views` in the settings
+    view : which cached view; the names are those of `features.views` in the settings. Another
+        stream in a view is named with it, such as "flow/identity"
     sequences : False gives the mean embedding of each clip, which is what the baseline of every
         evaluation is trained on; True the embeddings of its frames
 
@@ -102,10 +103,11 @@ def load_features(
         When the index or the splits are missing or damaged.
     """
     features = FeatureSet.open(folder)
-    if view not in features.views:
+    if view not in features.readings:
         raise FeaturesError(
-            f"{folder} has no view {view!r}, but {', '.join(features.views)}: name one of them, or "
-            "add it to features.views in the settings and run `clipcache features`."
+            f"{folder} has no view {view!r}, but {', '.join(features.readings)}: name one of them, "
+            "or add it to features.views or features.streams in the settings and run `clipcache "
+            "features`."
         )
     clips = read_index(Path(index))
     positions = features.positions(clips.column("clip_id"))
@@ -120,7 +122,7 @@ def load_features(
         codes = read_split_codes(clips, Path(splits))
     rows = positions.tolist()
     return LabelledFeatures(
-        [features.embeddings(row, view) for row in rows]
+        [features.clip(row)[view] for row in rows]
         if sequences
         else frame_means(features, rows, view),
         np.array(list(clips.values("label"))),

@@ -30,6 +30,9 @@ main()
 """
 
 
+ALONE = {"streams": ("rgb",), "pooling": ("mean",)}  # what the CNN says of a picture, and no more
+
+
 @dataclass
 class Project:
     """A folder with clips, settings and a backbone, as `clipcache features` finds it.

@@ -63,7 +63,7 @@ def _print_contents(contents: "list[Contents]") -> None:
     if not contents:
         console.print(f"The cache in {folder} is empty.")
         return
-    table = Table("extractor", "backbone", "pixels", "resize", "precision", "view",
+    table = Table("extractor", "backbone", "pixels", "resize", "precision", "stream", "view",
                   title=f"Embedding cache in {folder}")  # fmt: skip
     for column in ("shards", "clips", "frames", "MiB"):
         table.add_column(column, justify="right")
@@ -71,8 +71,9 @@ def _print_contents(contents: "list[Contents]") -> None:
         known = one.of.extractor
         table.add_row(
             one.of.folder.parent.name,
-            str(known.get("backbone", "?"))[:8],
-            *(str(known.get(name, "?")) for name in ("input_size", "resize", "precision")),
+            str(known.get("backbone", "?") or "-")[:8],  # flow knows no CNN
+            *(str(known.get(name, "?") or "-") for name in ("input_size", "resize", "precision")),
+            one.of.stream,
             one.of.view,
             *(f"{number:,}" for number in (one.shards, one.clips, one.frames)),
             f"{one.bytes / MEBIBYTE:,.1f}",

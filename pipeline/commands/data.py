@@ -25,14 +25,22 @@ def sample(
     actors: Annotated[int, typer.Option(min=1, help="People.")] = 8,
     takes: Annotated[int, typer.Option(min=1, help="Clips of each action by each.")] = 4,
     seed: Annotated[int, typer.Option(help="Another seed renders other clips.")] = 0,
+    pairs: Annotated[
+        bool,
+        typer.Option(
+            "--pairs", help="Instead, actions of which only order, motion or place tells two apart."
+        ),
+    ] = False,
 ) -> None:
     """Render a small set of action videos to try everything with."""
     from pipeline.progress import Progress
-    from pipeline.sample import ACTIONS, write_sample
+    from pipeline.sample import FAMILIAR, PAIRED, write_sample
 
-    with Progress("sample", len(ACTIONS) * actors * takes, "clips") as progress:
+    actions = PAIRED if pairs else FAMILIAR
+    with Progress("sample", len(actions) * actors * takes, "clips") as progress:
         paths = write_sample(
-            folder, actors=actors, takes=takes, seed=seed, progress=lambda *_: progress.advance()
-        )
+            folder, actions=actions, actors=actors, takes=takes, seed=seed,
+            progress=lambda *_: progress.advance(),
+        )  # fmt: skip
     labels = len({path.parent.name for path in paths})
     print(f"{len(paths)} videos of {labels} actions -> {folder}/")

@@ -58,7 +58,7 @@ def export(
     params: ParamsFile = DEFAULT_PARAMS,
     changes: Changes = None,
 ) -> None:
-    """Write the whole model, frames in and probabilities out, for another runtime.
+    """Write the whole model, a window of a clip in and probabilities out, for another runtime.
 
     The export is loaded again and compared with the model on real clips, window by window. It is
     kept only where the labels stay: at most 1 % of the windows may change theirs, 3 % with int8.
@@ -111,17 +111,24 @@ def explain(
     ] = None,
     model: ModelFolder = DEFAULT_MODEL,
 ) -> None:
-    """Show where the model looked: which places and which frames speak for the label.
+    """Show what speaks for a label: which places, frames and parts of the clip, and which stream.
 
-    Every frame with an overlay (Grad-CAM), an overview of them, and the weight of each frame.
+    Every frame with an overlay (Grad-CAM), an overview of them, and what each frame and stream
+    counts.
     """
     from pipeline.explaining.explain import explain as run
-    from pipeline.explaining.output import EXPLAINED, OVERVIEW, check_replaceable, write_explanation
+    from pipeline.explaining.output import (
+        EXPLAINED,
+        OVERVIEW,
+        check_replaceable,
+        summary,
+        write_explanation,
+    )
 
     folder = out or EXPLAINED / file.stem
     check_replaceable(folder)  # said before any work is done
     found = run(file, label, model)
     write_explanation(found, folder)
     other = "" if found.predicted == found.label else f", predicted is {found.predicted}"
-    print(f"{found.label} {found.probability:.1%}{other}; {len(found.pictures)} frames", end="")
-    print(f" -> {folder / OVERVIEW}")
+    print(f"{found.label} {found.probability:.1%}{other}; {len(found.pictures)} frames")
+    print(f"{summary(found)} -> {folder / OVERVIEW}")

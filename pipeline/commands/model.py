@@ -37,6 +37,7 @@ def _print_folds(done: "CrossValidation") -> None:
     console.print(
         f"accuracy {scores['accuracy']:.1%} (standard deviation over {over} {scores['std']:.1%}), "
         f"macro F1 {scores['macro_f1']:.3f}, calibration error {scores['ece']:.3f}; "
-        f"frame-mean baseline {scores['baseline_accuracy']:.1%}",
+        f"frame-mean baseline {scores['baseline_accuracy']:.1%}, "
+        f"ordered baseline {scores['ordered_baseline_accuracy']:.1%}",
         highlight=False,
     )

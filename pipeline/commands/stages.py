@@ -129,7 +129,7 @@ def train(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> None:
 
 
 def evaluate(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> None:
-    """Measure the head on the test split, beside the baseline: reports/."""
+    """Measure the head on the test split, beside the baselines: reports/."""
     from pipeline.stages.evaluate import REPORTS
     from pipeline.stages.evaluate import evaluate as run
 
@@ -158,6 +158,7 @@ def _print_scores(done: "Evaluated", report: Path) -> None:
         table.add_column(column, justify="right" if column else "left", no_wrap=True)
     row(done.name, measured.head, f"{measured.calibration_error:.3f}")
     row("frame mean", measured.baseline, "-")
+    row("ordered baseline", measured.ordered_baseline, "-")
     Console().print(table)
     print(verdict(measured, done.name))
     if done.skipped:

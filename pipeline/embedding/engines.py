@@ -5,6 +5,7 @@ Embeddings are float16 everywhere: half the disk, and an error (2^-11) far below
 Measured on 2 cores by `make bench`; see docs/benchmarks.md.
 """
 
+import functools
 import importlib.util
 import shutil
 from collections.abc import Callable
@@ -13,17 +14,49 @@ from typing import Protocol
 
 import numpy as np
 
-from pipeline.backbone.folder import DIMENSION, LITERT_FILE, load_keras_model
+from pipeline.backbone.folder import (
+    DIMENSION,
+    LITERT_FILE,
+    PLACE_DIMENSION,
+    WEIGHTS_FILE,
+    build_keras_model,
+    read_backbone,
+)
+from pipeline.backbone.weights import read_tensors
 from pipeline.errors import FeaturesError
 from pipeline.processes import available_cores
 from pipeline.quiet import import_tensorflow, quiet_native_output
+
+COLUMNS = DIMENSION + PLACE_DIMENSION  # that an engine gives for a frame
+SMALLEST_MASS = 0.01  # of an activation; a channel with less has its centre near the middle
 
 
 class Engine(Protocol):
     """A frozen CNN, ready to run."""
 
     def __call__(self, frames: np.ndarray) -> np.ndarray:
-        """(B, size, size, 3) uint8 RGB -> (B, 1280) float16."""
+        """(B, size, size, 3) uint8 RGB, of any size from 32 -> (B, 1280 + 1152) float16.
+
+        The embedding, then `centres_of_activation`; a model folder from before there were streams
+        has a CNN that gives the embedding alone.
+        """
+
+
+def centres_of_activation(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Where in the picture each channel is active: (1152,) float32, all x before all y.
+
+    In picture sides from the middle, -0.5 to 0.5; near 0 for a channel that is hardly active.
+
+    Parameters
+    ----------
+    rows : (height, 576) float32, mean activation of each row of the map, from the top
+    columns : (width, 576), of each column, from the left
+    """
+    centres = []
+    for means in (columns, rows):
+        offset = (np.arange(len(means), dtype=np.float32) + 0.5) / len(means) - 0.5
+        centres.append(offset @ means / len(means) / (means.mean(axis=0) + SMALLEST_MASS))
+    return np.concatenate(centres)
 
 
 def choose_engine(wanted: str) -> tuple[str, str]:
@@ -84,21 +117,28 @@ def load_model_engine(precision: str, folder: Path, threads: int | None = None) 
 def _litert(folder: Path, precision: str, threads: int) -> Engine:
     from ai_edge_litert.interpreter import Interpreter
 
-    with quiet_native_output():
-        interpreter = Interpreter(str(folder / LITERT_FILE), num_threads=threads)
-        interpreter.allocate_tensors()
-    frame = interpreter.get_input_details()[0]["index"]
-    embedding = interpreter.get_output_details()[0]["index"]
+    content = (folder / LITERT_FILE).read_bytes()  # on Ray the folder is gone before the last size
 
-    def embed(frames: np.ndarray) -> np.ndarray:
-        embeddings = np.empty((len(frames), DIMENSION), np.float16)
-        for row, picture in zip(embeddings, frames, strict=True):
-            interpreter.set_tensor(frame, picture[np.newaxis])
-            interpreter.invoke()
-            row[:] = interpreter.get_tensor(embedding)[0]
-        return embeddings
+    @functools.cache
+    def prepared(size: int) -> tuple[Interpreter, int, list[int]]:
+        with quiet_native_output():
+            interpreter = Interpreter(model_content=content, num_threads=threads)
+            frame = interpreter.get_input_details()[0]["index"]
+            interpreter.resize_tensor_input(frame, (1, size, size, 3), strict=False)
+            interpreter.allocate_tensors()
+        # The names end with the number of the output; their order in the file is the converter's.
+        outputs = sorted(interpreter.get_output_details(), key=lambda output: output["name"])
+        return interpreter, frame, [output["index"] for output in outputs]
 
-    return embed
+    prepared(read_backbone(folder).input_size)  # what is damaged is found out here
+
+    def run(picture: np.ndarray) -> list[np.ndarray]:
+        interpreter, frame, outputs = prepared(picture.shape[1])
+        interpreter.set_tensor(frame, picture)
+        interpreter.invoke()
+        return [interpreter.get_tensor(output)[0] for output in outputs]
+
+    return functools.partial(_one_by_one, run)
 
 
 def _openvino(folder: Path, precision: str, threads: int) -> Engine:
@@ -117,29 +157,56 @@ def _openvino(folder: Path, precision: str, threads: int) -> Engine:
         # Pinned, the threads of all worker processes would share the first core.
         "ENABLE_CPU_PINNING": False,
     }
-    model = openvino.Core().compile_model(str(folder / LITERT_FILE), "CPU", settings)
-    request = model.create_infer_request()
+    core = openvino.Core()
+    read = core.read_model(str(folder / LITERT_FILE))
 
-    def embed(frames: np.ndarray) -> np.ndarray:
-        embeddings = np.empty((len(frames), DIMENSION), np.float16)
-        for row, picture in zip(embeddings, frames, strict=True):
-            row[:] = request.infer({0: picture[np.newaxis]})[0][0]
-        return embeddings
+    @functools.cache
+    def prepared(size: int) -> tuple[openvino.InferRequest, list[int]]:
+        model = read.clone()
+        model.reshape([1, size, size, 3])
+        names = [output.get_any_name() for output in model.outputs]
+        order = sorted(range(len(names)), key=names.__getitem__)
+        return core.compile_model(model, "CPU", settings).create_infer_request(), order
 
-    return embed
+    prepared(read_backbone(folder).input_size)
+
+    def run(picture: np.ndarray) -> list[np.ndarray]:
+        request, order = prepared(picture.shape[1])
+        results = request.infer({0: picture})
+        return [results[output][0] for output in order]
+
+    return functools.partial(_one_by_one, run)
+
+
+def _one_by_one(run: Callable[[np.ndarray], list[np.ndarray]], frames: np.ndarray) -> np.ndarray:
+    """Engines for processors take frames one at a time: a batch is no faster, and needs room."""
+    rows = []
+    for picture in frames:
+        embedding, *means = run(picture[np.newaxis])
+        place = [centres_of_activation(*means)] if means else []
+        rows.append(np.concatenate([embedding, *place]))
+    return np.array(rows, np.float16) if rows else np.empty((0, COLUMNS), np.float16)
 
 
 def _keras(folder: Path, precision: str, threads: int) -> Engine:
     import_tensorflow()
     import tensorflow as tf
 
-    model = load_keras_model(folder)
-    run = tf.function(lambda frames: model(frames, training=False), reduce_retracing=True)
+    tensors = read_tensors(folder / WEIGHTS_FILE)
+
+    @functools.cache
+    def prepared(size: int) -> Callable[[tf.Tensor], list[tf.Tensor]]:
+        model = build_keras_model(tensors, size, place=True)
+        return tf.function(lambda frames: model(frames, training=False), reduce_retracing=True)
+
+    prepared(read_backbone(folder).input_size)
 
     def embed(frames: np.ndarray) -> np.ndarray:
         if not len(frames):
-            return np.empty((0, DIMENSION), np.float16)
-        return run(tf.constant(frames)).numpy().astype(np.float16)
+            return np.empty((0, COLUMNS), np.float16)
+        embedded, *means = (part.numpy() for part in prepared(frames.shape[1])(tf.constant(frames)))
+        centres = [centres_of_activation(*both) for both in zip(*means, strict=True)]
+        return np.concatenate([embedded, np.stack(centres)], axis=1).astype(np.float16)
 
     return embed
 

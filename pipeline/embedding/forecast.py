@@ -7,7 +7,7 @@ the clips on this machine. Nothing is written, also not into the cache.
 import heapq
 import math
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,28 +18,29 @@ from time import perf_counter
 import numpy as np
 from rich.filesize import decimal
 
-from pipeline.backbone.folder import BACKBONE, DIMENSION
+from pipeline.backbone.folder import BACKBONE
 from pipeline.dataset.clips import ClipTable
 from pipeline.dataset.sources import ClipFiles
 from pipeline.dataset.survey import Header, read_header, read_headers
-from pipeline.embedding.clip_embedding import ClipEmbeddings
+from pipeline.embedding.clip_embedding import PASSES, ClipEmbeddings
 from pipeline.embedding.executors import EmbeddingSetup, Job, WorkerPool, available_cores, run_jobs
 from pipeline.embedding.params import FeaturesParams
-from pipeline.embedding.plan import Plan, make_plan
+from pipeline.embedding.plan import Plan, make_plan, open_caches
 from pipeline.frames.sources import fetched_source
 from pipeline.frames.storage import is_url
+from pipeline.frames.streams import FLOW, stream_and_view
 from pipeline.frames.video import WHOLE, Sampling, sample_frames
 from pipeline.progress import Progress
 from pipeline.store.cache import EmbeddingCache, embeddings_folder
+from pipeline.store.extractor_spec import DIMENSIONS
 from pipeline.store.feature_files import FEATURES
 
 SAMPLE = 400  # videos whose header is read; of fewer, all
 REMOTE_SAMPLE = 12  # where all are behind URLs, and have to be fetched for it
 CALIBRATION_CLIPS = 12  # embedded at most to learn the speed
 CALIBRATION_SECONDS = 8.0  # after which no further one is begun
-ROW_BYTES = 2 * DIMENSION  # of an embedding: float16
 CACHE_BYTES = 4  # more of an embedded frame in the cache: its number
-TIME_BYTES = 8  # of every decoded frame in the cache, in each view: its time
+TIME_BYTES = 8  # of every decoded frame in the cache, in each reading: its time
 FEATURE_BYTES = 8  # more of a row of a feature file: number and time of its frame
 WORKERS = (1, 10, 100, 1000)  # in the table, as far as there are videos for them
 
@@ -50,8 +51,8 @@ class Work:
 
     Attributes
     ----------
-    frames : (3,) float64: to decode; to embed, all views together; rows of the feature files that
-        they become, in one view
+    frames : (4,) float64: frames to decode; pictures for the CNN; bytes in the cache that their
+        embeddings take; rows of the feature files that they become, in one reading
     estimated : videos whose length is not known; of them
     sampled : opened for it
     readable : opened, and found to be videos
@@ -86,12 +87,10 @@ def forecast(
     """
     setup = setup or EmbeddingSetup.of(settings, BACKBONE)
     with Progress("plan", len(clips), "clips") as progress:
-        caches = {
-            view: EmbeddingCache(setup.extractor, view, progress.say, read_only=True)
-            for view in settings.views
-        }
+        caches = open_caches(settings, setup, progress.say, read_only=True)
         plan = make_plan(clips, caches, setup.sampling, files, advance=progress.advance)
-    work, views = estimate_work(plan, setup.sampling), len(settings.views)
+    work = estimate_work(plan, setup.sampling)
+    widths = [DIMENSIONS[stream_and_view(name)[0]] for name in settings.readings]
     yield (
         f"{len(clips):,} clips: {plan.cached:,} from the cache "
         f"({plan.cached / len(clips) if len(clips) else 1:.0%}), "
@@ -104,15 +103,15 @@ def forecast(
         )
     if unreadable := work.sampled - work.readable:
         yield f"{unreadable:,} of {work.sampled:,} headers cannot be read."
-    decoded, embedded, rows = work.frames
+    decoded, embedded, stored, rows = work.frames
     rows += plan.cached * _mean_rows(clips, caches["identity"], setup.sampling)
-    grows = embedded * (ROW_BYTES + CACHE_BYTES) + decoded * TIME_BYTES * views
-    features = rows * (views * ROW_BYTES + FEATURE_BYTES)
+    grows = stored + decoded * TIME_BYTES * len(widths)
+    features = rows * (2 * sum(widths) + FEATURE_BYTES)
     yield ""
     for name, value, note in (
         ("videos to decode", f"{plan.videos:,}", f"{decimal(plan.bytes)} to read"),
         ("frames to decode", f"{decoded:,.0f}", ""),
-        ("frames to embed", f"{embedded:,.0f}", f"{views} view{'s' if views > 1 else ''}"),
+        ("frames to embed", f"{embedded:,.0f}", f"in {', '.join(settings.readings)}"),
         ("cache grows by", decimal(round(grows)), _free(embeddings_folder())),
         ("feature files", decimal(round(features)), _free(folder)),
     ):
@@ -129,16 +128,18 @@ def estimate_work(plan: Plan, sampling: Sampling) -> Work:
 
     Frames that are missing of clips which the cache knows are counted exactly.
     """
-    exact, estimated = np.zeros(3), 0
+    exact, estimated = np.zeros(4), 0
 
     def unknown() -> Iterator[tuple[Job, int]]:
         nonlocal estimated
         for job, clips in plan.jobs():
             named = [frames for frames in job.wanted.values() if frames is not None]
             if len(named) == len(job.wanted):
-                lengths = [len(frames) for frames in named]
+                lengths = {
+                    name: len(frames) for name, frames in job.wanted.items() if frames is not None
+                }
                 last = max(int(frames[-1]) for frames in named)
-                exact[:] += (last + 1, sum(lengths), max(lengths))
+                exact[:] += (last + 1, *_embedded(lengths), max(lengths.values()))
             else:
                 estimated += 1
                 yield job, clips
@@ -148,7 +149,7 @@ def estimate_work(plan: Plan, sampling: Sampling) -> Work:
     local = [waiting for waiting in sample if not is_url(waiting[0].source.files[0])]
     tasks = local or sample[:REMOTE_SAMPLE]
     sampled = readable = 0
-    examples, lengths = [], [np.zeros(3)]
+    examples, lengths = [], [np.zeros(4)]
     for (job, clips), header in read_headers(tasks, available_cores(), _fetched_header):
         sampled += 1
         if isinstance(header, str):
@@ -177,8 +178,23 @@ def _length(job: Job, clips: int, frames: int, fps: float, sampling: Sampling) -
     segments = job.segments or (WHOLE,)
     picked = [sample_frames(timeline, sampling, *segment) for segment in segments]
     every = len(np.unique(np.concatenate(picked)))
-    embedded = sum(every if wanted is None else len(wanted) for wanted in job.wanted.values())
-    return np.array([frames, embedded, sum(map(len, picked)) * clips / len(segments)])
+    embedded = _embedded(
+        {name: every if frames is None else len(frames) for name, frames in job.wanted.items()}
+    )
+    return np.array([frames, *embedded, sum(map(len, picked)) * clips / len(segments)])
+
+
+def _embedded(wanted: Mapping[str, int]) -> tuple[int, int]:
+    """Pictures that the CNN sees for so many frames of each reading, and bytes in the cache."""
+    pictures: dict[tuple[str, str], int] = {}
+    size = 0
+    for name, frames in wanted.items():
+        stream, view = stream_and_view(name)
+        size += frames * (2 * DIMENSIONS[stream] + CACHE_BYTES)
+        if stream != FLOW:
+            key = PASSES[stream][0], view
+            pictures[key] = max(pictures.get(key, 0), frames)
+    return sum(pictures.values()), size
 
 
 def _mean_rows(clips: ClipTable, cache: EmbeddingCache, sampling: Sampling) -> float:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from pipeline.embedding.workers import RayCluster, WorkerPool
+from pipeline.frames.streams import DIFFERENCE, FLOW, PLACE, RGB, STREAMS, reading
 from pipeline.frames.video import RESIZE_RULES, Sampling
 from pipeline.frames.views import VIEWS
 from pipeline.section import Fraction, Section
@@ -20,8 +21,17 @@ class FeaturesParams(Section):
         "the rate; null: no limit",
     )
     resize: str = Field("stretch", description=f"one of {', '.join(RESIZE_RULES)}")
+    streams: tuple[str, ...] = Field(
+        (RGB, FLOW, DIFFERENCE),
+        description=f"what is read of each moment: {RGB}, the picture; {FLOW}, how things move; "
+        f"{DIFFERENCE}, what changes",
+    )
+    pooling: tuple[Literal["mean", "place"], ...] = Field(
+        ("mean", "place"), description="of the picture's activations: mean, what there is; place, "
+        "where it is",
+    )  # fmt: skip
     views: tuple[str, ...] = Field(
-        ("identity", "hflip"), description="cached views; training draws one per clip and epoch"
+        ("identity",), description="cached views of every picture that the CNN sees"
     )
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="arithmetic of the CNN; bfloat16 is less exact, openvino only"
@@ -59,6 +69,23 @@ class FeaturesParams(Section):
             raise ValueError(f"must be one of {', '.join(RESIZE_RULES)}")
         return value
 
+    @field_validator("streams")
+    @classmethod
+    def _known_streams(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        known = (RGB, FLOW, DIFFERENCE)
+        if unknown := [stream for stream in value if stream not in known]:
+            raise ValueError(f"{unknown[0]!r} is not a stream; there are {', '.join(known)}")
+        if RGB not in value or len(set(value)) < len(value):
+            raise ValueError(f"must name {RGB}, and no stream twice")
+        return value
+
+    @field_validator("pooling")
+    @classmethod
+    def _has_mean(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if "mean" not in value or len(set(value)) < len(value):
+            raise ValueError("must name mean, and nothing twice")
+        return value
+
     @field_validator("views")
     @classmethod
     def _known_views(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -85,6 +112,19 @@ class FeaturesParams(Section):
     def sampling(self) -> Sampling:
         """The sampling rule."""
         return Sampling(self.fps, self.max_frames)
+
+    @property
+    def readings(self) -> tuple[str, ...]:
+        """What is cached of each frame: names of streams in views, "identity" first.
+
+        Flow is the same in all views but the mirrored one, where it is known from the other.
+        """
+        streams = [*self.streams, PLACE] if PLACE in self.pooling else self.streams
+        return tuple(
+            reading(stream, view)
+            for stream in STREAMS if stream in streams
+            for view in (self.views if stream != FLOW else ("identity",))
+        )  # fmt: skip
 
     @property
     def pool(self) -> WorkerPool:

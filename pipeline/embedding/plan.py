@@ -11,13 +11,16 @@ import numpy as np
 
 from pipeline.dataset.clips import Clip, ClipTable
 from pipeline.dataset.sources import ClipFiles
-from pipeline.embedding.executors import Job
+from pipeline.embedding.executors import EmbeddingSetup, Job
+from pipeline.embedding.params import FeaturesParams
+from pipeline.frames.streams import stream_and_view
 from pipeline.frames.video import WHOLE, Sampling, sample_frames
 from pipeline.store.cache import EmbeddingCache
+from pipeline.store.extractor_spec import stream_spec
 
 ADVANCE = 1000  # clips between two calls of `advance`
 
-Caches = Mapping[str, EmbeddingCache]  # by view
+Caches = Mapping[str, EmbeddingCache]  # by reading, as in pipeline.frames.streams
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,22 @@ class Plan:
             first, segments = clips[0], _segments(clips)
             wanted = _wanted(first.digest, segments, self._caches, self._sampling)
             yield Job(self._files.source(first), first.digest, wanted, segments), len(clips)
+
+
+def open_caches(
+    settings: FeaturesParams,
+    setup: EmbeddingSetup,
+    report: Callable[[str], None],
+    *,
+    read_only: bool = False,
+) -> dict[str, EmbeddingCache]:
+    """The caches of all readings that the settings ask for; see `EmbeddingCache`."""
+    caches = {}
+    for name in settings.readings:
+        stream, view = stream_and_view(name)
+        spec = stream_spec(stream, setup.extractor)
+        caches[name] = EmbeddingCache(spec, view, report, read_only=read_only)
+    return caches
 
 
 def make_plan(
@@ -100,17 +119,17 @@ def _segments(clips: Sequence[Clip]) -> tuple[tuple[float, float], ...]:
 def _wanted(
     digest: str, segments: Sequence[tuple[float, float]], caches: Caches, sampling: Sampling
 ) -> dict[str, np.ndarray | None]:
-    """View -> the frames that its cache lacks, None for all; without the views that lack none."""
+    """Reading -> the frames that its cache lacks, None for all; without those that lack none."""
     wanted: dict[str, np.ndarray | None] = {}
-    for view, cache in caches.items():
+    for name, cache in caches.items():
         cached = cache.find(digest)
         if cached is None:
-            wanted[view] = None
+            wanted[name] = None
             continue
         picked = [sample_frames(cached.timeline, sampling, *part) for part in segments or (WHOLE,)]
         if len(picked) == 1 and np.array_equal(picked[0], cached.parts[0].frame):
             continue  # as almost always; what is below takes four times as long
         missing = np.setdiff1d(np.concatenate(picked), cached.frames)
         if len(missing):
-            wanted[view] = missing
+            wanted[name] = missing
     return wanted

@@ -14,14 +14,15 @@ import numpy as np
 from pipeline.csv_tables import write_rows
 from pipeline.dataset.clips import INDEX, read_index
 from pipeline.errors import ClipcacheError, DatasetError
-from pipeline.evaluation.baseline import baseline_predictions, frame_means
+from pipeline.evaluation.baseline import baseline_predictions, frame_means, ordered_predictions
 from pipeline.evaluation.metrics import confusion_counts, expected_calibration_error, macro_f1
 from pipeline.evaluation.params import CrossvalParams
 from pipeline.files import write_json
 from pipeline.head.calibration import fit_temperature, softmax
-from pipeline.head.fit import fit, set_up_tensorflow
+from pipeline.head.fit import set_up_tensorflow
 from pipeline.head.labelled_clips import LabelledClips, labelled_clips
-from pipeline.head.params import TrainParams, choose_views
+from pipeline.head.params import TrainParams
+from pipeline.head.training import train_head
 from pipeline.processes import CrashedError, available_cores, run_in_processes
 from pipeline.progress import Progress
 from pipeline.store.feature_files import FEATURES, FeatureSet
@@ -54,8 +55,22 @@ class Fold:
 
 
 @dataclass(frozen=True)
+class Said:
+    """What a training gave for the test clips of its fold.
+
+    Attributes
+    ----------
+    logits : (n, K) float32, of the head
+    ordered_baseline : (n,) int64, the classes that the ordered baseline predicts
+    """
+
+    logits: np.ndarray
+    ordered_baseline: np.ndarray
+
+
+@dataclass(frozen=True)
 class Tested:
-    """What the heads and the baseline said of clips that they had not seen.
+    """What the heads and the baselines said of clips that they had not seen.
 
     Attributes
     ----------
@@ -63,7 +78,8 @@ class Tested:
     fold_of : (C,) int64, the fold in which each clip was tested
     seeds : S of them, one for each training of a fold
     probabilities : (S, C, K) float64
-    baseline : (C,) int64, the classes that the baseline predicts
+    baseline : (C,) int64, the classes that the frame mean predicts
+    ordered_baseline : (S, C) int64, those that the ordered baseline predicts
     """
 
     clips: LabelledClips
@@ -71,6 +87,7 @@ class Tested:
     seeds: list[int]
     probabilities: np.ndarray
     baseline: np.ndarray
+    ordered_baseline: np.ndarray
 
     @cached_property
     def predicted(self) -> np.ndarray:
@@ -86,7 +103,7 @@ class CrossValidation:
     ----------
     scores : what crossval.json holds: ``accuracy`` (mean over seeds of the share of all clips that
         is right), ``std`` (over seeds; over folds where there is one seed), ``macro_f1``,
-        ``baseline_accuracy``, ``ece``, ``folds``, ``seeds``, ...
+        ``baseline_accuracy``, ``ordered_baseline_accuracy``, ``ece``, ``folds``, ``seeds``, ...
     tested : what they were measured on
     """
 
@@ -115,7 +132,6 @@ def crossval(
         When there is only one group or one class.
     """
     features = FeatureSet.open(features_folder)
-    choose_views(training, features.views)  # refuse an unknown view before any work
     clips = labelled_clips(features, read_index(index))
     fold_of = deal_folds(clips.labels, clips.groups, settings.folds)
     seeds = [training.seed + i for i in range(settings.seeds)]
@@ -132,14 +148,17 @@ def crossval(
         for fold in range(int(fold_of.max()) + 1)
     ]
     logits = np.zeros((len(seeds), len(clips), len(clips.classes)), np.float32)
+    ordered = np.zeros((len(seeds), len(clips)), np.int64)
     for task, found in run_folds(tasks, settings.workers):
-        logits[task.row, fold_of == task.fold] = found
+        logits[task.row, fold_of == task.fold] = found.logits
+        ordered[task.row, fold_of == task.fold] = found.ordered_baseline
     tested = Tested(
         clips,
         fold_of,
         seeds,
         np.stack([calibrated(one, clips.labels, fold_of) for one in logits]),
         _run_baseline(features, clips, fold_of),
+        ordered,
     )
     result = summary(tested)
     write_json(reports / "crossval.json", result)
@@ -175,8 +194,8 @@ def deal_folds(labels: np.ndarray, groups: np.ndarray, folds: int | None) -> np.
     return fold_of
 
 
-def run_folds(folds: Sequence[Fold], workers: int | None) -> Iterator[tuple[Fold, np.ndarray]]:
-    """Train the folds in worker processes; the logits of each one's test clips: (n, K) float32.
+def run_folds(folds: Sequence[Fold], workers: int | None) -> Iterator[tuple[Fold, Said]]:
+    """Train the folds in worker processes; what was said of each one's test clips.
 
     Parameters
     ----------
@@ -191,7 +210,7 @@ def run_folds(folds: Sequence[Fold], workers: int | None) -> Iterator[tuple[Fold
     results = run_in_processes(_run_fold, folds, workers=workers, timeout=math.inf)
     with Progress("crossval", len(folds), "trainings") as progress, closing(results):
         for fold, answer in results:
-            yield fold, _logits_of(fold, answer)
+            yield fold, _said(fold, answer)
             progress.advance()
 
 
@@ -219,6 +238,7 @@ def summary(tested: Tested) -> dict[str, Any]:
         "std": np.std(per_seed if len(seeds) > 1 else per_fold),
         "macro_f1": np.mean([macro_f1(actual, one) for one in tested.predicted]),
         "baseline_accuracy": (tested.baseline == actual).mean(),
+        "ordered_baseline_accuracy": (tested.ordered_baseline == actual).mean(),
         "ece": np.mean(errors),
         "fold_std": np.std(per_fold),
     }
@@ -243,7 +263,7 @@ def _features(folder: Path) -> FeatureSet:
     return FeatureSet.open(folder)
 
 
-def _logits_of(task: Fold, answer: object) -> np.ndarray:
+def _said(task: Fold, answer: object) -> Said:
     """What a training gave, or a sentence on how it ended."""
     if isinstance(answer, CrashedError):
         raise ClipcacheError(
@@ -252,14 +272,21 @@ def _logits_of(task: Fold, answer: object) -> np.ndarray:
         )
     if isinstance(answer, Exception):
         raise answer
-    assert isinstance(answer, np.ndarray)
+    assert isinstance(answer, Said)
     return answer
 
 
-def _run_fold(task: Fold) -> np.ndarray:
-    """Train, and return the logits of the test clips: (n, K) float32."""
-    nothing = task.train.take(np.zeros(0, np.int64))
-    return fit(_features(task.features), task.train, nothing, task.params).logits(task.test)
+def _run_fold(task: Fold) -> Said:
+    """Train, and say something of the test clips; what is solved for the head is not solved twice.
+
+    An ordered baseline of its own is the same for every seed.
+    """
+    features, nothing = _features(task.features), task.train.take(np.zeros(0, np.int64))
+    trained = train_head(features, task.train, nothing, task.params)
+    logits = trained.head.logits(features.clip(i) for i in task.test.positions)
+    return Said(
+        logits, ordered_predictions(features, task.train, task.test, trained.ordered_baseline)
+    )
 
 
 def _run_baseline(features: FeatureSet, clips: LabelledClips, fold_of: np.ndarray) -> np.ndarray:

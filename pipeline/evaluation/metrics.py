@@ -14,7 +14,7 @@ DIGITS = 4  # of every number written to a file, so that equal runs give equal b
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the head and the baseline said about every clip of a test split.
+    """What the head and the baselines said about every clip of a test split.
 
     Attributes
     ----------
@@ -24,6 +24,7 @@ class Outcome:
     actual : (N,) int64, index into labels
     probabilities : (N, K) float64, of the head; rows sum to 1
     baseline : (N,) int64, class that the frame-mean baseline predicts
+    ordered_baseline : (N,) int64, class that the ordered baseline predicts
     """
 
     labels: tuple[str, ...]
@@ -32,6 +33,7 @@ class Outcome:
     actual: np.ndarray
     probabilities: np.ndarray
     baseline: np.ndarray
+    ordered_baseline: np.ndarray
 
     @cached_property
     def predicted(self) -> np.ndarray:
@@ -138,13 +140,14 @@ class Measured:
     Attributes
     ----------
     top5_accuracy, calibration_error, reliability, classes : of the head
-    baseline_classes : of the baseline; both lists are in the order of the labels
+    baseline_classes : of the frame-mean baseline; both lists are in the order of the labels
     confusion : of the head, (K, K) int64; rows are actual classes
     """
 
     outcome: Outcome
     head: Scores
     baseline: Scores
+    ordered_baseline: Scores
     comparison: Comparison
     top5_accuracy: float
     calibration_error: float
@@ -166,6 +169,9 @@ def measure(outcome: Outcome, *, samples: int, seed: int = 0) -> Measured:
         outcome=outcome,
         head=score(actual, predicted, outcome.groups, samples=samples, seed=seed),
         baseline=score(actual, outcome.baseline, outcome.groups, samples=samples, seed=seed),
+        ordered_baseline=score(
+            actual, outcome.ordered_baseline, outcome.groups, samples=samples, seed=seed
+        ),
         comparison=compare(outcome, samples=samples, seed=seed),
         top5_accuracy=top_k_accuracy(outcome.probabilities, actual, 5),
         calibration_error=expected_calibration_error(outcome.confidence, outcome.correct),

@@ -25,7 +25,7 @@ def frame_effects(
 
     Parameters
     ----------
-    views : the clip's embeddings by view, (T, D) each
+    views : reading -> the rows of the clip, (T, D) each; of all readings alike
     logits : of clips, (n, K)
     label : position among the K
     temperature : by which logits are divided

@@ -1,16 +1,19 @@
 """An export beside its original, window by window, on real clips."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from pipeline.embedding.clip_embedding import embed_clip
 from pipeline.embedding.engines import Engine
 from pipeline.errors import ClipError
 from pipeline.exporting.clips import NamedClip
 from pipeline.exporting.formats import Run
-from pipeline.frames.sampled import read_pictures
-from pipeline.frames.video import Sampling
+from pipeline.exporting.inputs import clip_inputs, exported_windows
+from pipeline.frames.sources import Source
+from pipeline.frames.video import WHOLE, Sampling
 from pipeline.head.model_folder import Model, predict_probabilities
 from pipeline.head.sequences import even_windows
 from pipeline.store.extractor_spec import ExtractorSpec
@@ -54,45 +57,54 @@ class Comparison:
         return float(np.abs(self.original - self.exported).mean())
 
 
-def compare(model: Model, engine: Engine, run: Run, clips: Iterable[NamedClip]) -> Comparison:
+def compare(
+    model: Model, engine: Engine, run: Run, about: Mapping[str, Any], clips: Iterable[NamedClip]
+) -> Comparison:
     """Run both on every window of the clips.
 
-    The original is what `clipcache predict` computes: LiteRT backbone and head.
+    The original is what `clipcache predict` computes, with LiteRT; the export gets what
+    `pipeline.exporting.inputs` makes of the clips.
+
+    Parameters
+    ----------
+    about : the description of the export
 
     Raises
     ------
     ClipError
         When no clip can be decoded.
     """
-    original, exported, count, skipped = [], [], 0, []
-    steps = model.card.windowing.steps
+    original: list[np.ndarray] = []
+    exported: list[np.ndarray] = []
+    skipped: list[str] = []
+    count = 0
     for clip in clips:
+        start, end = clip.start or WHOLE[0], WHOLE[1] if clip.end is None else clip.end
         try:
-            windows = list(_windows(model, engine, clip))
+            expected = _original(model, engine, clip.source, (start, end))
+            inputs = clip_inputs(clip.source, about, ((start, end),))
         except ClipError as error:
             skipped.append(f"{clip.name} {error}")
             continue
         count += 1
-        for frames, expected in windows:
-            original.append(expected)
-            rows = np.minimum(np.arange(steps), len(frames) - 1)
-            exported.append(run(frames[rows], len(frames)))
+        original.extend(expected)
+        exported.extend(map(run, inputs))
     if not original:
         raise ClipError(f"There is nothing to compare the export on: {some(skipped)}.")
     return Comparison(np.stack(original), np.stack(exported), count, tuple(skipped))
 
 
-def _windows(
-    model: Model, engine: Engine, clip: NamedClip
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Frames (n, size, size, 3), n at most `steps`, and probabilities (K,) of each window."""
+def _original(
+    model: Model, engine: Engine, source: Source, segment: tuple[float, float]
+) -> np.ndarray:
+    """Probabilities of each window, as of a clip of its length: (W, K)."""
     card = model.card
     extractor, sampling = ExtractorSpec(**card.extractor), Sampling(**card.sampling)
-    seen = read_pictures(
-        clip.source, sampling, extractor.input_size, extractor.resize, clip.start, clip.end
+    wanted = dict.fromkeys(card.readings)
+    rows = embed_clip(source, engine, extractor, sampling, wanted, (segment,)).embeddings
+    length = len(next(iter(rows.values())))
+    parts = (
+        {name: values[window[window < length]] for name, values in rows.items()}
+        for window in even_windows(length, exported_windows(card))
     )
-    embeddings = {view: engine(seen.seen(view)) for view in card.views}
-    for rows in even_windows(len(seen), card.windowing):
-        part = slice(rows[0], min(rows[-1] + 1, len(seen)))
-        views = {view: values[part] for view, values in embeddings.items()}
-        yield seen.pictures[part], predict_probabilities(model, [views])[0]
+    return predict_probabilities(model, parts)

@@ -12,13 +12,13 @@ from pipeline.exporting.comparison import Comparison, compare
 from pipeline.exporting.description import describe
 from pipeline.exporting.formats import FORMATS, Precision, check_installed
 from pipeline.exporting.graph import build_graph
+from pipeline.exporting.inputs import DESCRIPTION
 from pipeline.files import replacing_folder, write_json
 from pipeline.head.model_folder import MODEL, load_model
 from pipeline.progress import Progress
 from pipeline.quiet import import_tensorflow
 
 EXPORTS = Path("models/export")
-DESCRIPTION = "export.json"
 ALLOWED = {"float32": 0.01, "float16": 0.01, "int8": 0.03}  # share of windows with another label
 EXACT = 1e-3  # difference of a probability in float32 that rounding does not explain; 1e-5 is usual
 
@@ -79,12 +79,12 @@ def export(
     original = load_model(model, "litert")
     engine = load_model_engine(original.card.extractor["precision"], model)
     import_tensorflow()
-    graph = build_graph(model)
-    description = describe(graph.card, kind, precision)
+    graph = build_graph(original)
+    description = describe(original.card, kind, precision)
     with replacing_folder(out) as temporary:
         path = temporary / chosen.file
         chosen.write(graph, precision, description, path)
-        comparison = compare(original, engine, chosen.load(path), _counted(clips))
+        comparison = compare(original, engine, chosen.load(path), description, _counted(clips))
         _judge(comparison, kind, precision, out)
         compared = {
             "clips": comparison.clips,

@@ -4,7 +4,7 @@ import importlib.util
 import json
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +17,7 @@ from pipeline.head.network_files import EPOCH
 from pipeline.quiet import quiet_native_output
 
 Precision = Literal["float32", "float16", "int8"]
-Run = Callable[[np.ndarray, int], np.ndarray]  # frames, valid -> (K,) probabilities
+Run = Callable[[Mapping[str, np.ndarray]], np.ndarray]  # inputs by name -> (K,) probabilities
 Description = dict[str, Any]  # what `pipeline.exporting.description` gives
 
 INSIDE = "clipcache.json"  # its name inside a SavedModel and a LiteRT file
@@ -82,9 +82,9 @@ def _load_saved_model(path: Path) -> Run:
     loaded = tf.saved_model.load(str(path))
     serve = loaded.signatures["serving_default"]
 
-    def run(frames: np.ndarray, valid: int) -> np.ndarray:
+    def run(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         assert loaded  # its variables live as long as it does
-        answer = serve(frames=tf.constant(frames), valid=tf.constant(valid, tf.int32))
+        answer = serve(**{name: tf.constant(values) for name, values in inputs.items()})
         return answer["probabilities"].numpy()
 
     return run
@@ -123,8 +123,8 @@ def _load_litert(path: Path) -> Run:
         interpreter.allocate_tensors()
     signature = interpreter.get_signature_runner()
 
-    def run(frames: np.ndarray, valid: int) -> np.ndarray:
-        return signature(frames=frames, valid=np.int32(valid))["probabilities"]
+    def run(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        return signature(**inputs)["probabilities"]
 
     return run
 
@@ -153,9 +153,8 @@ def _load_onnx(path: Path) -> Run:
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
 
-    def run(frames: np.ndarray, valid: int) -> np.ndarray:
-        inputs = {"frames": frames, "valid": np.array(valid, np.int32)}
-        return np.asarray(session.run(["probabilities"], inputs)[0])
+    def run(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        return np.asarray(session.run(["probabilities"], dict(inputs))[0])
 
     return run
 

@@ -6,12 +6,11 @@ Training, prediction, explanation, export and the pictures for people all take t
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
-from pipeline.errors import ClipError
+from pipeline.frames.neighbours import LONGEST_GAP
 from pipeline.frames.sources import Source, open_source
-from pipeline.frames.video import WHOLE, FrameReader, RateSampler, Sampling, resize, sample_frames
+from pipeline.frames.video import WHOLE, FrameReader, RateSampler, Sampling, sample_frames, square
 from pipeline.frames.views import apply_view
 
 
@@ -26,7 +25,7 @@ class SampledFrame:
     image : (height, width, 3) uint8 BGR, as it was decoded
     size : side of the square that the CNN sees, pixels
     rule : how the frame becomes that square, see `pipeline.frames.video.resize`
-    picked : whether the sampling picked it; False where it was only named
+    picked : whether the sampling picked it; False where it was only named, or is a neighbour
     """
 
     index: int
@@ -44,11 +43,7 @@ class SampledFrame:
         ClipError
             When OpenCV cannot resize it.
         """
-        try:
-            return resize(self.image, self.size, self.rule)
-        except cv2.error as error:
-            reason = str(error).strip().splitlines()[-1]
-            raise ClipError(f"made OpenCV fail: {reason}") from None
+        return square(self.image, self.size, self.rule)
 
 
 def sampled_frames(
@@ -59,6 +54,7 @@ def sampled_frames(
     segments: Sequence[tuple[float, float]] = (),
     *,
     named: Collection[int] = (),
+    neighbours: bool = False,
     to_the_end: bool = True,
 ) -> Iterator[SampledFrame]:
     """One pass over a clip: the frames that a sampling picks, and those that are named.
@@ -72,6 +68,7 @@ def sampled_frames(
     segments : (start, end) in seconds; the sampling picks inside each of them by itself, and a
         frame that several share comes once. Empty: the whole clip
     named : indices of frames that are wanted whatever the sampling says
+    neighbours : with the frames around them, for `pipeline.frames.neighbours`
     to_the_end : False ends the pass behind the last segment; the timeline ends there as well
 
     Raises
@@ -83,20 +80,28 @@ def sampled_frames(
     rates = [RateSampler(sampling, *segment) for segment in segments] if sampling else []
     last = max(named, default=-1) if sampling is None else None
     end = WHOLE[1] if to_the_end else max(end for _, end in segments)
-    picked, time = False, 0.0
+    picked, time, beyond = False, 0.0, LONGEST_GAP if neighbours else 0.0
+    past: float | None = None  # seconds of the last frame that is named
 
     def wanted(index: int, seconds: float) -> bool:
-        nonlocal picked, time
-        if seconds >= end:
+        nonlocal picked, time, past
+        if seconds >= end + beyond or (past is not None and seconds > past + beyond):
             raise _PastTheEndError
         picked = sum(rate(index, seconds) for rate in rates) > 0  # each has to see every frame
         time = seconds
-        return picked or index in named
+        if index == last:
+            past = seconds
+        return picked or index in named or (neighbours and near(seconds))
+
+    def near(seconds: float) -> bool:
+        return bool(named) or any(
+            start - beyond <= seconds < stop + beyond for start, stop in segments
+        )
 
     try:
         for index, image in reader.frames(wanted):
             yield SampledFrame(index, time, image, size, rule, picked)
-            if index == last:
+            if index == last and not neighbours:
                 return
     except _PastTheEndError:
         pass

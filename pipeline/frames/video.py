@@ -260,6 +260,20 @@ def resize(image: np.ndarray, size: int, rule: str) -> np.ndarray:
     return canvas
 
 
+def square(image: np.ndarray, size: int, rule: str) -> np.ndarray:
+    """As `resize`; a picture that OpenCV cannot resize is the clip's fault.
+
+    Raises
+    ------
+    ClipError
+        With OpenCV's reason.
+    """
+    try:
+        return resize(image, size, rule)
+    except cv2.error as error:
+        raise ClipError(f"made OpenCV fail: {str(error).strip().splitlines()[-1]}") from None
+
+
 def _tick(elapsed: float, index: int, fps: float | None) -> int:
     return index if fps is None else int(np.floor((elapsed + SAMPLE_TOLERANCE) * fps))
 

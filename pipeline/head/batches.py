@@ -1,13 +1,14 @@
 """The batches of an epoch: which clips, which window of each, and what training varies about it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from pipeline.head.labelled_clips import LabelledClips
-from pipeline.head.params import TrainParams, choose_views
-from pipeline.head.sequences import Embeddings, random_window, read_window
+from pipeline.head.params import TrainParams
+from pipeline.head.sequences import Features, random_window, read_window
+from pipeline.head.streams import network_streams
 
 CLASS_WEIGHT_LIMIT = 10.0  # the rarest class counts at most this much more than the average
 # Where `train.batch_size` is null: small sets want small batches, for the sake of more steps.
@@ -34,14 +35,22 @@ class Batch:
 
 
 def training_batches(
-    features: Embeddings, clips: LabelledClips, params: TrainParams, epoch: int
+    features: Features,
+    clips: LabelledClips,
+    params: TrainParams,
+    views: Sequence[str],
+    epoch: int,
 ) -> Iterator[Batch]:
     """The batches of one epoch: a pure function of the arguments, seed and epoch above all.
 
     Only the rows of the batch at hand are read.
+
+    Parameters
+    ----------
+    views : of which one is drawn for every clip
     """
     rng = np.random.default_rng([params.seed, epoch])
-    views, _ = choose_views(params, features.views)
+    streams = tuple(network_streams(features.readings))
     classes = len(clips.classes)
     weights = np.ones(classes, np.float32)
     if params.imbalance == "class_weights":
@@ -53,8 +62,8 @@ def training_batches(
         windows = []
         for clip in clips.positions[members]:
             rows = random_window(int(features.lengths[clip]), params.windowing, rng)
-            view = views[rng.integers(len(views))]
-            windows.append(read_window(features, clip, rows, view))
+            view = views[int(rng.integers(len(views)))]
+            windows.append(read_window(features.clip(clip), streams, rows, view))
         values, masks = zip(*windows, strict=True)
         labels = clips.labels[members]
         targets = one_hot(labels, classes, params.label_smoothing)

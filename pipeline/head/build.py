@@ -1,21 +1,22 @@
-"""The heads: small Keras models from a window of embeddings to class scores.
+"""The network of a head: a small Keras model from a window of embeddings to class scores.
 
 One builder, many shapes: input normalisation, difference channels, projection, recurrent layers,
-pooling over time, dense layers, and a linear shortcut over the window's statistics. A preset is a
-named `HeadShape`; `train.head` picks one and other settings under `train` change parts of it.
+pooling over time, dense layers. A preset is a named `HeadShape`, which also says which branches
+there are beside the network; `train.head` picks one and other settings under `train` change parts
+of it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from pipeline.frames.streams import FLOW
+from pipeline.head.streams import EMBEDDED, VARIANCE_FLOOR
 
 if TYPE_CHECKING:
     import keras
 
-MEASURED_AT_ONCE = 64  # windows
-SCALE_FLOOR = 0.3  # of the mean deviation: keeps near-constant statistics from being blown up
+NETWORK_BRANCH = "network"  # the branch that is trained
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,9 @@ class HeadShape:
 
     Attributes
     ----------
-    normalisation : of every embedding: "layer" (mean 0, deviation 1 over its numbers), "root"
-        (square roots, then "layer"), "unit" (length 1) or "none"
-    input_dropout : on the numbers of an embedding, the same ones at all steps of a window; before
-        the recurrent branch only
+    normalisation : of every embedding of the CNN: "layer" (mean 0, deviation 1 over its numbers),
+        "root" (square roots, then "layer"), "unit" (length 1) or "none"
+    input_dropout : on the numbers of a row, the same ones at all steps of a window
     differences : lags of the difference channels beside the embeddings, in steps
     projection : units of the linear layer before the recurrent one, 0 for none
     recurrent : "lstm", "bilstm", "gru" or "none"
@@ -44,11 +44,8 @@ class HeadShape:
     pooling : over time: "last", "mean" or "attention"
     dropout : after pooling
     dense : dense layers after that
-    shortcut : statistics of the window that a linear classifier sees beside the recurrent branch:
-        "mean", "change", "std"; empty for no shortcut
-    shortcut_dropout : on those statistics
-    shortcut_share : weight of the shortcut's logits in the final ones, the rest is the recurrent
-        branch's
+    branches : what a clip's logits are summed from: "network", which is all of the above, and a
+        linear branch of each stream for "statistics" and for "order"
     """
 
     normalisation: str = "root"
@@ -60,9 +57,7 @@ class HeadShape:
     pooling: str = "mean"
     dropout: float = 0.5
     dense: tuple[Dense, ...] = ()
-    shortcut: tuple[str, ...] = ("mean", "change", "std")
-    shortcut_dropout: float = 0.7
-    shortcut_share: float = 2 / 3
+    branches: tuple[str, ...] = (NETWORK_BRANCH, "statistics", "order")
 
     def to_dict(self) -> dict[str, Any]:
         """The shape as JSON-ready values."""
@@ -77,13 +72,13 @@ _BARE = HeadShape(
     recurrent="lstm",
     pooling="last",
     dropout=0.0,
-    shortcut=(),
+    branches=(NETWORK_BRANCH,),
 )
 
 PRESETS: dict[str, HeadShape] = {
     "default": HeadShape(),
-    "recurrent": HeadShape(shortcut=()),
-    "linear": HeadShape(differences=(), projection=0, recurrent="none"),
+    "recurrent": HeadShape(branches=(NETWORK_BRANCH,)),
+    "linear": HeadShape(branches=("statistics", "order")),
     "lstm64": replace(_BARE, units=64, dropout=0.5, dense=(Dense(128),)),
     "lstm128": replace(_BARE, units=128, dense=(Dense(256, dropout=0.5),)),
     "lstm128_deep": replace(
@@ -95,127 +90,75 @@ PRESETS: dict[str, HeadShape] = {
 }
 
 
-@dataclass(frozen=True)
-class Head:
-    """A head as it trains and as it is used; both share their weights.
-
-    Attributes
-    ----------
-    model : (embeddings (B, T, D) float32, mask (B, T) bool) -> logits (B, K) float32
-    branches : the same inputs -> a list of logits, the final ones first, then those of each
-        branch where there are two
-    """
-
-    model: "keras.Model"
-    branches: "keras.Model"
-
-
-def build_head(shape: HeadShape, steps: int, dimension: int, classes: int, seed: int = 0) -> Head:
-    """Build a head with fresh weights.
-
-    The logits of a head with a shortcut are a weighted mean of the two branches' logits.
+def build_network(
+    shape: HeadShape, steps: int, streams: Mapping[str, int], classes: int, seed: int = 0
+) -> "keras.Model":
+    """Build a network with fresh weights.
 
     Parameters
     ----------
     steps : T, time steps in a window
-    dimension : D, numbers in an embedding
+    streams : with the D of each, as they lie side by side in a row
     classes : K
     seed : of the initial weights and of dropout; the same seed gives the same weights
+
+    Returns
+    -------
+    (embeddings (B, T, sum of D) float32, mask (B, T) bool) -> logits (B, K) float32
     """
     import keras
-
-    from pipeline.head import layers
 
     keras.utils.set_random_seed(seed)
     keras.backend.clear_session()  # layer names must not depend on what was built before
-    frames = keras.Input((steps, dimension), name="embeddings", dtype="float32")
+    frames = keras.Input((steps, sum(streams.values())), name="embeddings", dtype="float32")
     mask = keras.Input((steps,), name="mask", dtype="bool")
-    x = _normalised(frames, shape)
-    branches = []
-    if shape.recurrent != "none" or not shape.shortcut:
-        pooled = _over_time(x, mask, shape, seed)
-        branches.append(keras.layers.Dense(classes, name="scores")(_dense(pooled, shape, seed)))
-    if shape.shortcut:
-        statistics = layers.WindowStatistics(shape.shortcut, name="statistics")(x, mask)
-        statistics = layers.Standardisation(name="standardisation")(statistics)
-        if shape.shortcut_dropout:
-            statistics = keras.layers.Dropout(
-                shape.shortcut_dropout, seed=seed + 90, name="shortcut_dropout"
-            )(statistics)
-        linear = keras.layers.Dense(classes, kernel_initializer="zeros", name="shortcut_scores")
-        branches.append(linear(statistics))
-    if len(branches) == 1:
-        logits = keras.layers.Identity(name="logits")(branches[0])
-        outputs = [logits]
-    else:
-        shares = (1 - shape.shortcut_share, shape.shortcut_share)
-        weighted = [
-            keras.layers.Rescaling(share, name=f"share_{number}")(branch)
-            for number, (share, branch) in enumerate(zip(shares, branches, strict=True), 1)
-        ]
-        logits = keras.layers.Add(name="logits")(weighted)
-        outputs = [logits, *branches]
-    inputs = [frames, mask]
-    return Head(
-        keras.Model(inputs, logits, name="head"), keras.Model(inputs, outputs, name="branches")
-    )
-
-
-def measure_statistics(
-    model: "keras.Model",
-    clips: Sequence[int],
-    windows: Callable[[Sequence[int]], tuple[np.ndarray, np.ndarray]],
-) -> None:
-    """Set the shortcut's standardisation from training clips; nothing without a shortcut.
-
-    Parameters
-    ----------
-    clips : positions of the clips to measure
-    windows : reads clips as values (N, T, D) float32 and mask (N, T) bool
-    """
-    import keras
-
-    names = [layer.name for layer in model.layers]
-    if "standardisation" not in names:
-        return
-    layer = model.get_layer("statistics")
-    statistics = keras.Model(model.inputs, layer.output)
-    measured = np.concatenate(
-        [
-            np.asarray(statistics(list(windows(clips[i : i + MEASURED_AT_ONCE]))))
-            for i in range(0, len(clips), MEASURED_AT_ONCE)
-        ]
-    )
-    kinds = len(layer.statistics)
-    deviation = measured.std(axis=0).reshape(kinds, -1)
-    deviation += SCALE_FLOOR * deviation.mean(axis=1, keepdims=True) + 1e-6
-    standardisation = model.get_layer("standardisation")
-    standardisation.mean.assign(measured.mean(axis=0))
-    # each kind of statistic is as wide as the embedding: keep the length of the whole vector
-    standardisation.scale.assign(deviation.reshape(-1) * np.sqrt(kinds))
+    pooled = _over_time(_prepared(frames, streams, shape), mask, shape, seed)
+    scores = keras.layers.Dense(classes, name="scores")(_dense(pooled, shape, seed))
+    logits = keras.layers.Identity(name="logits")(scores)
+    return keras.Model([frames, mask], logits, name="head")
 
 
 def shape_from_dict(values: Mapping[str, Any]) -> HeadShape:
-    """The reverse of `HeadShape.to_dict`."""
+    """The reverse of `HeadShape.to_dict`; of earlier releases, whose network was all, as well."""
+    known = {name: values[name] for name in HeadShape.__dataclass_fields__ if name in values}
     dense = tuple(Dense(**layer) for layer in values["dense"])
-    tuples = {name: tuple(values[name]) for name in ("differences", "shortcut")}
-    return HeadShape(**{**values, **tuples, "dense": dense})
+    tuples = {
+        "differences": tuple(values["differences"]),
+        "branches": tuple(values.get("branches", (NETWORK_BRANCH,))),
+    }
+    return HeadShape(**{**known, **tuples, "dense": dense})
 
 
-def _normalised(frames: Any, shape: HeadShape) -> Any:
+def _prepared(frames: Any, streams: Mapping[str, int], shape: HeadShape) -> Any:
+    """Each stream by itself, then side by side again: (B, T, sum of D)."""
     import keras
 
     from pipeline.head import layers
 
-    if shape.normalisation == "root":
-        frames = layers.SquareRoot(name="square_root")(frames)
-    if shape.normalisation in ("root", "layer"):
+    if len(streams) == 1:
+        return _normalised(frames, next(iter(streams)), shape)
+    parts, first = [], 0
+    for stream, dimension in streams.items():
+        columns = layers.Columns(first, first + dimension, name=stream)(frames)
+        parts.append(_normalised(columns, stream, shape, f"_{stream}"))
+        first += dimension
+    return keras.layers.Concatenate(name="streams")(parts)
+
+
+def _normalised(x: Any, stream: str, shape: HeadShape, suffix: str = "") -> Any:
+    import keras
+
+    from pipeline.head import layers
+
+    if stream == FLOW or (stream in EMBEDDED and shape.normalisation == "root"):
+        x = layers.SquareRoot(name=f"square_root{suffix}")(x)
+    if stream in EMBEDDED and shape.normalisation in ("root", "layer"):
         return keras.layers.LayerNormalization(
-            center=False, scale=False, epsilon=1e-6, name="normalisation"
-        )(frames)
-    if shape.normalisation == "unit":
-        return keras.layers.UnitNormalization(name="normalisation")(frames)
-    return frames
+            center=False, scale=False, epsilon=VARIANCE_FLOOR, name=f"normalisation{suffix}"
+        )(x)
+    if stream in EMBEDDED and shape.normalisation == "unit":
+        return keras.layers.UnitNormalization(name=f"normalisation{suffix}")(x)
+    return x
 
 
 def _over_time(x: Any, mask: Any, shape: HeadShape, seed: int) -> Any:

@@ -1,42 +1,26 @@
-"""What a model folder may hold, checked before anything in it is used.
+"""What the card of a model folder, and of the backbone in it, may say.
 
-A model folder may come from anybody. Its card is held against a schema, the files that it names are
-looked for inside the folder alone, and what is packed or compressed is measured before it is
-unpacked. What is refused is refused in a sentence.
+A model folder may come from anybody. Its cards are held against a schema before anything in them is
+used; what is refused is refused in a sentence.
 """
 
 import json
-import stat
-import zipfile
-from collections.abc import Collection, Iterator, Mapping
-from io import BytesIO
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
 
-from pipeline.backbone.folder import DESCRIPTION_FILE, LITERT_FILE
-from pipeline.errors import ModelError
-from pipeline.head.litert_check import check_litert
+from pipeline.frames.streams import DIFFERENCE, FLOW, PLACE, STREAMS, stream_and_view
 
 MOST_CARD_BYTES = 16 << 20
-MOST_FILE_BYTES = 512 << 20
-MOST_UNPACKED_BYTES = 512 << 20  # of one file
-MOST_ENTRIES = 1000  # of an archive
-MOST_WEIGHTS = 1 << 25  # numbers in one matrix that a network may ask for
-MOST_LAYERS = 2000  # with all that they consist of
 SCHEMAS = (2, 3)
-# What heads are built from (pipeline.head.build), of this release and of those before it.
-LAYERS = frozenset(
-    """
-    Activation Add Average BatchNormalization Bidirectional Concatenate Dense Dropout
-    GlobalAveragePooling1D GRU Identity InputLayer LayerNormalization LSTM Masking Multiply ReLU
-    Rescaling SpatialDropout1D UnitNormalization
-    """.split()  # noqa: SIM905 - twenty quoted strings would read worse
-)
-KERAS_PARTS = frozenset(("None", "keras", "keras.initializers", "keras.src.models.functional"))
-OUR_LAYERS = "clipcache>"
-NEEDED_TO_EMBED = ("backbone", "input_size", "resize", "precision")
 # As in pipeline.frames, which takes OpenCV to import and which training does not depend on.
 VIEWS = (
     "identity",
@@ -51,6 +35,14 @@ VIEWS = (
 )
 RESIZE_RULES = ("stretch", "crop", "pad")
 
+
+def _known_reading(name: str) -> str:
+    stream, view = stream_and_view(name)
+    if stream not in STREAMS or view not in VIEWS:
+        raise ValueError("it names no stream in a view")
+    return name
+
+
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")]
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Text = Annotated[str, StringConstraints(max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")]
@@ -58,6 +50,7 @@ Label = Annotated[
     str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]+$")
 ]
 Share = Annotated[float, Field(ge=0, le=1000)]
+Reading = Annotated[str, AfterValidator(_known_reading)]
 
 
 class _Part(BaseModel):
@@ -76,6 +69,19 @@ class _Extractor(_Part):
     preprocessing: Text = ""
     decode_version: int = Field(1, ge=0)
     version: int = Field(1, ge=0)
+
+
+class _Stream(_Part):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, strict=True)
+
+    stream: Literal[PLACE, FLOW, DIFFERENCE]  # type: ignore[valid-type]
+    resize: Literal[RESIZE_RULES]  # type: ignore[valid-type]
+    input_size: int = Field(ge=32, le=1024)
+    backbone: Text | None
+    precision: Literal["float32", "bfloat16"] | None
+    layer: Text | None
+    decode_version: int = Field(ge=0)
+    version: int = Field(ge=0)
 
 
 class _Sampling(_Part):
@@ -112,7 +118,10 @@ class _Card(_Part):
     shape: dict[str, Any]
     versions: dict[Text, Text] = Field(max_length=100)
     files: dict[Name, Digest] = Field(max_length=100)
-    readings: dict[Text, Annotated[int, Field(ge=1, le=1_000_000)]] | None = None
+    readings: dict[Reading, Annotated[int, Field(ge=1, le=100_000)]] | None = Field(
+        None, min_length=1
+    )
+    streams: dict[Literal[PLACE, FLOW, DIFFERENCE], _Stream] | None = None  # type: ignore[valid-type]
     branches: list[_Branch] | None = Field(None, min_length=1, max_length=1000)
     mirror: bool | None = None
     window: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
@@ -151,88 +160,31 @@ def read_values(path: Path) -> dict[str, Any]:
     return values
 
 
-def check_sizes(folder: Path, names: Collection[str]) -> None:
-    """Refuse files that are no plain files, or too large, before they are opened.
+class _Description(_Part):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, strict=True)
+
+    digest: Text
+    input_size: int = Field(ge=32, le=1024)
+    source: Text = ""
+    dimension: Literal[1280] = 1280
+
+
+def check_description(path: Path) -> None:
+    """Refuse a backbone's card that makes no sense.
 
     Raises
     ------
-    ModelError
-        Naming the file.
+    ValueError
+        As part of a sentence.
     """
-    for name in names:
-        path = folder / name
-        if not path.exists():
-            continue
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):
-            raise ModelError(f"{path} is not a plain file: copy the whole folder again.")
-        if found.st_size > MOST_FILE_BYTES:
-            raise ModelError(
-                f"{path} has {found.st_size:,} bytes, more than any file of a model: copy the "
-                "whole folder again."
-            )
-
-
-def check_contents(folder: Path, names: Collection[str], fits: Mapping[str, int]) -> None:
-    """Measure what is packed in a head's files, before it is unpacked.
-
-    Parameters
-    ----------
-    names : of the files that are needed; some of the backbone are left to `check_backbone_files`
-    fits : "labels" and "steps" of the card, which a network has to fit
-
-    Raises
-    ------
-    ModelError
-        Naming the file.
-    """
-    for name in names:
-        if name not in (DESCRIPTION_FILE, LITERT_FILE):
-            _look_into(folder / name, fits)
-
-
-def check_backbone_files(folder: Path, extractor: Mapping[str, Any]) -> None:
-    """The same of the backbone beside a head, for whoever embeds frames with it.
-
-    Parameters
-    ----------
-    extractor : of the card
-
-    Raises
-    ------
-    ModelError
-        Naming the file, or what the card lacks.
-    """
-    for name in (DESCRIPTION_FILE, LITERT_FILE):
-        _look_into(folder / name, {})
-    lacking = [name for name in NEEDED_TO_EMBED if name not in extractor]
-    if lacking:
-        raise ModelError(
-            f"The card in {folder} does not say with which {lacking[0]} its embeddings were made: "
-            "run `clipcache train` again."
-        )
-
-
-def _look_into(path: Path, fits: Mapping[str, int]) -> None:
-    checks = {
-        ".keras": _check_keras,
-        ".npz": _check_archive,
-        ".h5": _check_hdf5,
-        ".json": _check_description,
-        ".tflite": lambda path: check_litert(path.read_bytes(), fits),
-    }
-    check = checks.get(path.suffix)
-    if check is None or not path.is_file():
-        return
+    if path.stat().st_size > MOST_CARD_BYTES:
+        raise ValueError("it is too large")
     try:
-        check(path)
-    except (ValueError, KeyError, TypeError, OSError, RecursionError, zipfile.BadZipFile,
-            NotImplementedError, RuntimeError) as error:  # fmt: skip
-        reason = " ".join(str(error).split())[:200]
-        raise ModelError(
-            f"{path} cannot be loaded ({reason}): copy the whole folder again, or run "
-            "`clipcache train` again."
-        ) from None
+        _Description.model_validate(
+            json.loads(path.read_text("utf-8"), parse_constant=_refuse_constant)
+        )
+    except ValidationError as error:
+        raise ValueError(_first(error)) from None
 
 
 def _first(error: ValidationError) -> str:
@@ -258,125 +210,3 @@ def _check_plain(value: Any, place: str, depth: int = 0) -> None:
         raise ValueError(f"{place}: a text is too long")
     elif isinstance(value, int | float) and not -1e6 <= value <= 1e6:
         raise ValueError(f"{place}: {value} is out of range")
-
-
-def _check_archive(path: Path) -> None:
-    with zipfile.ZipFile(path) as archive:
-        _measure(archive)
-
-
-def _measure(archive: zipfile.ZipFile) -> None:
-    """What is packed, by what its directory says; reading goes no further than that."""
-    entries = archive.infolist()
-    if len(entries) > MOST_ENTRIES:
-        raise ValueError(f"it packs {len(entries):,} files")
-    unpacked = sum(entry.file_size for entry in entries)
-    if unpacked > MOST_UNPACKED_BYTES:
-        raise ValueError(f"it unpacks to {unpacked:,} bytes, more than any model")
-    if len({entry.filename for entry in entries}) < len(entries):
-        raise ValueError("it packs one file twice")
-    for entry in entries:
-        if entry.filename.startswith("/") or ".." in Path(entry.filename).parts:
-            raise ValueError(f"it packs {entry.filename!r}, which lies outside")
-
-
-def _check_keras(path: Path) -> None:
-    with zipfile.ZipFile(path) as archive:
-        _measure(archive)
-        _check_network(json.loads(archive.read("config.json")))
-        _check_hdf5(BytesIO(archive.read("model.weights.h5")))
-
-
-def _check_network(config: Any) -> None:
-    """Known layers only, of sizes that a head may have: Keras allocates what it is told to."""
-    layers = list(_layers(config))
-    if len(layers) > MOST_LAYERS:
-        raise ValueError(f"it has {len(layers):,} layers and parts")
-    for layer in layers:
-        module, name = str(layer.get("module")), layer["class_name"]
-        ours = str(layer.get("registered_name")).startswith(OUR_LAYERS)
-        if not (ours or module in KERAS_PARTS or (module == "keras.layers" and name in LAYERS)):
-            raise ValueError(f"it has a layer that no head has, {str(name)[:60]!r}")
-    sizes = list(_sizes(config))
-    units = [size for name, size in sizes if name == "units"]
-    if max(units, default=0) * max((size for _, size in sizes), default=0) > MOST_WEIGHTS:
-        raise ValueError("it asks for more weights than any head has")
-
-
-def _layers(value: Any) -> Iterator[dict[str, Any]]:
-    """The descriptions of layers and what they consist of, at any depth."""
-    if isinstance(value, dict):
-        if isinstance(value.get("class_name"), str):
-            yield value
-        for item in value.values():
-            yield from _layers(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _layers(item)
-
-
-def _sizes(value: Any, name: str = "") -> Iterator[tuple[str, int]]:
-    """Whole numbers in a description of a network by their names, but for seeds."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            if key != "seed":
-                yield from _sizes(item, key)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _sizes(item, name)
-    elif isinstance(value, int) and not isinstance(value, bool):
-        yield name, abs(value)
-
-
-def _check_hdf5(file: Any) -> None:
-    """Arrays may be compressed or never written, and be of any size all the same."""
-    import h5py
-
-    total = 0
-
-    def measure(name: str, item: Any) -> None:
-        nonlocal total
-        if isinstance(item, h5py.Dataset):
-            if item.is_virtual or item.external:
-                raise ValueError(f"{name} lies in another file")
-            total += item.nbytes
-            if total > MOST_UNPACKED_BYTES:
-                raise ValueError("its arrays are larger than those of any model")
-
-    with h5py.File(file, "r") as opened:
-        for link in _links(opened):
-            if not isinstance(link, h5py.HardLink):
-                raise ValueError("it leads to other files or places")
-        opened.visititems(measure)
-
-
-def _links(group: Any, depth: int = 0) -> Iterator[Any]:
-    import h5py
-
-    if depth > 20:
-        raise ValueError("it is nested too deeply")
-    for name in group:
-        link = group.get(name, getlink=True)
-        yield link
-        if isinstance(link, h5py.HardLink) and isinstance(group.get(name), h5py.Group):
-            yield from _links(group[name], depth + 1)
-
-
-class _Description(_Part):
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, strict=True)
-
-    digest: Text
-    input_size: int = Field(ge=32, le=1024)
-    source: Text = ""
-    dimension: Literal[1280] = 1280
-
-
-def _check_description(path: Path) -> None:
-    if path.stat().st_size > MOST_CARD_BYTES:
-        raise ValueError("it is too large")
-    try:
-        _Description.model_validate(
-            json.loads(path.read_text("utf-8"), parse_constant=_refuse_constant)
-        )
-    except ValidationError as error:
-        raise ValueError(_first(error)) from None

@@ -1,30 +1,29 @@
-"""The fit loop: one head, one set of clips, every source of chance seeded.
+"""The fit loop of the network: one network, one set of clips, every source of chance seeded.
 
-A moving average of the weights is what is validated and kept (Polyak and Juditsky, 1992,
-https://doi.org/10.1137/0330046).
+The moving average of the weights is what is validated and kept.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.head.batches import batch_size, training_batches
-from pipeline.head.build import Head, build_head, measure_statistics
 from pipeline.head.calibration import cross_entropy
 from pipeline.head.checkpoint import read_state, write_state
-from pipeline.head.inference import clip_logits, forward_function, views_of
+from pipeline.head.inference import Forward
 from pipeline.head.labelled_clips import LabelledClips
-from pipeline.head.optimisation import losses_of, make_optimizer
-from pipeline.head.params import TrainParams, choose_views
-from pipeline.head.sequences import Embeddings, Windowing, even_windows, read_window
+from pipeline.head.loop import Loop
+from pipeline.head.params import TrainParams
+from pipeline.head.shares import Folds
 from pipeline.quiet import import_tensorflow
 
-MEASURED_CLIPS = 2000  # at most this many training clips set the shortcut's standardisation
+if TYPE_CHECKING:
+    import keras
+
+UNSEEN_EPOCHS = 0.5  # share of the epochs for what only tells what the network is worth
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Epoch:
     """What one pass over the training clips gave; `val_` values are None without such clips."""
 
     epoch: int  # from 1
-    loss: float  # of the batches, with augmentation, weights and branches
+    loss: float  # of the batches, with augmentation and weights
     accuracy: float  # of the batches
     val_loss: float | None
     val_accuracy: float | None
@@ -46,15 +45,16 @@ class Fit:
 
     Attributes
     ----------
-    head : with the weights that were kept
-    logits : clips of the same feature set -> their logits by the head, (n, K) float32, in the
-        windows and views that `params` test with
+    network : with the weights that were kept
+    forward : the network as a function of arrays
+    logits : clips of the same feature set -> their logits by the network, (n, K) float32
     history : all epochs, those before an interruption too
     best : the epoch whose weights were kept, from 1
     resumed : the number of epochs that an earlier, interrupted run had done
     """
 
-    head: Head
+    network: "keras.Model"
+    forward: Forward
     logits: Callable[[LabelledClips], np.ndarray]
     history: list[Epoch] = field(default_factory=list)
     best: int = 0
@@ -79,44 +79,30 @@ def set_up_tensorflow(threads: int | None = None) -> None:
 
 
 def fit(
-    features: Embeddings,
+    loop: Loop,
     train: LabelledClips,
     val: LabelledClips,
-    params: TrainParams,
     *,
     state: Path | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
 ) -> Fit:
-    """Train a head. Equal arguments give equal weights, interrupted or not.
+    """Train a network. Equal arguments give equal weights, interrupted or not.
 
     With validation clips the weights of the epoch with the lowest validation loss are kept and
     `params.patience` may end the training early; without, those of the last epoch.
 
     Parameters
     ----------
+    loop : from `pipeline.head.loop.new_loop`; it may have served other trainings
     val : may be empty
     state : file that holds the run's state after every epoch; where it exists, the run goes on
         from there. The caller sees to it that it belongs to the same run, and removes it.
     on_epoch : called after every epoch, before its state is written; epochs that an interrupted
         run had done are told again first
-
-    Raises
-    ------
-    FeaturesError
-        When the settings name a view that the features lack.
     """
-    _, test_views = choose_views(params, features.views)
-    classes = len(train.classes)
-    head = build_head(params.shape, params.steps, features.dimension, classes, params.seed)
-    _measure(head, features, train, params)
-    loop = _Loop(head, features, train, params)
-    forward = forward_function(head.model)
-
-    def logits_of(clips: LabelledClips) -> np.ndarray:
-        values = views_of(features, clips.positions, test_views)
-        return clip_logits(forward, values, params.windowing, classes)
-
-    result = Fit(head, logits_of)
+    params, network, logits_of = loop.params, loop.network, loop.logits
+    loop.begin(train, params.epochs)
+    result = Fit(network, loop.forward, logits_of)
     best: list[np.ndarray] = []
     best_loss = np.inf
     if state and (saved := read_state(state)):
@@ -138,7 +124,7 @@ def fit(
                 val_loss = cross_entropy(logits, val.labels)
                 val_accuracy = float((logits.argmax(axis=1) == val.labels).mean())
             if val_loss is None or val_loss < best_loss:
-                best = [variable.numpy() for variable in head.model.variables]
+                best = [variable.numpy() for variable in network.variables]
                 best_loss = np.inf if val_loss is None else val_loss
                 result.best = len(result.history) + 1
         result.history.append(
@@ -161,115 +147,29 @@ def fit(
                 "best_loss": best_loss if np.isfinite(best_loss) else None,
             }
             write_state(state, loop.arrays(best), notes)
-    for variable, value in zip(head.model.variables, best, strict=True):
+    for variable, value in zip(network.variables, best, strict=True):
         variable.assign(value)
     return result
+
+
+def unseen_logits(loop: Loop, clips: LabelledClips, folds: Folds) -> np.ndarray:
+    """The logits of networks for clips that they were not trained on: (n, K) float32.
+
+    One network for each fold, all with the same initial weights, trained without validation for
+    `UNSEEN_EPOCHS` of the epochs.
+    """
+    epochs = max(1, round(UNSEEN_EPOCHS * loop.params.epochs))
+    logits = np.zeros((len(clips), len(clips.classes)), np.float32)
+    for learnt, scored in folds:
+        loop.begin(clips.take(learnt), epochs)
+        for epoch in range(epochs):
+            loop.run_epoch(epoch)
+        with loop.averaged():
+            logits[scored] = loop.logits(clips.take(scored))
+    return logits
 
 
 def _stalled(result: Fit, val: LabelledClips, params: TrainParams) -> bool:
     if params.patience is None or not len(val) or not result.history:
         return False
     return len(result.history) - result.best >= params.patience
-
-
-def _measure(
-    head: Head, features: Embeddings, train: LabelledClips, params: TrainParams
-) -> None:  # fmt: skip
-    """Set the shortcut's standardisation from the middle window of evenly chosen clips."""
-    chosen = np.linspace(0, len(train) - 1, min(len(train), MEASURED_CLIPS)).astype(int)
-    middle = Windowing(params.steps, params.rates, 1)
-
-    def windows(clips: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-        taken = [
-            read_window(features, i, (rows := even_windows(int(features.lengths[i]), middle))[
-                len(rows) // 2]) for i in clips
-        ]  # fmt: skip
-        values, masks = zip(*taken, strict=True)
-        return np.stack(values), np.stack(masks)
-
-    measure_statistics(head.model, train.positions[chosen].tolist(), windows)
-
-
-class _Loop:
-    """The compiled training step with the state that it changes: weights, optimizer, average."""
-
-    def __init__(
-        self, head: Head, features: Embeddings, train: LabelledClips, params: TrainParams
-    ) -> None:
-        import tensorflow as tf
-
-        self.head, self.features, self.train, self.params = head, features, train, params
-        batches = -(-len(train) // batch_size(params, len(train)))
-        self.optimizer = make_optimizer(params, batches * params.epochs)
-        self.optimizer.build(head.branches.trainable_variables)
-        self.average = [
-            tf.Variable(weight.numpy(), trainable=False)
-            for weight in head.branches.trainable_variables
-        ]
-        self.step = self._compile()
-
-    def _compile(self) -> Any:
-        import tensorflow as tf
-
-        head, optimizer, average, params = self.head, self.optimizer, self.average, self.params
-        weights = head.branches.trainable_variables
-
-        def step(values: Any, mask: Any, targets: Any, scale: Any) -> Any:
-            with tf.GradientTape() as tape:
-                outputs = head.branches([values, mask], training=True)
-                logits, *branches = outputs if isinstance(outputs, list) else [outputs]
-                losses = losses_of(logits, targets, params)
-                for branch in branches:
-                    losses += params.branch_loss * losses_of(branch, targets, params)
-                loss = tf.reduce_mean(scale * losses)
-            gradients = tape.gradient(loss, [weight.value for weight in weights])
-            optimizer.apply(gradients, weights)
-            # short at first, so that the fresh weights are soon forgotten
-            done = tf.cast(optimizer.iterations.value, tf.float32)
-            decay = tf.minimum(params.averaging, (1.0 + done) / (10.0 + done))
-            for mean, weight in zip(average, weights, strict=True):
-                mean.assign(decay * mean + (1.0 - decay) * weight.value)
-            right = tf.equal(tf.argmax(logits, 1), tf.argmax(targets, 1))
-            return loss, tf.reduce_mean(tf.cast(right, tf.float32))
-
-        return tf.function(step, autograph=False)
-
-    def run_epoch(self, epoch: int) -> tuple[float, float]:
-        """Train on every batch of an epoch, counted from 0; mean loss and accuracy."""
-        import tensorflow as tf
-
-        results = []
-        for batch in training_batches(self.features, self.train, self.params, epoch):
-            arrays = (batch.embeddings, batch.mask, batch.targets, batch.weights)
-            results.append(self.step(*(tf.constant(array) for array in arrays)))
-        loss, accuracy = np.mean([[float(a), float(b)] for a, b in results], axis=0)
-        return float(loss), float(accuracy)
-
-    def learning_rate(self) -> float:
-        """The rate that the next step will use."""
-        return float(np.asarray(self.optimizer.learning_rate))
-
-    @contextmanager
-    def averaged(self) -> Iterator[None]:
-        """A context in which the head holds the averaged weights."""
-        weights = self.head.branches.trainable_variables
-        kept = [weight.numpy() for weight in weights]
-        for weight, mean in zip(weights, self.average, strict=True):
-            weight.assign(mean.numpy())
-        yield
-        for weight, value in zip(weights, kept, strict=True):
-            weight.assign(value)
-
-    def _variables(self) -> list[Any]:
-        return [*self.head.branches.variables, *self.optimizer.variables, *self.average]
-
-    def arrays(self, best: list[np.ndarray]) -> dict[str, np.ndarray]:
-        """Everything that changes while training, and the best weights so far."""
-        now = {f"now_{i}": variable.numpy() for i, variable in enumerate(self._variables())}
-        return {**now, **{f"best_{i}": value for i, value in enumerate(best)}}
-
-    def restore(self, arrays: dict[str, np.ndarray]) -> list[np.ndarray]:
-        """The reverse of `arrays`: set the variables, return the best weights."""
-        for i, variable in enumerate(self._variables()):
-            variable.assign(arrays[f"now_{i}"])
-        return [arrays[f"best_{i}"] for i in range(len(self.head.model.variables))]

@@ -1,11 +1,21 @@
-"""A head over clips of any length: windows, views, and the mean of their logits."""
+"""A head over clips of any length: what each branch says of them, and the sum of that.
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+The network says of a clip the mean of its logits over windows and views, a linear branch its scores
+of the whole clip.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.head.sequences import Embeddings, Windowing, even_windows, take
+from pipeline.errors import ModelError
+from pipeline.head.linear import LinearBranch, linear_scores
+from pipeline.head.sequences import Windowing, even_windows, take
+from pipeline.head.streams import Clip, network_streams, side_by_side
+from pipeline.wording import some
 
 if TYPE_CHECKING:
     import keras
@@ -13,7 +23,70 @@ if TYPE_CHECKING:
 WINDOWS_PER_CALL = 64
 
 Forward = Callable[[np.ndarray, np.ndarray], np.ndarray]
-Views = Mapping[str, np.ndarray]  # view -> (T, D) embeddings of one clip
+Views = Mapping[str, np.ndarray]  # view -> (T, sum of D), the rows of one clip
+
+
+@dataclass(frozen=True)
+class Head:
+    """All that scores a clip.
+
+    Attributes
+    ----------
+    classes : K
+    readings : what it reads of a clip, with the D of each
+    shares : of each branch by name, the network first where there is one
+    linear : the branches that are no network, in the order of the shares
+    forward : the network: (values (B, steps, sum of D) float32, mask (B, steps) bool) -> logits
+        (B, K) float32; None where there is none
+    views : over which the network's logits are averaged
+    mirror : whether the linear branches see clips mirrored too
+    windowing : how the network's windows are cut
+    """
+
+    classes: int
+    readings: Mapping[str, int]
+    shares: Mapping[str, float]
+    linear: tuple[LinearBranch, ...]
+    forward: Forward | None
+    views: tuple[str, ...]
+    mirror: bool
+    windowing: Windowing
+
+    def scores(self, clips: Iterable[Clip]) -> np.ndarray:
+        """What each branch says of whole clips, before its share: (B, n, K) float32.
+
+        Reads one clip at a time.
+
+        Raises
+        ------
+        ModelError
+            When a clip lacks a reading.
+        """
+        streams = tuple(network_streams(self.readings))
+        linear: list[list[np.ndarray]] = []
+
+        def watched() -> Iterator[Views]:
+            for clip in clips:
+                read = _read(clip, self.readings)
+                linear.append(linear_scores(self.linear, self.mirror, read))
+                views = self.views if self.forward else ()
+                yield {view: side_by_side(read, streams, view) for view in views}
+
+        rows, network = watched(), []
+        if self.forward:
+            network = [clip_logits(self.forward, rows, self.windowing, self.classes)]
+        deque(rows, maxlen=0)  # without a network nobody has looked at the clips yet
+        shape = (len(linear), len(self.linear), self.classes)
+        return np.stack([*network, *np.array(linear, np.float32).reshape(shape).swapaxes(0, 1)])
+
+    def logits(self, clips: Iterable[Clip]) -> np.ndarray:
+        """The sum over branches of share x score: (n, K) float32; see `scores`."""
+        shares = np.array(list(self.shares.values()), np.float32)
+        return np.tensordot(shares, self.scores(clips), 1)
+
+    def score(self, clip: Clip) -> dict[str, np.ndarray]:
+        """What each branch says of a clip, before its share: name -> (K,) float32."""
+        return dict(zip(self.shares, self.scores([clip])[:, 0], strict=True))
 
 
 def forward_function(model: "keras.Model") -> Forward:
@@ -48,7 +121,7 @@ def clip_logits(
 
     Parameters
     ----------
-    clips : per clip, its embeddings by view; all views that are there are averaged
+    clips : per clip, its rows by view; all views that are there are averaged
     """
     sums: list[np.ndarray] = []
     counts: list[int] = []
@@ -82,9 +155,17 @@ def clip_logits(
     return (np.stack(sums) / np.array(counts)[:, None]).astype(np.float32)
 
 
-def views_of(
-    features: Embeddings, clips: Sequence[int] | np.ndarray, views: Sequence[str]
-) -> Iterator[Views]:
-    """The clips at the positions `clips`, one after the other, as `clip_logits` reads them."""
-    for clip in clips:
-        yield {view: features.embeddings(clip, view) for view in views}
+def _read(clip: Clip, readings: Mapping[str, int]) -> Clip:
+    """What a head reads of a clip; refuses one that lacks it, or has it in another size."""
+    if missing := [name for name in readings if name not in clip]:
+        raise ModelError(
+            f"The model reads {some(missing)}, but a clip has only {', '.join(clip)}: embed it "
+            "with the streams and views of the model, or train again on these features."
+        )
+    for name, size in readings.items():
+        if clip[name].shape[1] != size:
+            raise ModelError(
+                f"The model reads {size} numbers of {name} in every row, but a clip has "
+                f"{clip[name].shape[1]}: train again on these features."
+            )
+    return {name: clip[name] for name in readings}

@@ -1,7 +1,8 @@
 """The layers of the heads that Keras does not have: all mask-aware, all built from plain ops.
 
 Every layer takes the window and its mask as two arguments, (B, T, D) and (B, T) bool, so that
-nothing depends on Keras's implicit masks and a head converts to LiteRT without extra ops.
+nothing depends on Keras's implicit masks and a head converts to LiteRT without extra ops. The last
+two are in the networks of earlier releases only, which are still read.
 """
 
 from typing import Any
@@ -46,6 +47,25 @@ class SquareRoot(keras.layers.Layer):
 
     def compute_output_shape(self, shape: Shape) -> Shape:
         return shape
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class Columns(keras.layers.Layer):
+    """The numbers `first` to `last` of every row: (B, T, D) -> (B, T, last - first)."""
+
+    def __init__(self, first: int, last: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.first, self.last = first, last
+        self.supports_masking = True
+
+    def call(self, x: Tensor) -> Tensor:
+        return x[:, :, self.first : self.last]
+
+    def compute_output_shape(self, shape: Shape) -> Shape:
+        return (*shape[:-1], self.last - self.first)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "first": self.first, "last": self.last}
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)

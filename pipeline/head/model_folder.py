@@ -1,14 +1,15 @@
 """The model folder: a head with everything that is needed to use it, on any machine.
 
-``head.keras`` and ``head.tflite`` hold the network, the files of the backbone folder beside them
-the CNN, ``model.json`` (the card) the labels, how embeddings are made, how windows are cut, which
-views are averaged, the temperature, and the digests of the other files. Equal weights give equal
-bytes, so that DVC sees a new model only where there is one.
+``head.keras`` and ``head.tflite`` hold the network, ``branches.npz`` the linear branches, the files
+of the backbone folder beside them the CNN, ``model.json`` (the card) the labels, how embeddings are
+made, how windows are cut, which views are averaged, what each branch counts, the temperature, and
+the digests of the other files. Equal weights give equal bytes, so that DVC sees a new model only
+where there is one.
 """
 
 import shutil
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,12 +24,17 @@ from pipeline.backbone.folder import (
 )
 from pipeline.errors import ModelError
 from pipeline.files import replacing_folder, sha256, write_json
-from pipeline.head.build import HeadShape, shape_from_dict
+from pipeline.frames.streams import RGB
+from pipeline.head.branch_file import read_branches, write_branches
+from pipeline.head.build import NETWORK_BRANCH
 from pipeline.head.calibration import softmax
-from pipeline.head.card_check import check_contents, check_sizes, read_values
-from pipeline.head.inference import Forward, Views, clip_logits, forward_function
+from pipeline.head.card_check import read_values
+from pipeline.head.file_check import check_contents, check_sizes
+from pipeline.head.inference import Head, forward_function
+from pipeline.head.linear import LinearBranch, OrderedBaseline
+from pipeline.head.model_card import ModelCard
 from pipeline.head.network_files import load_keras, load_litert, write_keras, write_litert
-from pipeline.head.sequences import Windowing
+from pipeline.head.streams import Clip
 
 if TYPE_CHECKING:
     import keras
@@ -36,63 +42,10 @@ if TYPE_CHECKING:
 MODEL = Path("models/head")
 NETWORK = "head.keras"
 LITERT_NETWORK = "head.tflite"
+LINEAR = "branches.npz"
 CARD = "model.json"
 BACKBONE_FILES = (DESCRIPTION_FILE, LITERT_FILE, WEIGHTS_FILE)
-SCHEMA = 2
-
 Runtime = Literal["keras", "litert"]
-
-
-@dataclass(frozen=True)
-class ModelCard:
-    """What a head needs to be used, and where it comes from.
-
-    Attributes
-    ----------
-    labels : class names, in the order of the logits
-    extractor, sampling : how the embeddings that it was trained on were made
-    views : cached views whose logits are averaged, where they are there
-    windowing : how clips are cut into windows
-    temperature : divides the logits before the softmax
-    shape : what the head was built from
-    versions : of the packages that trained it
-    files : SHA-256 of the other files of the folder, by name; filled in when it is saved
-    """
-
-    labels: tuple[str, ...]
-    extractor: dict[str, Any]
-    sampling: dict[str, Any]
-    views: tuple[str, ...]
-    windowing: Windowing
-    temperature: float
-    shape: HeadShape
-    versions: dict[str, str] = field(default_factory=dict)
-    files: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def backbone(self) -> str:
-        """SHA-256 of the backbone's weights."""
-        return str(self.extractor.get("backbone", ""))
-
-    def to_dict(self) -> dict[str, Any]:
-        """The card as JSON-ready values."""
-        return {"schema": SCHEMA, "backbone": self.backbone, **asdict(self)}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "ModelCard":
-        """The reverse of `to_dict`."""
-        windowing = dict(values["windowing"], rates=tuple(values["windowing"]["rates"]))
-        return cls(
-            labels=tuple(values["labels"]),
-            extractor=dict(values["extractor"]),
-            sampling=dict(values["sampling"]),
-            views=tuple(values["views"]),
-            windowing=Windowing(**windowing),
-            temperature=float(values["temperature"]),
-            shape=shape_from_dict(values["shape"]),
-            versions=dict(values["versions"]),
-            files=dict(values["files"]),
-        )
 
 
 @dataclass(frozen=True)
@@ -101,12 +54,12 @@ class Model:
 
     Attributes
     ----------
-    forward : (embeddings (B, T, D) float32, mask (B, T) bool) -> logits (B, K) float32
+    head : what scores clips
     folder : where it was loaded from; a backbone folder too
     """
 
     card: ModelCard
-    forward: Forward
+    head: Head
     folder: Path
 
     @property
@@ -114,15 +67,35 @@ class Model:
         """Class names, in the order of the probabilities."""
         return self.card.labels
 
+    @property
+    def ordered_baseline(self) -> OrderedBaseline | None:
+        """Its linear branches by themselves; None where it has not all of them."""
+        shares = tuple(
+            branch.ordered_share
+            for branch in self.card.branches
+            if branch.ordered_share is not None
+        )
+        return OrderedBaseline(self.head.linear, shares, self.head.mirror) if shares else None
+
+    def score(self, clip: Clip) -> dict[str, np.ndarray]:
+        """What each branch says of a clip, before its share: name -> (K,) float32."""
+        return self.head.score(clip)
+
 
 def save_model(
-    network: "keras.Model", card: ModelCard, folder: Path = MODEL, backbone: Path = BACKBONE
+    network: "keras.Model | None",
+    linear: Sequence[LinearBranch],
+    card: ModelCard,
+    folder: Path = MODEL,
+    backbone: Path = BACKBONE,
 ) -> None:
     """Write the model folder, whole or not at all.
 
     Parameters
     ----------
-    network : (embeddings (B, T, D), mask (B, T)) -> logits (B, K)
+    network : (embeddings (B, T, sum of D), mask (B, T)) -> logits (B, K); None where the head has
+        none
+    linear : its other branches
     backbone : the folder whose files are copied beside the head
 
     Raises
@@ -132,8 +105,11 @@ def save_model(
     """
     check_backbone(card.extractor, backbone)
     with replacing_folder(folder) as temporary:
-        write_keras(network, temporary / NETWORK)
-        write_litert(network, temporary / LITERT_NETWORK)
+        if network is not None:
+            write_keras(network, temporary / NETWORK)
+            write_litert(network, temporary / LITERT_NETWORK)
+        if linear:
+            write_branches(linear, temporary / LINEAR)
         for name in BACKBONE_FILES:
             shutil.copyfile(backbone / name, temporary / name)
         files = {path.name: sha256(path) for path in sorted(temporary.iterdir())}
@@ -177,10 +153,7 @@ def read_card(folder: Path = MODEL) -> ModelCard:
             "run `clipcache train` first (or `dvc repro`)."
         )
     try:
-        values = read_values(path)
-        if values["schema"] != SCHEMA:
-            raise ValueError(f"it has schema {values['schema']}, not {SCHEMA}")
-        return ModelCard.from_dict(values)
+        return ModelCard.from_dict(read_values(path))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{path} cannot be read ({error}): run `clipcache train` again.") from None
 
@@ -198,11 +171,34 @@ def load_model(folder: Path = MODEL, runtime: Runtime = "keras") -> Model:
     ModelError
         When something is missing or damaged.
     """
-    if runtime == "keras":
-        card = checked_card(folder, NETWORK)
-        return Model(card, forward_function(load_keras(folder / NETWORK)), folder)
-    card = checked_card(folder, LITERT_NETWORK, DESCRIPTION_FILE, LITERT_FILE)
-    return Model(card, load_litert(folder / LITERT_NETWORK), folder)
+    card = read_card(folder)
+    network = NETWORK if runtime == "keras" else LITERT_NETWORK
+    names = [branch.name for branch in card.branches]
+    parts = [
+        *([network] if NETWORK_BRANCH in names else []),
+        *([LINEAR] if set(names) - {NETWORK_BRANCH} else []),
+        *([DESCRIPTION_FILE, LITERT_FILE] if runtime == "litert" else []),
+    ]
+    card = checked_card(folder, *parts)
+    forward = None
+    if NETWORK_BRANCH in names:
+        forward = (
+            forward_function(load_keras(folder / network))
+            if runtime == "keras"
+            else load_litert(folder / network)
+        )
+    linear = [name for name in names if name != NETWORK_BRANCH]
+    head = Head(
+        classes=len(card.labels),
+        readings=card.readings,
+        shares={branch.name: branch.share for branch in card.branches},
+        linear=read_branches(folder / LINEAR, linear, card.readings, len(card.labels)),
+        forward=forward,
+        views=card.views,
+        mirror=card.mirror,
+        windowing=card.windowing,
+    )
+    return Model(card, head, folder)
 
 
 def checked_card(folder: Path, *needed: str) -> ModelCard:
@@ -239,7 +235,7 @@ def checked_card(folder: Path, *needed: str) -> ModelCard:
 
 def check_fits(
     card: ModelCard,
-    extractor: Mapping[str, Any],
+    streams: Mapping[str, Mapping[str, Any]],
     sampling: Mapping[str, Any],
     model: str | Path = MODEL,
     other: str | Path = "features",
@@ -248,7 +244,8 @@ def check_fits(
 
     Parameters
     ----------
-    extractor, sampling : of the embeddings at hand
+    streams : "rgb" and the others -> how the embeddings at hand were made
+    sampling : which frames
     model, other : what to call the two sides in the message
 
     Raises
@@ -256,10 +253,12 @@ def check_fits(
     ModelError
         Naming the first setting that differs, with its value on both sides.
     """
-    sides = (
-        ("features", card.extractor, extractor),
-        ("sampling", card.sampling, sampling),
-    )
+    trained_on = {RGB: card.extractor, **card.streams}
+    sides = [
+        ("features" if stream == RGB else stream, made, streams[stream])
+        for stream, made in trained_on.items() if stream in streams
+    ]  # fmt: skip
+    sides.append(("sampling", card.sampling, sampling))
     for section, trained, given in sides:
         for name in sorted({*trained, *given}):
             if trained.get(name) != given.get(name):
@@ -271,21 +270,24 @@ def check_fits(
                 )
 
 
-def predict_logits(model: Model, clips: Iterable[Views]) -> np.ndarray:
+def predict_logits(model: Model, clips: Iterable[Clip]) -> np.ndarray:
     """Logits of whole clips, (n, K) float32: `predict_probabilities` before the temperature."""
-    chosen = (_known_views(clip, model.card.views) for clip in clips)
-    return clip_logits(model.forward, chosen, model.card.windowing, len(model.labels))
+    return model.head.logits(clips)
 
 
-def predict_probabilities(model: Model, clips: Iterable[Views]) -> np.ndarray:
+def predict_probabilities(model: Model, clips: Iterable[Clip]) -> np.ndarray:
     """Class probabilities of whole clips: (n, K) float64, rows sum to 1.
 
-    The logits of all windows and of all views that both the clip and the model have are averaged,
-    divided by the temperature and put through a softmax.
+    The sum over branches of share x score is divided by the temperature and put through a softmax.
 
     Parameters
     ----------
-    clips : per clip, view -> (T, D) embeddings; any length from 1, memory maps are read in parts
+    clips : per clip, reading -> (T, D) rows; any length from 1
+
+    Raises
+    ------
+    ModelError
+        When a clip lacks what the model reads.
     """
     return softmax(predict_logits(model, clips), model.card.temperature)
 
@@ -301,10 +303,6 @@ def versions() -> dict[str, str]:
         "keras": keras.__version__,
         "numpy": numpy.__version__,
     }
-
-
-def _known_views(clip: Views, views: tuple[str, ...]) -> Views:
-    return {view: clip[view] for view in views if view in clip} or clip
 
 
 def _short(value: object) -> str:

@@ -10,19 +10,41 @@ if TYPE_CHECKING:
 GRADIENT_LIMIT = 5.0  # norm to which the gradient of one weight array is clipped
 
 
-def make_optimizer(params: TrainParams, steps: int) -> "keras.optimizers.Optimizer":
-    """AdamW, with a warm-up and cosine decay to 0 over `steps` batches, or a constant rate.
+class Length:
+    """How many batches a training has: in variables, so that a compiled step serves any number.
+
+    Compiling takes as long as some trainings.
+    """
+
+    def __init__(self, params: TrainParams, steps: int) -> None:
+        import tensorflow as tf
+
+        self._params = params
+        self.first, self.warmup, self.decay = (
+            tf.Variable(1.0, trainable=False) for _ in ("first rate", "batches", "batches")
+        )
+        self.set(steps)
+
+    def set(self, steps: int) -> None:
+        """From now on the schedule is that of a training of so many batches."""
+        warmup = max(1, round(self._params.warmup * steps))
+        self.first.assign(self._params.learning_rate / warmup)
+        self.warmup.assign(warmup)
+        self.decay.assign(max(steps - warmup, 1))
+
+
+def make_optimizer(params: TrainParams, length: Length) -> "keras.optimizers.Optimizer":
+    """AdamW, with a warm-up and cosine decay to 0 over the length, or a constant rate.
 
     Biases and the parameters of batch normalisation do not decay. AdamW: Loshchilov and Hutter,
     2019, https://arxiv.org/abs/1711.05101
     """
     import keras
 
-    warmup = max(1, round(params.warmup * steps))
     rate = params.learning_rate
     if params.schedule == "cosine":
         schedule = keras.optimizers.schedules.CosineDecay(
-            rate / warmup, max(steps - warmup, 1), warmup_target=rate, warmup_steps=warmup
+            length.first, length.decay, warmup_target=rate, warmup_steps=length.warmup
         )
     else:
         schedule = rate

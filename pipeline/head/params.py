@@ -1,15 +1,24 @@
 """The `train` section of params.yaml."""
 
+import logging
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from pipeline.errors import FeaturesError
-from pipeline.head.build import PRESETS, Dense, HeadShape
+from pipeline.head.build import NETWORK_BRANCH, PRESETS, Dense, HeadShape
 from pipeline.head.sequences import Windowing
 from pipeline.section import FractionBelowOne, Section
 
-Statistic = Literal["mean", "change", "std"]
+Branch = Literal["network", "statistics", "order"]
+
+
+# Settings of earlier releases with their defaults; what they set is learnt.
+FORMER = {
+    "shortcut": None, "shortcut_dropout": None, "shortcut_share": None, "branch_loss": 0.5,
+    "views": None, "test_views": None,
+}  # fmt: skip
+
+logger = logging.getLogger("clipcache.train")
 
 
 class DenseParams(Section):
@@ -25,8 +34,7 @@ class TrainParams(Section):
     )
     input_dropout: FractionBelowOne | None = Field(
         None,
-        description="dropout on the embeddings before the recurrent branch; null: as the preset "
-        "says",
+        description="dropout on the rows that the network reads; null: as the preset says",
     )
     differences: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(
         None, description="lags of the difference channels, in steps; null: as the preset says"
@@ -51,20 +59,10 @@ class TrainParams(Section):
         None, description="dense layers before the scores, each with units, batch_norm and "
         "dropout; null: as the preset says",
     )  # fmt: skip
-    shortcut: tuple[Statistic, ...] | None = Field(
-        None, description="window statistics (mean, change, std) that a linear classifier sees "
-        "beside the recurrent branch; []: no shortcut; null: as the preset says",
+    branches: Annotated[tuple[Branch, ...], Field(min_length=1)] | None = Field(
+        None, description="what the logits are summed from: network, statistics, order; null: as "
+        "the preset says",
     )  # fmt: skip
-    shortcut_dropout: FractionBelowOne | None = Field(
-        None, description="dropout on those statistics; null: as the preset says"
-    )
-    shortcut_share: FractionBelowOne | None = Field(
-        None,
-        description="weight of the shortcut in the logits; null: as the preset says",
-    )
-    branch_loss: float = Field(
-        0.5, ge=0, description="weight of each branch's own loss beside the loss of their mean"
-    )
 
     steps: int = Field(16, ge=1, le=512, description="embedded frames in a window")
     rates: tuple[float, float] = Field(
@@ -72,12 +70,6 @@ class TrainParams(Section):
     )
     test_windows: int = Field(
         4, ge=1, description="windows averaged for a clip that is longer than one window"
-    )
-    views: tuple[str, ...] | None = Field(
-        None, description="cached views that training draws from; null: all in features.views"
-    )
-    test_views: tuple[str, ...] | None = Field(
-        None, description="cached views averaged when a clip is classified; null: as in `views`"
     )
     frame_dropout: FractionBelowOne = Field(
         0.0, description="chance that a training step repeats the frame before"
@@ -123,6 +115,22 @@ class TrainParams(Section):
     )  # fmt: skip
     seed: int = Field(0, ge=0, description="of the initial weights, the batches and dropout")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _without_former_settings(cls, values: Any) -> Any:
+        """The settings files of earlier releases are still read."""
+        if not isinstance(values, dict):
+            return values
+        if former := [name for name in values if name in FORMER]:
+            if told := [name for name in former if values[name] != FORMER[name]]:
+                logger.warning(
+                    "train.%s is no setting any more and is passed over: what a branch counts, and "
+                    "whether clips are seen mirrored, is learnt from the training clips.",
+                    ", train.".join(told),
+                )
+            return {name: value for name, value in values.items() if name not in former}
+        return values
+
     @field_validator("head")
     @classmethod
     def _known_preset(cls, value: str) -> str:
@@ -138,9 +146,13 @@ class TrainParams(Section):
         return value
 
     @model_validator(mode="after")
-    def _has_a_branch(self) -> "TrainParams":
+    def _pools_what_is_there(self) -> "TrainParams":
         shape = self.shape
-        if shape.recurrent == "none" and shape.pooling == "last":
+        if (
+            NETWORK_BRANCH in shape.branches
+            and shape.recurrent == "none"
+            and shape.pooling == "last"
+        ):
             raise ValueError("pooling last needs a recurrent layer; use mean or attention")
         return self
 
@@ -160,24 +172,3 @@ class TrainParams(Section):
     def windowing(self) -> Windowing:
         """How windows are cut."""
         return Windowing(self.steps, self.rates, self.test_windows)
-
-
-def choose_views(
-    params: TrainParams, available: tuple[str, ...]
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The views to train with, and those to test with.
-
-    Raises
-    ------
-    FeaturesError
-        When the settings name a view that the features lack.
-    """
-    views = params.views or available
-    test_views = params.test_views or views
-    for view in (*views, *test_views):
-        if view not in available:
-            raise FeaturesError(
-                f"The settings under `train` name the view {view}, but the features have "
-                f"{', '.join(available)}: add it to features.views, or choose one of these."
-            )
-    return views, test_views

@@ -6,13 +6,16 @@ evenly from the first row to the last. A clip shorter than a window is padded on
 its last row and masked there, so a still image is a window with one valid step.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
+from pipeline.head.streams import side_by_side
 
-class Embeddings(Protocol):
+
+class Features(Protocol):
     """What is read of a feature set; `pipeline.store.feature_files.FeatureSet` is one."""
 
     @property
@@ -20,15 +23,11 @@ class Embeddings(Protocol):
         """(C,) int64, rows of each clip."""
 
     @property
-    def views(self) -> tuple[str, ...]:
-        """What `embeddings` can be asked for."""
+    def readings(self) -> Mapping[str, int]:
+        """The readings that every clip has, "identity" first, with their D."""
 
-    @property
-    def dimension(self) -> int:
-        """D, numbers in an embedding."""
-
-    def embeddings(self, i: int, view: str = "identity") -> np.ndarray:
-        """(T, D) float16, a slice of a memory map."""
+    def clip(self, i: int) -> Mapping[str, np.ndarray]:
+        """Reading -> (T, D) float16 or float32, slices of memory maps."""
 
 
 @dataclass(frozen=True)
@@ -103,12 +102,13 @@ def take(embeddings: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def read_window(
-    features: Embeddings, clip: int, rows: np.ndarray, view: str = "identity"
-) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    """Read a window of a clip of a feature set; all that a head learns from is read here.
+    clip: Mapping[str, np.ndarray], streams: Iterable[str], rows: np.ndarray, view: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Read a window of a clip's streams, side by side; all that a network learns from is read here.
 
     Returns
     -------
-    (steps, D) float32 and (steps,) bool, as `take` gives them
+    (steps, sum of D) float32 and (steps,) bool, as `take` gives them
     """
-    return take(features.embeddings(clip, view), rows)
+    inside = np.minimum(rows, len(next(iter(clip.values()))) - 1)
+    return side_by_side(clip, streams, view, inside).astype(np.float32), rows == inside

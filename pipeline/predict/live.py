@@ -37,7 +37,8 @@ class Answer:
     ----------
     window : smoothed
     fps : frames taken a second, lately
-    delay : seconds from when the newest frame came, or was due, to this answer
+    delay : seconds from when the window's last frame came, or was due, to this answer; with motion
+        that is 0.1 s more, as what comes after that frame is looked at too
     dropped : frames so far that came and were not taken
     """
 
@@ -55,7 +56,7 @@ class Summary:
     ----------
     seconds : it lasted
     seen, taken, dropped : frames that came, that were looked at, and that were passed over
-    embedded : frames that passed the CNN, each once in each view
+    embedded : frames that were embedded, each counted once
     reconnected : times that the source was lost and found again
     mean_delay, max_delay : seconds, of the answers
     """
@@ -147,22 +148,29 @@ def follow(
     taken = answers = 0
     total_delay = max_delay = 0.0
     started = time.monotonic()
+
+    def told(window: Window | None, frame: Frame) -> bool:
+        nonlocal answer, answers, total_delay, max_delay
+        if window is None:
+            return True
+        delay = time.monotonic() - frame.due + frame.seconds - window.end
+        answers += 1
+        total_delay += delay
+        max_delay = max(max_delay, delay)
+        answer = Answer(window, _rate(times), delay, capture.dropped)
+        return on_answer(answer)
+
     try:
         with capture:
             for frame in capture:
                 taken += 1
                 times.append(time.monotonic())
                 window = stream.add(frame.picture, frame.seconds, bgr=True)
-                if window is not None:
-                    delay = time.monotonic() - frame.due
-                    answers += 1
-                    total_delay += delay
-                    max_delay = max(max_delay, delay)
-                    answer = Answer(window, _rate(times), delay, capture.dropped)
-                    if not on_answer(answer):
-                        break
-                if not on_frame(frame, answer):
+                if not (told(window, frame) and on_frame(frame, answer)):
                     break
+            else:
+                if taken:
+                    told(stream.end(), frame)
     except KeyboardInterrupt:
         pass  # the way to end it
     return Summary(

@@ -5,23 +5,27 @@ windows, head, mean of the logits over windows and views, temperature, softmax. 
 program already holds only skip the decoder.
 """
 
+import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 
 import numpy as np
 
-from pipeline.backbone.folder import read_backbone
-from pipeline.embedding.clip_embedding import ClipEmbeddings, embed_frames
+from pipeline.backbone.folder import DIMENSION, read_backbone
+from pipeline.embedding.clip_embedding import ClipEmbedder, ClipEmbeddings, embed_frames
 from pipeline.embedding.engines import load_model_engine
 from pipeline.errors import ClipError
 from pipeline.frames.images import IMAGE_FPS, ImageReader
+from pipeline.frames.sampled import SampledFrame
 from pipeline.frames.sources import file_source, open_source
+from pipeline.frames.streams import RGB
 from pipeline.frames.video import (
     FALLBACK_FPS,
+    WHOLE,
     FrameReader,
     RateSampler,
     Sampling,
@@ -30,12 +34,13 @@ from pipeline.frames.video import (
 )
 from pipeline.frames.views import apply_view
 from pipeline.head.calibration import softmax
-from pipeline.head.card_check import check_backbone_files
-from pipeline.head.inference import Views
+from pipeline.head.file_check import check_backbone_files
+from pipeline.head.inference import Views as Clip
 from pipeline.head.model_folder import MODEL, check_fits, load_model, predict_logits
+from pipeline.predict.arrays import ArrayReader, as_bgr
 from pipeline.predict.prediction import UNSURE, Prediction, Window
 from pipeline.predict.windows import check_windows, place_windows, timeline
-from pipeline.store.extractor_spec import ExtractorSpec
+from pipeline.store.extractor_spec import ExtractorSpec, stream_spec
 
 __all__ = ["Prediction", "Predictor", "Stream", "Window", "timeline"]
 
@@ -69,7 +74,8 @@ class Predictor:
         self._sampling = Sampling(**self.card.sampling)
         resize, precision = self._extractor.resize, self._extractor.precision
         there = ExtractorSpec.of(read_backbone(model), resize, precision)
-        check_fits(self.card, asdict(there), self.card.sampling, model, "this version")
+        streams = {name: stream_spec(name, there).fields for name in (RGB, *self.card.streams)}
+        check_fits(self.card, streams, self.card.sampling, model, "this version")
         self._engine = load_model_engine(precision, model, threads)
 
     @property
@@ -136,7 +142,7 @@ class Predictor:
         if paths and arrays:
             raise ClipError("The images are both files and arrays: make all of them the same.")
         if arrays:
-            return self.read(_ArrayReader(arrays, fps), "", window, stride, windows)
+            return self.read(ArrayReader(arrays, fps), "", window, stride, windows)
         name = str(paths[0])
         with _said_of(name if len(paths) == 1 else f"The clip of {len(paths)} images"):
             return self.read(ImageReader(paths, fps), name, window, stride, windows)
@@ -164,17 +170,51 @@ class Predictor:
         ----------
         picture : RGB; BGR, as OpenCV gives it, with `bgr`
         """
-        picture = picture if bgr else _as_bgr(picture)
+        picture = picture if bgr else as_bgr(picture)
         picture = resize(picture, self._extractor.input_size, self._extractor.resize)
         views = np.stack([apply_view(picture, view) for view in self.card.views])
-        return dict(zip(self.card.views, self._engine(views), strict=True))
+        return dict(zip(self.card.views, self._engine(views)[:, :DIMENSION], strict=True))
 
-    def logits(self, embeddings: dict[str, np.ndarray]) -> np.ndarray:
-        """Logits (K,) float32 of a clip given as view -> (T, 1280) embeddings."""
-        return self.logits_of([embeddings])[0]
+    def embeddings(
+        self, reader: FrameReader, start: float = 0.0, end: float = math.inf
+    ) -> ClipEmbeddings:  # fmt: skip
+        """What the model reads of a stretch of a clip, at the full rate of its sampling.
 
-    def logits_of(self, clips: Iterable[Views]) -> np.ndarray:
-        """Logits (n, K) float32 of clips, each given as view -> (T, 1280) embeddings."""
+        Parameters
+        ----------
+        start, end : seconds, as the reader's timeline counts them
+        """
+        sampling = replace(self._sampling, max_frames=None)
+        return self._embed(reader, sampling, ((start, end),), to_the_end=False)
+
+    def _embed(
+        self,
+        reader: FrameReader,
+        sampling: Sampling,
+        segments: Sequence[tuple[float, float]] = (WHOLE,),
+        *,
+        to_the_end: bool = True,
+    ) -> ClipEmbeddings:
+        wanted = dict.fromkeys(self.card.readings)
+        return embed_frames(
+            reader, self._engine, self._extractor, sampling, wanted, segments, to_the_end=to_the_end
+        )
+
+    def frame(self, index: int, seconds: float, picture: np.ndarray, picked: bool) -> SampledFrame:
+        """A frame, (height, width, 3) uint8 BGR, as `embedder` takes it."""
+        size, rule = self._extractor.input_size, self._extractor.resize
+        return SampledFrame(index, seconds, picture, size, rule, picked)
+
+    def embedder(self) -> ClipEmbedder:
+        """What takes frames one by one, as they come, and makes of them what the model reads."""
+        return ClipEmbedder(self._engine, self._extractor, dict.fromkeys(self.card.readings))
+
+    def logits(self, clip: Clip) -> np.ndarray:
+        """Logits (K,) float32 of a clip given as reading -> (T, D) embeddings."""
+        return self.logits_of([clip])[0]
+
+    def logits_of(self, clips: Iterable[Clip]) -> np.ndarray:
+        """Logits (n, K) float32 of clips, each given as reading -> (T, D) embeddings."""
         return predict_logits(self._model, clips)
 
     def judge(self, start: float, end: float, logits: np.ndarray) -> Window:
@@ -196,11 +236,10 @@ class Predictor:
         """What happens in any kind of clip that is read frame by frame; see `file`."""
         # Windows need frames at the full rate; max_frames thins those of the whole clip later.
         sampling = replace(self._sampling, max_frames=None) if windows else self._sampling
-        views = dict.fromkeys(self.card.views)
-        clip = embed_frames(reader, self._engine, self._extractor, sampling, views)
+        clip = self._embed(reader, sampling)
         started = perf_counter()
         whole = np.isin(_rows(clip), sample_frames(clip.timeline, self._sampling))
-        logits = self.logits({view: rows[whole] for view, rows in clip.embeddings.items()})
+        logits = self.logits({name: rows[whole] for name, rows in clip.embeddings.items()})
         probabilities = softmax(logits, self.card.temperature)
         order = np.argsort(-probabilities, kind="stable")
         length = clip_length(clip.timeline)
@@ -226,7 +265,7 @@ class Predictor:
         for start, end in places:
             first, last = np.searchsorted(times + 1e-6, (start, end))
             first = min(first, last - 1)  # a stretch without a frame shows the frame before it
-            parts.append({v: rows[first:last] for v, rows in clip.embeddings.items()})
+            parts.append({name: rows[first:last] for name, rows in clip.embeddings.items()})
         for (start, end), logits in zip(places, self.logits_of(parts), strict=True):
             yield self.judge(start, end, logits)
 
@@ -246,7 +285,7 @@ class Predictor:
         return window, stride
 
     def window_seconds(self, times: np.ndarray | None = None) -> float:
-        """Seconds of a window of the model: its steps over the sampling rate.
+        """Seconds of a window of the model: as many frames as most clips that it learnt from had.
 
         Where every frame is sampled, the rate is that of the clip with frames at `times`.
         """
@@ -254,17 +293,17 @@ class Predictor:
         if fps is None:
             gaps = np.diff(times) if times is not None else np.empty(0)
             fps = 1 / float(np.median(gaps)) if len(gaps) else FALLBACK_FPS
-        return self.card.windowing.steps / fps
+        return self.card.window / fps
 
 
 class Stream:
     """The newest frames of an endless clip.
 
     A frame is embedded when its time comes by the model's sampling; then the window of the newest
-    `steps` embeddings is classified. The logits of successive windows are smoothed exponentially:
-    a window's logits count for 1 - exp(-t / `smoothing`) when it comes t seconds after the one
-    before; without smoothing each window stands alone. After a gap longer than a window the stream
-    begins anew.
+    embeddings is classified. A model that sees motion answers for a frame once the frame 0.1 s
+    after it has come. The logits of successive windows are smoothed exponentially: a window's
+    logits count for 1 - exp(-t / `smoothing`) when it comes t seconds after the one before; without
+    smoothing each window stands alone. After a gap longer than a window the stream begins anew.
 
     Parameters
     ----------
@@ -272,45 +311,66 @@ class Stream:
 
     Attributes
     ----------
-    embedded : frames that passed the CNN, in each view
+    embedded : frames that were embedded, each counted once
     """
 
     def __init__(self, predictor: Predictor, smoothing: float = 0.0) -> None:
         self.embedded = 0
         self._predictor = predictor
         self._smoothing = smoothing
+        self._begin()
+
+    def _begin(self) -> None:
+        predictor = self._predictor
         self._sampler = RateSampler(Sampling(predictor.card.sampling["fps"]))
+        self._embedder = predictor.embedder()
         self._seen = 0
-        self._rows: deque[tuple[float, dict[str, np.ndarray]]]
-        self._rows = deque(maxlen=predictor.card.windowing.steps)
+        self._last: float | None = None  # seconds of the newest sampled frame
+        self._times: dict[int, float] = {}  # of sampled frames that are not embedded yet
+        self._rows: deque[tuple[float, dict[str, np.ndarray]]] = deque(maxlen=predictor.card.window)
         self._logits: np.ndarray | None = None
 
     def add(self, picture: np.ndarray, seconds: float, *, bgr: bool = False) -> Window | None:
-        """Take the next frame; the answer for the newest window, None for a frame not sampled.
+        """Take the next frame; the answer for the newest window, None where there is no new one.
 
         Parameters
         ----------
         picture : (height, width, 3) uint8 RGB; BGR, as OpenCV gives it, with `bgr`
         seconds : its time, later than that of the frame before
         """
+        if self._last is not None and seconds - self._last > self._predictor.window_seconds():
+            self._begin()
         index, self._seen = self._seen, self._seen + 1
-        if not self._sampler(index, seconds):
-            return None
-        last = self._rows[-1][0] if self._rows else seconds
-        if seconds - last > self._predictor.window_seconds():
-            self._rows.clear()
-            self._logits = None
-        self._rows.append((seconds, self._predictor.embed(picture, bgr=bgr)))
-        self.embedded += 1
-        views = self._predictor.card.views
-        logits = self._predictor.logits(
-            {view: np.stack([row[view] for _, row in self._rows]) for view in views}
+        picked = self._sampler(index, seconds)
+        if picked:
+            self._last = self._times[index] = seconds
+        self._embedder.add(
+            self._predictor.frame(index, seconds, picture if bgr else as_bgr(picture), picked)
         )
-        if self._logits is not None and self._smoothing > 0:
-            kept = float(np.exp(-(seconds - last) / self._smoothing))
-            logits = kept * self._logits + (1 - kept) * logits
-        self._logits = logits
-        return self._predictor.judge(self._rows[0][0], seconds, logits)
+        return self._answer()
+
+    def end(self) -> Window | None:
+        """The answer for what still waited for frames that do not come."""
+        self._embedder.end()
+        return self._answer()
+
+    def _answer(self) -> Window | None:
+        self._embedder.flush()
+        window = None
+        for index, row in self._embedder.finished():
+            seconds = self._times.pop(index)
+            before = self._rows[-1][0] if self._rows else seconds
+            self._rows.append((seconds, row))
+            self.embedded += 1
+            logits = self._predictor.logits(
+                {name: np.stack([row[name] for _, row in self._rows]) for name in row}
+            )
+            if self._logits is not None and self._smoothing > 0:
+                kept = float(np.exp(-(seconds - before) / self._smoothing))
+                logits = kept * self._logits + (1 - kept) * logits
+            self._logits = logits
+            window = self._predictor.judge(self._rows[0][0], seconds, logits)
+        return window
 
 
 def clip_length(timeline: np.ndarray) -> float:
@@ -325,21 +385,6 @@ def _rows(clip: ClipEmbeddings) -> np.ndarray:
     return next(iter(clip.frames.values()))
 
 
-@dataclass
-class _ArrayReader:
-    """Pictures from memory, (height, width, 3) uint8 RGB, as a `FrameReader`."""
-
-    pictures: Sequence[np.ndarray]
-    fps: float
-    timeline: list[float] = field(default_factory=list)
-
-    def frames(self, wanted: Callable[[int, float], bool]) -> Iterator[tuple[int, np.ndarray]]:
-        for index, picture in enumerate(self.pictures):
-            self.timeline.append(index / self.fps)
-            if wanted(index, self.timeline[-1]):
-                yield index, _as_bgr(picture)
-
-
 @contextmanager
 def _said_of(name: str) -> Iterator[None]:
     """Make a full sentence of what is wrong with a clip."""
@@ -347,11 +392,3 @@ def _said_of(name: str) -> Iterator[None]:
         yield
     except ClipError as error:
         raise ClipError(f"{name} {error}.") from None
-
-
-def _as_bgr(picture: np.ndarray) -> np.ndarray:
-    """An RGB picture as the reader of a video would give it; refuses what is none."""
-    shape, kind = np.shape(picture), getattr(picture, "dtype", type(picture).__name__)
-    if kind != np.uint8 or len(shape) != 3 or shape[2] != 3 or not picture.size:
-        raise ClipError(f"An image must be (height, width, 3) uint8, but is {shape} {kind}.")
-    return np.ascontiguousarray(picture[..., ::-1])

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from pipeline.sample.actions import Cuboid, Movement, chair, move, paint
+from pipeline.sample.actions import move
 from pipeline.sample.figure import Actor, Colour, draw_actor, joints
+from pipeline.sample.movements import Cuboid, Movement, chair, paint
 from pipeline.sample.scene import Camera, paint_scene
 
 WIDTH, HEIGHT = 320, 240  # pixels of a frame
@@ -51,7 +52,7 @@ class _Part:
     colour: Colour
 
 
-def render(movement: str, actor: int, take: int, seed: int) -> list[np.ndarray]:
+def render(movement: str, actor: int, take: int, seed: int, aside: float = 0.0) -> list[np.ndarray]:
     """Draw the frames of one clip.
 
     The person depends on `seed` and `actor`, the place also on `take`, so that every action of
@@ -61,6 +62,8 @@ def render(movement: str, actor: int, take: int, seed: int) -> list[np.ndarray]:
     ----------
     movement : name in `pipeline.sample.actions.MOVEMENTS`
     actor, take : numbers from 1
+    aside : picture widths by which person and shadow are drawn to the right, pixel by pixel as they
+        are in the middle
 
     Returns
     -------
@@ -83,21 +86,22 @@ def render(movement: str, actor: int, take: int, seed: int) -> list[np.ndarray]:
     grain = rng.normal(0, rng.uniform(0.8, 2.6), (4, HEIGHT + 64, WIDTH + 64, 1))
     grain = np.repeat(grain, 3, axis=3).astype(np.int16)
     shifts = rng.integers(0, 64, (frames, 2))
+    moved = views + np.array([[0, 0, round(aside * WIDTH)], [0, 0, 0]])
     clip = []
     for t in range(frames):
         halved = views[t] * [PLATE_SCALE, PLATE_SCALE, 1]
         canvas = cv2.warpAffine(plate, halved, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REFLECT)
-        _cast_shadow(canvas, camera, views[t], turned, t)
+        _cast_shadow(canvas, camera, moved[t], turned, t)
         _draw_cuboids(canvas, camera, views[t], cuboids[1:] if movement == "lift" else cuboids,
                       motion.yaw, t)  # fmt: skip
         parts = _body_parts(person, camera, turned, t)
         if movement == "lift":
             box = cuboids[0]
             depth = float(_turn(box.centre[t], motion.yaw)[1])
-            _draw_parts(canvas, views[t], [p for p in parts if p.depth >= depth])
+            _draw_parts(canvas, moved[t], [p for p in parts if p.depth >= depth])
             _draw_cuboids(canvas, camera, views[t], [box], motion.yaw, t)
             parts = [p for p in parts if p.depth < depth]
-        _draw_parts(canvas, views[t], parts)
+        _draw_parts(canvas, moved[t], parts)
         frame = cv2.LUT(canvas, tone)
         dy, dx = shifts[t]
         noise = grain[t % 4, dy : dy + HEIGHT, dx : dx + WIDTH]

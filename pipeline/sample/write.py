@@ -13,7 +13,8 @@ import numpy as np
 
 from pipeline.errors import DatasetError
 from pipeline.files import replacing
-from pipeline.sample.actions import ACTIONS, FPS
+from pipeline.sample.actions import ACTIONS, FAMILIAR, Action
+from pipeline.sample.movements import FPS
 from pipeline.sample.render import HEIGHT, WIDTH, render
 from pipeline.wording import some
 
@@ -46,7 +47,7 @@ def write_sample(
     Parameters
     ----------
     folder : made where missing; hidden files in it are left alone
-    actions : labels out of `ACTIONS`; None takes all
+    actions : labels out of `ACTIONS`; None takes those that people know, `FAMILIAR`
     actors, takes : 1 to 99; clips per action are their product
     seed : other people, places and views for every number, 0 or more
     progress : called with the number of clips written and the number to write
@@ -65,13 +66,13 @@ def write_sample(
     """
     folder = Path(folder)
     labels = _check(actions, actors, takes, seed)
-    jobs: dict[tuple[str, int, int], list[tuple[Path, bool]]] = defaultdict(list)
+    jobs: dict[tuple[str, int, int], list[tuple[Path, Action]]] = defaultdict(list)
     for label in labels:
         action = ACTIONS[label]
         for actor in range(1, actors + 1):
             for take in range(1, takes + 1):
                 path = folder / label / f"actor{actor:02d}_take{take}.mp4"
-                jobs[action.movement, actor, take].append((path, action.backwards))
+                jobs[action.movement, actor, take].append((path, action))
     paths = sorted(path for outputs in jobs.values() for path, _ in outputs)
     _refuse_others(folder, set(paths))
     done = 0
@@ -103,7 +104,7 @@ def write_sample(
 
 
 def _check(actions: Iterable[str] | None, actors: int, takes: int, seed: int) -> list[str]:
-    labels = sorted(ACTIONS) if actions is None else sorted(set(actions))
+    labels = sorted(FAMILIAR) if actions is None else sorted(set(actions))
     unknown = [label for label in labels if label not in ACTIONS]
     if unknown or not labels:
         raise DatasetError(
@@ -150,14 +151,18 @@ def _is_marked(path: Path) -> bool:
         return stream.read() == MARK
 
 
-def _write_clips(key: tuple[str, int, int], seed: int, outputs: Sequence[tuple[Path, bool]]) -> int:
-    """Render one movement and write it forwards, backwards or both; returns the number of clips."""
-    movement, actor, take = key
-    frames = render(movement, actor, take, seed)
-    for path, backwards in outputs:
+def _write_clips(
+    key: tuple[str, int, int], seed: int, outputs: Sequence[tuple[Path, Action]]
+) -> int:
+    """Render one movement and write it in every way asked for; returns the number of clips."""
+    rendered: dict[float, list[np.ndarray]] = {}
+    for path, action in outputs:
+        if action.aside not in rendered:
+            rendered[action.aside] = render(*key, seed, action.aside)
+        frames = rendered[action.aside]
         try:
             with replacing(path) as temporary:
-                _encode(temporary, frames[::-1] if backwards else frames)
+                _encode(temporary, frames[::-1] if action.backwards else frames)
         except OSError as error:
             raise DatasetError(f"{path} cannot be written: {error.strerror or error}.") from None
     return len(outputs)

@@ -6,13 +6,11 @@ import numpy as np
 
 from pipeline.explaining.occlusion import frame_effects
 from pipeline.frames.sampled import sampled_frames
-from pipeline.frames.video import Sampling, VideoReader
-from pipeline.head.model_folder import ModelCard
+from pipeline.frames.video import VideoReader
 from pipeline.predict.prediction import Window
 from pipeline.predict.predictor import Predictor
 from pipeline.serve.answers import DecidingPicture
-from pipeline.serve.pictures import thumbnail
-from pipeline.store.extractor_spec import ExtractorSpec
+from pipeline.serve.pictures import SIDE, thumbnail
 
 SHOWN = 6  # frames
 MOST_WEIGHED = 64  # frames of the window; more would not fit into memory at any size
@@ -36,39 +34,30 @@ def deciding_frames(
     """
     index = predictor.labels.index(label)
     window = max(windows, key=lambda window: window.probabilities[index])
-    times, images = _sampled(predictor.card, path, window)
-    losses = _losses(predictor, images, index)
+    first = _first_time(path)
+    clip = predictor.embeddings(VideoReader(path), first + window.start, first + window.end)
+    frames = clip.frames["identity"][:MOST_WEIGHED]
+    shown = {name: rows[:MOST_WEIGHED] for name, rows in clip.embeddings.items()}
+    losses = np.ones(1)
+    if len(frames) > 1:
+        losses = frame_effects(shown, predictor.logits_of, index)
     best = np.sort(np.argsort(-losses, kind="stable")[:SHOWN])
     share = float(np.clip(window.probabilities[index], TINY, 1 - TINY))
     without = 1 / (1 + np.exp(losses - np.log(share / (1 - share))))
+    best = best[without[best] <= share - DECIDES]
+    images = (
+        sampled_frames(VideoReader(path), None, SIDE, "stretch", named=set(frames[best].tolist()))
+        if len(best)
+        else ()
+    )
     return tuple(
-        DecidingPicture(times[i], thumbnail(images[i]), share, float(without[i]))
-        for i in best
-        if without[i] <= share - DECIDES
+        DecidingPicture(frame.seconds - first, thumbnail(frame.image), share, float(without[i]))
+        for i, frame in zip(best, images, strict=True)
     )
 
 
-def _sampled(card: ModelCard, path: Path, window: Window) -> tuple[list[float], list[np.ndarray]]:
-    """Times from the first frame, and BGR pictures, of what the model saw of the window."""
-    reader, sampling = VideoReader(path), Sampling(card.sampling["fps"])
-    extractor = ExtractorSpec(**card.extractor)
-    times: list[float] = []
-    images: list[np.ndarray] = []
-    for frame in sampled_frames(reader, sampling, extractor.input_size, extractor.resize):
-        elapsed = frame.seconds - reader.timeline[0]
-        if elapsed < window.start - 1e-6:
-            continue
-        if elapsed >= window.end and images:
-            break
-        times.append(elapsed)
-        images.append(frame.image)
-        if len(images) == MOST_WEIGHED:
-            break
-    return times, images
-
-
-def _losses(predictor: Predictor, images: list[np.ndarray], label: int) -> np.ndarray:
-    """(T,) float64: what the log-odds of a label lose without each frame."""
-    embedded = [predictor.embed(image, bgr=True) for image in images]
-    views = {view: np.stack([row[view] for row in embedded]) for view in embedded[0]}
-    return frame_effects(views, predictor.logits_of, label, predictor.card.temperature)
+def _first_time(path: Path) -> float:
+    """Seconds of the first frame, from which windows count."""
+    reader = VideoReader(path)
+    next(reader.frames(lambda index, seconds: True))
+    return reader.timeline[0]

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 from pipeline.dataset.walk import find_files
 from pipeline.errors import ClipcacheError, DiskError
 from pipeline.files import scratch_folder, sha256
-from pipeline.head.model_folder import ModelCard, read_card
+from pipeline.head.model_card import ModelCard
+from pipeline.head.model_folder import read_card
 from pipeline.serve.content import HEAD_BYTES, kind_of
 from pipeline.serve.settings import Crowd, Settings
 from pipeline.wording import count
@@ -195,7 +196,7 @@ def _known(settings: Settings, card: ModelCard, examples: tuple[Path, ...]) -> "
         labels=list(card.labels),
         digest=model_digest(settings.model),
         threshold=settings.threshold,
-        window_seconds=card.windowing.steps / (rate or FALLBACK_FPS),
+        window_seconds=card.window / (rate or FALLBACK_FPS),
         frames_per_second=rate,
         most_bytes=limits.bytes,
         most_seconds=limits.seconds,

@@ -20,7 +20,7 @@ from pipeline.dataset.clips import (
     read_splits,
 )
 from pipeline.errors import DatasetError
-from pipeline.evaluation.baseline import baseline_predictions, frame_means
+from pipeline.evaluation.baseline import baseline_predictions, frame_means, ordered_predictions
 from pipeline.evaluation.metrics import DIGITS, Interval, Measured, Outcome, Scores, measure, top_k
 from pipeline.evaluation.plots import (
     class_bars,
@@ -33,7 +33,6 @@ from pipeline.evaluation.plots import (
 from pipeline.evaluation.report.evaluation import Run, head_name, verdict, write_report
 from pipeline.files import replacing_folder, write_json, write_text
 from pipeline.head.fit import set_up_tensorflow
-from pipeline.head.inference import views_of
 from pipeline.head.labelled_clips import LabelledClips, labelled_splits
 from pipeline.head.model_folder import MODEL, Model, check_fits, load_model, predict_probabilities
 from pipeline.store.feature_files import FEATURES, FeatureSet
@@ -66,9 +65,9 @@ def evaluate(
     rejected: Path = REJECTED,
     reports: Path = REPORTS,
 ) -> Evaluated:
-    """Classify the test split with the head and the baseline, and write all of `reports`.
+    """Classify the test split with the head and the baselines, and write all of `reports`.
 
-    Test clips that were rejected by an earlier stage are left out and counted. The baseline is
+    Test clips that were rejected by an earlier stage are left out and counted. The baselines are
     trained on the train split, as the head is.
 
     Raises
@@ -88,7 +87,7 @@ def evaluate(
     _check_sides(sides["train"], sides["test"], skipped, splits)
     set_up_tensorflow()
     head = load_model(model)
-    check_fits(head.card, feature_set.extractor, feature_set.sampling, model, features)
+    check_fits(head.card, feature_set.streams, feature_set.sampling, model, features)
     outcome = classify(head, feature_set, sides["train"], sides["test"])
     measured = measure(outcome, samples=params.evaluate.bootstrap, seed=params.evaluate.seed)
 
@@ -127,7 +126,7 @@ def evaluate(
 def classify(
     head: Model, features: FeatureSet, train: LabelledClips, test: LabelledClips
 ) -> Outcome:
-    """What the head, and the baseline trained on `train`, say about `test`.
+    """What the head, and the baselines trained on `train`, say about `test`.
 
     Raises
     ------
@@ -135,8 +134,7 @@ def classify(
         When a clip has a label that the model does not know.
     """
     train, test = train.numbered_by(head.labels), test.numbered_by(head.labels)
-    views = [view for view in head.card.views if view in features.views] or ["identity"]
-    probabilities = predict_probabilities(head, views_of(features, test.positions, views))
+    probabilities = predict_probabilities(head, (features.clip(i) for i in test.positions))
     baseline = baseline_predictions(
         frame_means(features, train.positions), train.labels, frame_means(features, test.positions)
     )
@@ -147,6 +145,7 @@ def classify(
         actual=test.labels,
         probabilities=np.asarray(probabilities, np.float64),
         baseline=baseline,
+        ordered_baseline=ordered_predictions(features, train, test, head.ordered_baseline),
     )
 
 
@@ -163,6 +162,8 @@ def summary(measured: Measured, skipped: Sequence[str] = ()) -> dict[str, Any]:
         "macro_f1": measured.head.macro_f1,
         "baseline_accuracy": measured.baseline.accuracy,
         "baseline_macro_f1": measured.baseline.macro_f1,
+        "ordered_baseline_accuracy": measured.ordered_baseline.accuracy,
+        "ordered_baseline_macro_f1": measured.ordered_baseline.macro_f1,
         "ece": measured.calibration_error,
     }
     return {
@@ -174,6 +175,7 @@ def summary(measured: Measured, skipped: Sequence[str] = ()) -> dict[str, Any]:
         "intervals": {
             "accuracy": _intervals(measured.head),
             "baseline_accuracy": _intervals(measured.baseline),
+            "ordered_baseline_accuracy": _intervals(measured.ordered_baseline),
             "difference": {
                 "over_clips": _pair(measured.comparison.over_clips),
                 "over_groups": _pair(measured.comparison.over_groups),

@@ -13,13 +13,15 @@ from pipeline.dataset.clips import REJECTED, Clip, ClipTable, Rejected, write_re
 from pipeline.dataset.sources import ClipFiles, Images
 from pipeline.embedding.clip_embedding import ClipEmbeddings
 from pipeline.embedding.executors import EmbeddingSetup, Job, WorkerPool, run_jobs
-from pipeline.embedding.plan import Caches, Plan, make_plan
+from pipeline.embedding.plan import Caches, Plan, make_plan, open_caches
 from pipeline.errors import CacheError, ClipError, TooManyRejectedError
 from pipeline.files import replacing_folder
+from pipeline.frames.streams import RGB, stream_and_view
 from pipeline.frames.video import Sampling, sample_frames
 from pipeline.params import Params
 from pipeline.progress import Progress
 from pipeline.store.cache import CachedClip, EmbeddingCache, ShardWriter
+from pipeline.store.extractor_spec import canonical
 from pipeline.store.feature_files import FEATURES, Row, Rows, write_feature_file
 from pipeline.store.shards import Entry
 from pipeline.wording import some
@@ -37,15 +39,17 @@ class Extraction:
     clips : in the index
     cached : clips that needed neither decoding nor embedding
     decoded : videos that were opened and read
-    embedded : frames that went through the CNN, all views together
+    embedded : pictures that went through the CNN, all readings together
+    flows : optical flows that were computed
     rejected : clips that could not be used
-    seconds : where the workers' time went: "decode", "resize", "embed"; summed over workers
+    seconds : where the workers' time went: "decode", "resize", "flow", "embed"; summed over workers
     """
 
     clips: int
     cached: int
     decoded: int
     embedded: int
+    flows: int
     rejected: list[Rejected]
     seconds: dict[str, float]
 
@@ -80,12 +84,10 @@ def extract_features(
     setup = setup or EmbeddingSetup.of(settings, backbone)
     files = ClipFiles.of(params.dataset, images)
     failures: dict[str, str] = {}  # digest -> reason
-    done = Extraction(len(table), 0, 0, 0, [], {})
+    done = Extraction(len(table), 0, 0, 0, 0, [], {})
     with Progress("features", len(table), "clips") as progress:
         pool = replace(settings.pool, report=progress.say)
-        caches = {
-            view: EmbeddingCache(setup.extractor, view, progress.say) for view in settings.views
-        }
+        caches = open_caches(settings, setup, progress.say)
         for attempt in range(ATTEMPTS):
             first = attempt == 0
             plan = make_plan(table, caches, setup.sampling, files, failures,
@@ -157,8 +159,8 @@ def _embed(
             yield job
 
     with ExitStack() as stack:
-        writers = {view: stack.enter_context(ShardWriter(cache.folder))
-                   for view, cache in caches.items()}  # fmt: skip
+        writers = {name: stack.enter_context(ShardWriter(cache.folder))
+                   for name, cache in caches.items()}  # fmt: skip
 
         def flush() -> None:
             for writer in writers.values():
@@ -174,9 +176,10 @@ def _embed(
                 progress.say(f"Rejected {job.source.name}: {result}.")
                 progress.advance(clips)
                 continue
-            for view, entry in _entries(job, result, caches):
-                writers[view].add(entry)
+            for name, entry in _entries(job, result, caches):
+                writers[name].add(entry)
             done.embedded += result.embedded
+            done.flows += result.flows
             for part, seconds in result.seconds.items():
                 done.seconds[part] = done.seconds.get(part, 0.0) + seconds
             progress.advance(clips, result.embedded)
@@ -185,11 +188,11 @@ def _embed(
 
 
 def _entries(job: Job, result: ClipEmbeddings, caches: Caches) -> Iterator[tuple[str, Entry]]:
-    for view, embedding in result.embeddings.items():
+    for name, embedding in result.embeddings.items():
         # A pass that stopped at the last missing frame did not see the whole timeline.
-        known: CachedClip | None = caches[view].find(job.digest)
+        known: CachedClip | None = caches[name].find(job.digest)
         timeline = known.timeline if known else result.timeline
-        yield view, Entry(job.digest, timeline, result.frames[view], embedding)
+        yield name, Entry(job.digest, timeline, result.frames[name], embedding)
 
 
 def _select(
@@ -239,6 +242,10 @@ def _write(
         raise TooManyRejectedError(
             f"None of the {len(rejected)} clips could be read: {some(reasons)}."
         )
+    streams = {
+        stream: cache.extractor.fields
+        for name, cache in caches.items() if (stream := stream_and_view(name)[0]) != RGB
+    }  # fmt: skip
     shards = params.features.shards
     shard_of = np.fromiter((int(digest[:8], 16) % shards for digest in rows.digest), np.int16)
     with replacing_folder(folder) as temporary:
@@ -247,10 +254,11 @@ def _write(
             write_feature_file(
                 temporary / name,
                 rows if shards == 1 else rows.take(shard_of == shard),
-                params.features.views,
-                lambda row, view: caches[view].read(row.digest, row.frame),
-                extractor=caches["identity"].extractor.to_json(),
+                list(caches),
+                lambda row, name: caches[name].read(row.digest, row.frame),
+                extractor=canonical(caches["identity"].extractor.fields),
                 sampling=asdict(params.features.sampling),
+                streams=streams,
             )
 
 

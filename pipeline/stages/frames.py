@@ -1,22 +1,27 @@
-"""Stage `frames`: what the CNN will see, for people to look at."""
+"""Stage `frames`: what the CNN will see, and what is seen of motion, for people to look at."""
 
 import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from pipeline.dataset.clips import Clip
 from pipeline.dataset.sources import ClipFiles, Images
 from pipeline.errors import ClipError, DatasetError
 from pipeline.files import replacing_folder
-from pipeline.frames.contact_sheet import INK, line, strip, write_picture
+from pipeline.frames.contact_sheet import INK, THUMBNAIL, gap, line, strip, write_picture
+from pipeline.frames.flow_arrows import draw_arrows, fast_speed, flow_grid
+from pipeline.frames.motion import difference_of, flow_field_of
+from pipeline.frames.neighbours import Moment, Neighbourhood
 from pipeline.frames.sampled import SampledFrame, sampled_frames
 from pipeline.frames.sources import fetched_source, open_source
+from pipeline.frames.streams import DIFFERENCE, FLOW
 from pipeline.frames.video import Sampling, sample_frames
 from pipeline.params import Params
 from pipeline.progress import Progress
@@ -26,7 +31,24 @@ SHEETS = Path("reports/frames")
 FRAMES_PER_CLIP = 10  # pictures in a row of a contact sheet
 MOST_HELD = 256  # pictures of one clip held in memory to choose the shown ones from
 JPEG_QUALITY = 90
+DARKENED = 0.5  # of a frame's brightness, below arrows
 WRITTEN = re.compile(r"\d{6,}_\d+\.\d{3}s\.jpg")  # names that `write_frames` gives
+
+
+@dataclass
+class _Seen:
+    """What is seen of a sampled frame.
+
+    Attributes
+    ----------
+    picture : as the CNN sees it
+    flow, difference : of the movement around it; None where the settings lack the stream
+    """
+
+    index: int
+    picture: np.ndarray
+    flow: np.ndarray | None = None
+    difference: np.ndarray | None = None
 
 
 def write_contact_sheets(
@@ -34,8 +56,9 @@ def write_contact_sheets(
 ) -> list[Path]:
     """Write ``folder/<label>.jpg``: a few clips per class, a row of sampled frames with times each.
 
-    The frames are decoded, sampled and resized by the code that feeds the CNN. A clip that cannot
-    be read is passed over here; the features stage reports it.
+    Below each frame what the streams of the settings see of motion: the flow as arrows, and the
+    difference picture. All is decoded, sampled and made by the code that feeds the head. A clip
+    that cannot be read is passed over here; the features stage reports it.
 
     Parameters
     ----------
@@ -144,8 +167,10 @@ def _sampled(
     sampling: Sampling,
     images: Images | None,
     timeline: list[float],
+    *,
+    neighbours: bool = False,
 ) -> Iterator[SampledFrame]:
-    """The frames that may be sampled.
+    """The frames that may be sampled, and those around them where `neighbours` are wanted.
 
     `timeline` is filled with the seconds of every frame, up to the first behind a segment's end.
     """
@@ -158,6 +183,7 @@ def _sampled(
             params.backbone.input_size,
             params.features.resize,
             [clip.segment],
+            neighbours=neighbours,
             to_the_end=False,
         )
         timeline += reader.timeline
@@ -175,8 +201,7 @@ def _rows(params: Params, clips: Iterable[Clip], images: Images | None) -> Itera
     for clip in clips:
         seconds: list[float] = []
         try:
-            frames = _sampled(params, clip, few, images, seconds)
-            pictures = {frame.index: frame.picture() for frame in frames}
+            seen = _seen(params, clip, few, images, seconds)
         except (ClipError, OSError):
             continue
         timeline = np.asarray(seconds)
@@ -186,16 +211,59 @@ def _rows(params: Params, clips: Iterable[Clip], images: Images | None) -> Itera
             continue
         title = f"{clip.clip_id}   {count(sampled, 'frame')} sampled"
         shown = shown[np.linspace(0, len(shown) - 1, min(FRAMES_PER_CLIP, len(shown))).astype(int)]
-        yield _row(title, [(int(i), seconds[i], pictures[int(i)]) for i in shown])
+        yield _row(title, [(seconds[i], seen[int(i)]) for i in shown])
 
 
-def _row(title: str, frames: Sequence[tuple[int, float, np.ndarray]]) -> np.ndarray:
-    """A row of the sheet: a title, and (index, seconds, RGB picture) side by side."""
-    captions = {i: f"{seconds:.2f} s  #{index}" for i, (index, seconds, _) in enumerate(frames)}
-    return np.vstack(
-        [
-            line({0: title}, FRAMES_PER_CLIP, INK),
-            strip([picture for *_, picture in frames], FRAMES_PER_CLIP),
-            line(captions, FRAMES_PER_CLIP),
-        ]
-    )
+def _seen(
+    params: Params, clip: Clip, sampling: Sampling, images: Images | None, timeline: list[float]
+) -> dict[int, _Seen]:
+    """What is seen of each frame that may be sampled, by its index; `timeline` as in `_sampled`."""
+    streams = params.features.streams
+    moving = FLOW in streams or DIFFERENCE in streams
+    around = Neighbourhood(params.features.resize)
+    seen: dict[int, _Seen] = {}
+
+    def see(moments: Iterable[Moment]) -> None:
+        for moment in moments:
+            one = seen[moment.index]
+            if FLOW in streams:
+                one.flow = flow_grid(flow_field_of(moment))
+            if DIFFERENCE in streams:
+                one.difference = difference_of(moment, "identity")
+
+    for frame in _sampled(params, clip, sampling, images, timeline, neighbours=moving):
+        if frame.picked:
+            seen[frame.index] = _Seen(frame.index, frame.picture())
+        if moving:
+            see(around.add(frame.index, frame.image, frame.seconds, frame.picked))
+    see(around.end())
+    return seen
+
+
+def _row(title: str, frames: Sequence[tuple[float, _Seen]]) -> np.ndarray:
+    """A row of the sheet: a title, frames side by side, what is seen of motion, and their times."""
+    captions = {i: f"{seconds:.2f} s  #{one.index}" for i, (seconds, one) in enumerate(frames)}
+    seen = [one for _, one in frames]
+    parts = [line({0: title}, FRAMES_PER_CLIP, INK)]
+    for pictures in filter(None, ([one.picture for one in seen], _arrows(seen), _changes(seen))):
+        parts += [strip(pictures, FRAMES_PER_CLIP), gap(FRAMES_PER_CLIP)]
+    return np.vstack([*parts, line(captions, FRAMES_PER_CLIP)])
+
+
+def _arrows(seen: Sequence[_Seen]) -> list[np.ndarray]:
+    """The frames, dark, with arrows for what moves in them; none where nothing does."""
+    grids = [one.flow for one in seen if one.flow is not None]
+    if not np.any(grids):
+        return []
+    fast = fast_speed(np.stack(grids))
+    large = (2 * THUMBNAIL, 2 * THUMBNAIL)  # for lines finer than a pixel of the sheet
+    return [
+        draw_arrows(cv2.resize(cv2.convertScaleAbs(one.picture, None, DARKENED), large), grid, fast)
+        for one, grid in zip(seen, grids, strict=True)
+    ]
+
+
+def _changes(seen: Sequence[_Seen]) -> list[np.ndarray]:
+    """The difference pictures; none where all are black, as of still images."""
+    pictures = [one.difference for one in seen if one.difference is not None]
+    return pictures if np.any(pictures) else []

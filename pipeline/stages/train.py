@@ -14,30 +14,35 @@ import numpy as np
 from pipeline.backbone.folder import BACKBONE
 from pipeline.dataset.clips import INDEX, SPLITS, read_index
 from pipeline.errors import DatasetError
+from pipeline.frames.streams import RGB, stream_and_view
+from pipeline.head.build import NETWORK_BRANCH
 from pipeline.head.calibration import fit_temperature
-from pipeline.head.fit import Epoch, Fit, fit, set_up_tensorflow
-from pipeline.head.labelled_clips import labelled_splits
-from pipeline.head.model_folder import MODEL, ModelCard, check_backbone, save_model, versions
-from pipeline.head.params import choose_views
+from pipeline.head.fit import Epoch, Fit, set_up_tensorflow
+from pipeline.head.labelled_clips import LabelledClips, labelled_splits
+from pipeline.head.model_card import Branch, ModelCard
+from pipeline.head.model_folder import MODEL, check_backbone, save_model, versions
+from pipeline.head.training import TrainedHead, train_head
 from pipeline.store.feature_files import FEATURES, FeatureSet
 from pipeline.wording import count
 
 if TYPE_CHECKING:
+    from pipeline.head.params import TrainParams
     from pipeline.params import Params
 
 CURVES = Path("reports/train")
 WORK = Path(".clipcache/train")  # states of unfinished runs; no DVC output, so DVC leaves it
 KEPT_STATES = 4  # of other unfinished runs
+DIGITS = 4  # of an accuracy in the card
 
 logger = logging.getLogger("clipcache.train")
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training gave: the card of the model, and how it went."""
+    """What a training gave: the card of the model, and how that of the network went, if any."""
 
     card: ModelCard
-    fit: Fit
+    fit: Fit | None
     train_clips: int
     val_clips: int
 
@@ -68,8 +73,6 @@ def train(
     ------
     DatasetError
         When there is nothing to train on.
-    FeaturesError
-        When `train.views` names a view that the features lack.
     ModelError
         When the backbone, which is copied into the model folder, did not make the features.
     """
@@ -84,7 +87,6 @@ def train(
             f"{len(np.unique(train_set.labels))} class, but training needs two: see "
             "reports/rejected.csv and the `split` section of the settings."
         )
-    _, test_views = choose_views(settings, features.views)
     set_up_tensorflow()
     packages = versions()
     run = {
@@ -100,24 +102,62 @@ def train(
     state = _state_file(work, run)
     with _Reporter(curves, settings.epochs, say) as reporter:
         say(f"training on {count(len(train_set), 'clip')}, validating on {len(val_set) or 'none'}")
-        result = fit(features, train_set, val_set, settings, state=state, on_epoch=reporter.epoch)
+        trained = train_head(
+            features, train_set, val_set, settings, state=state, on_epoch=reporter.epoch, say=say
+        )
+        head = trained.head
         temperature = 1.0
         if settings.calibrate and len(val_set):
-            temperature = fit_temperature(result.logits(val_set), val_set.labels)
-        reporter.end(result, temperature)
+            logits = head.logits(features.clip(i) for i in val_set.positions)
+            temperature = fit_temperature(logits, val_set.labels)
+        reporter.end(trained, temperature)
     card = ModelCard(
         labels=train_set.classes,
         extractor=features.extractor,
         sampling=features.sampling,
-        views=test_views,
+        readings=dict(head.readings),
+        streams={
+            stream: made
+            for stream, made in features.streams.items()
+            if any(stream_and_view(name)[0] == stream for name in head.readings) and stream != RGB
+        },
+        window=_window(features, train_set, settings),
+        views=head.views,
+        mirror=head.mirror,
+        branches=_branches(trained),
         windowing=settings.windowing,
         temperature=temperature,
         shape=settings.shape,
         versions=packages,
     )
-    save_model(result.head.model, card, model_folder, backbone)
+    network = trained.fit.network if trained.fit else None
+    save_model(network, head.linear, card, model_folder, backbone)
     state.unlink(missing_ok=True)
-    return Trained(card, result, len(train_set), len(val_set))
+    return Trained(card, trained.fit, len(train_set), len(val_set))
+
+
+def _window(features: FeatureSet, train: LabelledClips, settings: "TrainParams") -> int:
+    """Frames of a window of a long clip: those of the median training clip, where the head reads
+    whole clips."""
+    if settings.shape.branches == (NETWORK_BRANCH,):
+        return settings.steps
+    return int(np.median(features.lengths[train.positions]))
+
+
+def _branches(trained: TrainedHead) -> tuple[Branch, ...]:
+    """What the card says of each branch; accuracies are rounded, as in the reports."""
+    accuracies, ordered = trained.accuracies, {}
+    if alone := trained.ordered_baseline:
+        ordered = dict(zip((b.name for b in alone.branches), alone.shares, strict=True))
+    return tuple(
+        Branch(
+            name,
+            share,
+            None if (accuracy := accuracies[name]) is None else round(accuracy, DIGITS),
+            ordered.get(name),
+        )
+        for name, share in trained.head.shares.items()
+    )
 
 
 def _state_file(work: Path, run: dict[str, Any]) -> Path:
@@ -175,9 +215,17 @@ class _Reporter:
                 self._live.log_metric(name, value)
         self._live.next_step()
 
-    def end(self, result: Fit, temperature: float) -> None:
-        """Tell what was kept."""
-        self._live.log_metric("best_epoch", result.best, plot=False)
+    def end(self, trained: TrainedHead, temperature: float) -> None:
+        """Tell what was kept, and what each branch is worth."""
+        for name, share in trained.head.shares.items():
+            accuracy = trained.accuracies[name]
+            alone = "" if accuracy is None else f", alone {accuracy:6.1%} of unseen training clips"
+            self._say(f"{name}: share {share:.2f}{alone}")
+        kept = ""
+        if result := trained.fit:
+            self._live.log_metric("best_epoch", result.best, plot=False)
+            again = f" (continued after epoch {result.resumed})" if result.resumed else ""
+            kept = f"kept epoch {result.best}{again}, "
         self._live.log_metric("temperature", temperature, plot=False)
-        again = f" (continued after epoch {result.resumed})" if result.resumed else ""
-        self._say(f"kept epoch {result.best}{again}, temperature {temperature:.2f}")
+        self._say(f"{kept}mirror {'on' if trained.head.mirror else 'off'}, "
+                  f"temperature {temperature:.2f}")  # fmt: skip

@@ -4,6 +4,8 @@
     <cache folder>/embeddings/<extractor>/<view>/<shard>.h5
     <cache folder>/embeddings/<extractor>/<view>/damaged/<shard>.h5
 
+Every stream has an extractor of its own, so that one that is added is computed alone.
+
 A shard never changes once it has its name, so any number of processes read and write at once
 without locks: each writes shards of its own. See pipeline.store.shards for what is inside.
 """
@@ -23,7 +25,7 @@ from pipeline.errors import CacheError, DiskError
 from pipeline.files import write_text
 from pipeline.locations import cache_folder
 from pipeline.store.digest_index import DigestIndex, digests_as_bytes
-from pipeline.store.extractor_spec import ExtractorSpec
+from pipeline.store.extractor_spec import Spec, canonical, fingerprint
 from pipeline.store.shards import (
     DAMAGE,
     Entry,
@@ -108,7 +110,7 @@ class EmbeddingCache:
 
     def __init__(
         self,
-        extractor: ExtractorSpec,
+        extractor: Spec,
         view: str,
         report: Report = logger.warning,
         *,
@@ -116,7 +118,7 @@ class EmbeddingCache:
     ) -> None:
         self.extractor = extractor
         self._read_only = read_only
-        self.folder = embeddings_folder() / extractor_folder(extractor.fingerprint) / view
+        self.folder = embeddings_folder() / extractor_folder(fingerprint(extractor.fields)) / view
         self._report = report
         self._numbers: dict[Path, int] = {}  # of the shards in use
         self._paths: list[Path] = []  # by number; a number is never used again
@@ -135,7 +137,7 @@ class EmbeddingCache:
             self.folder.mkdir(parents=True, exist_ok=True)
             description = self.folder.parent / "extractor.json"
             if not description.exists():
-                write_text(description, self.extractor.to_json() + "\n")
+                write_text(description, canonical(self.extractor.fields) + "\n")
         except OSError as error:
             raise CacheError(
                 f"The cache folder {self.folder} cannot be written to ({error.strerror}): "
@@ -208,7 +210,7 @@ class EmbeddingCache:
 
         Returns
         -------
-        (n, 1280) float16
+        (n, D) float16; D is 1280 in the stream rgb
 
         Raises
         ------

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import CacheError, FeaturesError
+from pipeline.frames.streams import RGB, stream_and_view
 from pipeline.store.cache import embeddings_folder, extractor_folder, remove_leftovers
 from pipeline.store.digest_index import BYTES, DigestIndex, digests_as_bytes
 from pipeline.store.extractor_spec import fingerprint
@@ -43,6 +44,11 @@ class CachedExtractor:
     def view(self) -> str:
         """Name of the view."""
         return self.folder.name
+
+    @property
+    def stream(self) -> str:
+        """Name of the stream."""
+        return str(self.extractor.get("stream", RGB))
 
     def shards(self) -> list[Path]:
         """The shard files, sorted."""
@@ -215,8 +221,10 @@ def _used(folders: Sequence[Path]) -> dict[tuple[str, str], list[_User]]:
         except FeaturesError as error:
             raise FeaturesError(f"{error} Nothing was dropped.") from None
         user = _User(features)
-        for view in features.views:
-            used[extractor_folder(fingerprint(features.extractor)), view].append(user)
+        for name in features.readings:
+            stream, view = stream_and_view(name)
+            made = features.streams[stream]
+            used[extractor_folder(fingerprint(made)), view].append(user)
     return used
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import mmap
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from itertools import islice
@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
-from pipeline.backbone.folder import DIMENSION
 from pipeline.errors import FeaturesError
 from pipeline.files import replacing
+from pipeline.frames.streams import RGB, reading, stream_and_view
+from pipeline.store.extractor_spec import DIMENSIONS
 from pipeline.store.shards import joined
 
 if TYPE_CHECKING:
@@ -119,20 +120,23 @@ class Rows:
 def write_feature_file(
     path: Path,
     rows: Iterable[Row],
-    views: Sequence[str],
+    readings: Sequence[str],
     embeddings: Callable[[Row, str], np.ndarray],
     *,
     extractor: str,
     sampling: dict[str, Any],
+    streams: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> None:
     """Write one feature file, whole or not at all; equal input gives equal bytes.
 
     Parameters
     ----------
     rows : sorted by clip_id; `Rows`, or taken one by one
-    embeddings : gives (n, 1280) float16 for a row and a view; called clip by clip, and what comes
+    readings : names of streams in views, as in pipeline.frames.streams
+    embeddings : gives (n, D) float16 for a row and a reading; called clip by clip, and what comes
         of it is written some MiB at a time
     extractor : JSON of pipeline.store.extractor_spec.ExtractorSpec
+    streams : the fields of the specification of every stream beside rgb
     """
     columns = Rows.of(rows)
     checksum = hashlib.sha256()
@@ -141,18 +145,21 @@ def write_feature_file(
             values = _narrow(getattr(columns, field.name))
             file.create_dataset(field.name, data=values)
             checksum.update(values.tobytes())
-        for view in views:
-            stored = file.create_dataset(
-                f"embedding/{view}", (len(columns.frame), DIMENSION), np.float16
-            )
+        for name in readings:
+            stream, view = stream_and_view(name)
+            shape = len(columns.frame), DIMENSIONS[stream]
+            group = "embedding" if stream == RGB else f"stream/{stream}"
+            stored = file.create_dataset(f"{group}/{view}", shape, np.float16)
             start = 0
-            for values in joined(embeddings(row, view) for row in columns):
+            for values in joined(embeddings(row, name) for row in columns):
                 stored[start : start + len(values)] = values
                 checksum.update(values.data)
                 start += len(values)
         file.attrs["schema"] = SCHEMA
         file.attrs["extractor"] = extractor
         file.attrs["sampling"] = json.dumps(sampling, sort_keys=True)
+        if streams:
+            file.attrs["streams"] = json.dumps(streams, sort_keys=True)
         file.attrs["sha256"] = checksum.hexdigest()
 
 
@@ -163,14 +170,15 @@ class FeatureSet:
     Attributes
     ----------
     lengths : (C,) int64, sampled frames of each clip, at least 1
-    views : names, "identity" among them
-    extractor, sampling : what the embeddings were made with
+    readings : name of a stream in a view -> D, the numbers of a frame in it; "identity" first
+    streams : "rgb" and what other streams there are -> what their numbers were made with
+    sampling : which frames
     sha256 : over the contents of all files, 64 hexadecimal digits
     """
 
     lengths: np.ndarray
-    views: tuple[str, ...]
-    extractor: dict[str, Any]
+    readings: dict[str, int]
+    streams: dict[str, dict[str, Any]]
     sampling: dict[str, Any]
     sha256: str
     _clip_id: np.ndarray  # (C,) UTF-8, sorted: bytes take a quarter of the memory of text
@@ -179,7 +187,7 @@ class FeatureSet:
     _start: np.ndarray  # (C,) its first row there
     _frame: tuple[np.ndarray, ...]  # per file
     _time: tuple[np.ndarray, ...]
-    _embedding: "tuple[dict[str, _Pages], ...]"  # per file, by view
+    _embedding: "tuple[dict[str, _Pages], ...]"  # per file, by reading
 
     @classmethod
     def open(cls, folder: str | Path = FEATURES) -> "FeatureSet":
@@ -207,8 +215,8 @@ class FeatureSet:
     def _join(cls, files: "list[_File]") -> "FeatureSet":
         first = files[0]
         for other in files[1:]:
-            if (other.views, other.extractor, other.sampling) != (
-                first.views, first.extractor, first.sampling
+            if (list(other.embedding), other.streams, other.sampling) != (
+                list(first.embedding), first.streams, first.sampling
             ):  # fmt: skip
                 raise ValueError("the files were made with different settings")
         clip_id = np.concatenate([file.clip_id for file in files])
@@ -216,8 +224,8 @@ class FeatureSet:
         lengths = np.concatenate([np.diff(file.offsets) for file in files])
         return cls(
             lengths=lengths[order],
-            views=first.views,
-            extractor=first.extractor,
+            readings={name: kept.values.shape[1] for name, kept in first.embedding.items()},
+            streams=first.streams,
             sampling=first.sampling,
             sha256=hashlib.sha256("".join(file.sha256 for file in files).encode()).hexdigest(),
             _clip_id=clip_id[order],
@@ -232,9 +240,14 @@ class FeatureSet:
         )
 
     @property
-    def dimension(self) -> int:
-        """Length of an embedding."""
-        return next(iter(self._embedding[0].values())).values.shape[1]
+    def views(self) -> tuple[str, ...]:
+        """Views of the stream rgb, "identity" first."""
+        return tuple(name for name in self.readings if stream_and_view(name)[0] == RGB)
+
+    @property
+    def extractor(self) -> dict[str, Any]:
+        """What the embeddings of the stream rgb were made with."""
+        return self.streams[RGB]
 
     @cached_property
     def clip_ids(self) -> np.ndarray:
@@ -280,9 +293,17 @@ class FeatureSet:
         i = int(np.searchsorted(self._clip_id, name))
         return i if i < len(self) and self._clip_id[i] == name else ABSENT
 
-    def embeddings(self, i: int, view: str = "identity") -> np.ndarray:
-        """Embeddings of the i-th clip: (n, 1280) float16, a slice of a read-only memory map."""
-        return self._embedding[self._file[i]][view].read(self._rows(i))
+    def embeddings(self, i: int, view: str = "identity", stream: str = RGB) -> np.ndarray:
+        """Embeddings of the i-th clip: (n, D) float16, a slice of a read-only memory map.
+
+        D is 1280 in the stream rgb.
+        """
+        return self._embedding[self._file[i]][reading(stream, view)].read(self._rows(i))
+
+    def clip(self, i: int) -> dict[str, np.ndarray]:
+        """All readings of the i-th clip by name: (n, D) float16 each, slices of memory maps."""
+        rows = self._rows(i)
+        return {name: kept.read(rows) for name, kept in self._embedding[self._file[i]].items()}
 
     def times(self, i: int) -> np.ndarray:
         """Times of the i-th clip's sampled frames: (n,) float32, seconds."""
@@ -303,9 +324,8 @@ class _File:
     offsets: np.ndarray
     frame: np.ndarray
     time: np.ndarray
-    views: tuple[str, ...]
     embedding: "dict[str, _Pages]"
-    extractor: dict[str, Any]
+    streams: dict[str, dict[str, Any]]
     sampling: dict[str, Any]
     sha256: str
 
@@ -314,16 +334,23 @@ def _read(path: Path) -> _File:
     with h5py.File(path) as file:
         if file.attrs["schema"] != SCHEMA:
             raise ValueError(f"{path.name} has schema {file.attrs['schema']}, not {SCHEMA}")
-        group = file["embedding"]
+        stored = {reading(RGB, view): values for view, values in file["embedding"].items()}
+        for stream, views in file.get("stream", {}).items():
+            stored |= {reading(stream, view): values for view, values in views.items()}
         return _File(
             clip_id=file["clip_id"][()],
             digest=file["digest"][()],
             offsets=file["offsets"][()],
             frame=_memory_map(path, file["frame"]),
             time=_memory_map(path, file["time"]),
-            views=tuple(sorted(group, key=lambda view: (view != "identity", view))),
-            embedding={view: _Pages(_memory_map(path, group[view])) for view in group},
-            extractor=json.loads(file.attrs["extractor"]),
+            embedding={
+                name: _Pages(_memory_map(path, stored[name]))
+                for name in sorted(stored, key=lambda name: ("/" in name, name != "identity", name))
+            },
+            streams={
+                RGB: json.loads(file.attrs["extractor"]),
+                **json.loads(file.attrs.get("streams", "{}")),
+            },
             sampling=json.loads(file.attrs["sampling"]),
             sha256=file.attrs["sha256"],
         )

@@ -7,7 +7,7 @@
 | `frame`           | (N,) int32           | index of the embedded frame in its video      |
 | `timeline_offsets`| (C+1,) int64         | clip i owns times timeline_offsets[i]:...     |
 | `timeline`        | (F,) float64 seconds | time of every frame of the video              |
-| `embedding`       | (N, 1280) float16    |                                               |
+| `embedding`       | (N, D) float16       | D is 1280 in the stream rgb                   |
 
 Two checksums are stored: `index_sha256` over all but the embeddings, checked whenever a shard is
 opened, and `sha256` over everything, checked before embeddings are used.
@@ -42,7 +42,7 @@ class Entry:
     digest : SHA-256 of the clip, 64 hexadecimal digits
     timeline : (F,) float64, seconds, of every frame of the video
     frame : (n,) int32, which frames these are, increasing
-    embedding : (n, 1280) float16
+    embedding : (n, D) float16
     """
 
     digest: str
@@ -151,7 +151,7 @@ def check_shard(path: Path) -> None:
 
 
 def joined(embeddings: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """The embeddings of many clips joined to blocks of some MiB: (n, 1280) float16."""
+    """The embeddings of many clips joined to blocks of some MiB: (n, D) float16."""
     waiting: list[np.ndarray] = []
     held = 0
     for values in embeddings:

@@ -102,9 +102,9 @@ def test_every_ready_file_is_valid() -> None:
 def test_settings_can_be_changed_without_changing_the_file(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text("train: {units: 32}", "utf-8")
-    changes = ["train.units=64", "train.views=[identity]", "train.label_smoothing=1e-1"]
+    changes = ["train.units=64", "train.branches=[order]", "train.label_smoothing=1e-1"]
     changed = load_params(path, [*changes, "crossval.seeds=3"])
-    assert (changed.train.units, changed.train.views) == (64, ("identity",))
+    assert (changed.train.units, changed.train.branches) == (64, ("order",))
     assert (changed.train.label_smoothing, changed.crossval.seeds) == (0.1, 3)
     assert load_params(path).train.units == 32
 
@@ -116,7 +116,7 @@ def test_settings_can_be_changed_without_changing_the_file(tmp_path: Path) -> No
         ("units=64", "section.key=value"),
         ("train.unitz=64", "`train.unitz` is not a setting; did you mean `units`"),
         ("train.units=many", "`train.units`.*it is 'many'"),
-        ("train.views=[identity", "not YAML"),
+        ("train.branches=[order", "not YAML"),
         ("trian.units=64", "`trian` is not a setting.*`train`"),
     ],
 )
@@ -125,3 +125,12 @@ def test_a_wrong_change_is_said_with_its_place(tmp_path: Path, change: str, said
     path.write_text("train: {units: 32}", "utf-8")
     with pytest.raises(ParamsError, match=said):
         load_params(path, [change])
+
+
+def test_settings_of_an_earlier_release_are_passed_over(tmp_path: Path, caplog) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("train: {shortcut: null, branch_loss: 0.5, units: 32}\n")
+    assert load_params(path).train.units == 32
+    assert caplog.text == ""
+    assert load_params(path, ["train.views=[identity]"]).train == load_params(path).train
+    assert "train.views is no setting any more" in caplog.text

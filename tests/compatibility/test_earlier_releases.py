@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 
 from pipeline.dataset.clips import read_images, read_index
+from pipeline.explaining.explain import explain
+from pipeline.exporting.description import describe
+from pipeline.exporting.graph import build_graph
+from pipeline.exporting.inputs import graph_inputs
 from pipeline.files import sha256
-from pipeline.head.inference import views_of
 from pipeline.head.model_folder import BACKBONE_FILES, CARD, load_model, predict_probabilities
 from pipeline.params import Params, load_params
 from pipeline.predict.predictor import Predictor
@@ -52,7 +55,9 @@ def project(
 
 @pytest.fixture
 def params(project: Path) -> Params:
-    return load_params(project / "params.yaml")
+    """Its settings, without the streams that there were not."""
+    there_were = ["features.streams=[rgb]", "features.pooling=[mean]"]
+    return load_params(project / "params.yaml", there_were)
 
 
 def probabilities(release: Path) -> dict[str, list[float]]:
@@ -83,6 +88,16 @@ def test_an_embedding_that_is_not_in_the_cache_is_missed(project: Path, params: 
     assert (done.cached, done.decoded, done.embedded) == (0, 6, 36)
 
 
+def test_streams_added_to_the_cache_are_all_that_is_computed(project: Path) -> None:
+    before = {path: sha256(path) for path in sorted((project / "cache").rglob("*.h5"))}
+    settings = load_params(project / "params.yaml", ["features.pooling=[mean]"])
+    done = extract_features(settings, read_index(), images=read_images())
+    features = FeatureSet.open(project / "features")
+    rows = int(features.lengths.sum())
+    assert (done.embedded, done.flows) == (2 * rows, rows)  # the difference in two views
+    assert {path: sha256(path) for path in before} == before
+
+
 def test_the_same_clips_are_indexed_and_split_as_before(
     project: Path, release: Path, params: Params
 ) -> None:
@@ -101,7 +116,7 @@ def test_the_head_says_of_the_feature_file_what_it_said_before(
     assert features.views == ("identity", "hflip")
     assert features.lengths.tolist() == [5, 7, 7, 5, 5, 7]
     model = load_model(project / "models/head", runtime)
-    said = predict_probabilities(model, views_of(features, range(len(features)), model.card.views))
+    said = predict_probabilities(model, map(features.clip, range(len(features))))
     expected = probabilities(release)
     assert features.clip_ids.tolist() == list(expected)
     assert said == pytest.approx(np.array(list(expected.values())), abs=CLOSE)
@@ -113,6 +128,28 @@ def test_the_model_says_of_each_video_what_it_said_before(project: Path, release
         prediction = predictor.file(project / "data/raw" / clip_id)
         said = dict(zip(prediction.labels, prediction.probabilities, strict=True))
         assert [said[label] for label in predictor.labels] == pytest.approx(expected, abs=CLOSE)
+
+
+def test_what_the_model_says_is_explained(project: Path, release: Path) -> None:
+    clip_id, expected = next(iter(probabilities(release).items()))
+    explained = explain(project / "data/raw" / clip_id, folder=project / "models/head")
+    assert explained.probability == pytest.approx(max(expected), abs=CLOSE)
+    assert explained.maps.max() == 1
+    assert explained.views == ("identity", "hflip")
+    assert (list(explained.added), explained.flow) == (["network"], None)
+
+
+def test_an_export_of_the_model_takes_and_says_what_it_did(project: Path, release: Path) -> None:
+    model = load_model(project / "models/head", "litert")
+    about = describe(model.card, "tflite", "float32")
+    assert {name: values["shape"] for name, values in about["inputs"].items()} == {
+        "frames": [16, 224, 224, 3], "valid": [],
+    }  # fmt: skip
+    graph = build_graph(model)
+    clip_id, expected = next(iter(probabilities(release).items()))
+    (inputs,) = graph_inputs(project / "data/raw" / clip_id, about)
+    said = graph.run(*inputs.values())["probabilities"].numpy()
+    assert said == pytest.approx(expected, abs=1e-4)
 
 
 def test_the_evaluation_gives_the_same_predictions(

@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from extraction import Project, shards
+from extraction import ALONE, Project, shards
 
 from pipeline.commands.cache import gc, verify
 from pipeline.dataset.clips import Clip, read_rejected
@@ -24,7 +24,7 @@ def project(tmp_path: Path, make_video, own_cache: Path) -> Project:
     """Two videos of four seconds, every frame embedded in one view; the engine is a null engine."""
     for seed, name in enumerate(("walk/long.avi", "wave/other.avi")):
         make_video(f"raw/{name}", frames=FPS * SECONDS, fps=FPS, seed=seed)
-    return Project(tmp_path / "project", tmp_path / "raw", {"fps": None, "views": ["identity"]})
+    return Project(tmp_path / "project", tmp_path / "raw", {**ALONE, "fps": None})
 
 
 def clip(project: Project, path: str, start: float | None = None, end: float | None = None) -> Clip:
@@ -50,6 +50,24 @@ def rows(project: Project, clip_id: str) -> tuple[np.ndarray, np.ndarray, np.nda
 
 
 LONG = "walk/long.avi"
+
+
+def test_what_moves_in_a_segment_is_what_moves_there_in_the_whole(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Also at its ends, where the frames around a sampled one lie outside of the segment."""
+    project.settings = {"fps": 12}
+    project.set()
+    whole, part = clip(project, LONG), clip(project, LONG, 1.0, 2.0)
+    extract(project, [whole, clip(project, "wave/other.avi")])
+    features = FeatureSet.open(project.folder / "features")
+    expected = features.clip(features.position(LONG))
+    inside = (features.frames(0) >= FPS) & (features.frames(0) < 2 * FPS)
+    monkeypatch.setenv("CLIPCACHE_DIR", str(tmp_path / "another cache"))
+    extract(project, [part, clip(project, "wave/other.avi")])
+    features = FeatureSet.open(project.folder / "features")
+    for name, rows_of_part in features.clip(features.position(part.clip_id)).items():
+        np.testing.assert_array_equal(rows_of_part, expected[name][inside][: len(rows_of_part)])
 
 
 def test_all_segments_of_a_video_are_decoded_once_and_hold_the_frames_of_the_whole(

@@ -12,17 +12,18 @@ from pathlib import Path
 
 import pytest
 from conftest import only_one
-from extraction import Project, embedded_frames, shards
+from extraction import ALONE, Project, embedded_frames, shards
 
 from pipeline.files import write_json
 
 KILLS = 20
+SETTINGS = {**ALONE, "fps": None, "views": ("identity", "hflip")}
 
 
 @pytest.fixture
 def project(tmp_path: Path, few_clips: Path, own_cache: Path) -> Project:
     """Twelve short clips, every frame of which is taken, in two views."""
-    project = Project(tmp_path / "project", few_clips, {"fps": None})
+    project = Project(tmp_path / "project", few_clips, {**SETTINGS})
     project.index()
     return project
 
@@ -168,7 +169,7 @@ def test_a_full_disk_below_the_cache_is_one_sentence_and_loses_nothing(
 def test_a_full_disk_below_the_features_folder_keeps_the_old_files(
     project: Project, undisturbed: dict[str, str], small_disk: Path
 ) -> None:
-    there = Project(small_disk / "project", project.raw, {"fps": 1})
+    there = Project(small_disk / "project", project.raw, {**SETTINGS, "fps": 1})
     assert there.index()
     assert there.run().returncode == 0
     before = there.feature_bytes()
@@ -260,7 +261,7 @@ def test_every_shard_in_turn_may_be_damaged_or_deleted(
 def test_two_runs_at_once_on_one_cache_are_both_right(
     project: Project, undisturbed: dict[str, str], tmp_path: Path
 ) -> None:
-    rival = Project(tmp_path / "rival", project.raw, {"fps": None})
+    rival = Project(tmp_path / "rival", project.raw, {**SETTINGS})
     rival.index()
     runs = [project.start(), rival.start()]
     for run in runs:

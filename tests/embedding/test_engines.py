@@ -41,7 +41,7 @@ def test_an_engine_agrees_with_keras(
     if name == "openvino" and not importlib.util.find_spec("openvino"):
         pytest.skip("the extra `fast` (openvino) is not installed")
     embeddings = load_engine(name, backbone_folder)(frames)
-    assert embeddings.shape == reference.shape == (len(frames), 1280)
+    assert embeddings.shape == reference.shape == (len(frames), 2432)
     assert embeddings.dtype == reference.dtype == np.float16
     assert cosines(embeddings, reference).min() >= 0.99999
     assert cosines(embeddings[1:], embeddings[:-1]).min() < 0.99  # and frames do differ
@@ -54,7 +54,7 @@ def test_a_frame_has_one_embedding_whatever_it_is_embedded_with(
     together = engine(frames)
     assert np.array_equal(engine(frames[::-1])[::-1], together)
     assert np.array_equal(engine(frames[3:4])[0], together[3])
-    assert load_engine("litert", backbone_folder)(frames[:0]).shape == (0, 1280)
+    assert load_engine("litert", backbone_folder)(frames[:0]).shape == (0, 2432)
 
 
 def test_bfloat16_is_refused_where_the_engine_has_none(backbone_folder: Path) -> None:

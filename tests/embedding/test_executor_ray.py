@@ -376,7 +376,7 @@ def test_a_gpu_that_no_node_has(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -
 def test_an_engine_that_does_not_load_on_the_nodes(joined: RayCluster, tmp_path: Path) -> None:
     write_json(tmp_path / "backbone.json", Backbone("0" * 64, 64).__dict__)
     setup = EmbeddingSetup("litert", tmp_path, NULL.extractor, NULL.sampling)
-    assert "workers end as soon as they start (ValueError: " in refused(joined, setup)
+    assert "workers end as soon as they start (FileNotFoundError: " in refused(joined, setup)
 
 
 def test_nodes_with_another_version_are_refused(

@@ -19,8 +19,10 @@ from pipeline.store.feature_files import FeatureSet
 
 @pytest.fixture
 def real(tmp_path: Path, backbone_folder: Path, few_clips: Path, own_cache: Path) -> Project:
-    """Sample clips and the real CNN, two frames a second."""
-    project = Project(tmp_path / "project", few_clips, {"fps": 2, "engine": "litert"})
+    """Sample clips and the real CNN, two frames a second, mirrored too."""
+    views = ("identity", "hflip")
+    settings = {"fps": 2, "engine": "litert", "views": views}
+    project = Project(tmp_path / "project", few_clips, settings)
     shutil.copytree(backbone_folder, project.folder / "models/backbone", dirs_exist_ok=True)
     return project
 
@@ -29,7 +31,8 @@ def test_a_feature_is_what_the_cnn_says_of_that_frame(real: Project) -> None:
     done = real.extract()
     features = FeatureSet.open(real.folder / "features")
     assert len(features) == done.clips == 12
-    assert done.embedded == 2 * features.lengths.sum()
+    assert done.embedded == 4 * features.lengths.sum()  # picture and difference in two views
+    assert done.flows == features.lengths.sum()
     assert features.views == ("identity", "hflip")
     engine = load_engine("litert", real.folder / "models/backbone")
     for i in (0, 7):
@@ -38,9 +41,11 @@ def test_a_feature_is_what_the_cnn_says_of_that_frame(real: Project) -> None:
         assert list(frames) == features.frames(i).tolist()
         assert features.times(i) == pytest.approx([reader.timeline[j] for j in frames])
         pictures = np.stack([resize(frame, 224, "stretch") for frame in frames.values()])
-        assert np.array_equal(features.embeddings(i), engine(pictures))
         mirrored = np.ascontiguousarray(pictures[:, :, ::-1])
-        assert np.array_equal(features.embeddings(i, "hflip"), engine(mirrored))
+        for view, seen in (("identity", pictures), ("hflip", mirrored)):
+            embedded = engine(seen)
+            assert np.array_equal(features.embeddings(i, view), embedded[:, :1280])
+            assert np.array_equal(features.embeddings(i, view, "place"), embedded[:, 1280:])
 
 
 def test_the_same_clips_give_the_same_bytes_from_an_empty_cache(
@@ -161,4 +166,4 @@ def test_bfloat16_prints_its_error_and_has_a_key_of_its_own(
     rounded = real.extract()
     assert "Relative error of bfloat16 to float32" in capsys.readouterr().err
     assert rounded.embedded == exact.embedded > 0
-    assert len(list((own_cache / "embeddings").iterdir())) == 2
+    assert len(list((own_cache / "embeddings").iterdir())) == 7  # flow knows no precision

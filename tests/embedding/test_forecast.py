@@ -15,6 +15,7 @@ from pipeline.embedding.executors import Job
 from pipeline.embedding.forecast import estimate_work
 from pipeline.frames.sources import Source
 from pipeline.frames.video import Sampling
+from pipeline.store.extractor_spec import DIMENSIONS
 from pipeline.store.feature_files import FeatureSet
 
 
@@ -71,8 +72,9 @@ def test_what_is_cached_is_not_planned_again(
     assert "Speed" not in text
     size = (project.folder / "features/features.h5").stat().st_size
     rows = int(FeatureSet.open(project.folder / "features").lengths.sum())
-    assert size == pytest.approx(rows * (2 * 2560 + 8), rel=0.2)  # as the plan counts them
-    assert f"{rows * (2 * 2560 + 8) / 1e3:.1f} kB" in text
+    counted = rows * (2 * sum(DIMENSIONS.values()) + 8)  # as the plan counts them
+    assert size == pytest.approx(counted, rel=0.2)
+    assert f"{counted / 1e3:.1f} kB" in text
     project.set(fps=10)  # more frames of clips whose timelines are known: exact
     make_video("raw/walk/dora_walk.avi", frames=40, seed=9)
     before = everything(own_cache)
@@ -86,7 +88,8 @@ def test_what_is_cached_is_not_planned_again(
 def test_a_damaged_shard_is_only_reported(
     tmp_path: Path, make_dataset: Callable[..., Path], own_cache: Path, capsys
 ) -> None:
-    project = Project(tmp_path / "project", make_dataset(), {"views": ("identity",)})
+    settings = {"streams": ("rgb",), "pooling": ("mean",)}
+    project = Project(tmp_path / "project", make_dataset(), settings)
     project.extract()
     (shard,) = own_cache.glob("embeddings/*/*/*.h5")
     content = bytearray(shard.read_bytes())
@@ -137,7 +140,7 @@ def test_a_sample_stands_for_all(make_video, monkeypatch: pytest.MonkeyPatch) ->
 def test_segments_are_decoded_once_and_counted_apart(make_video) -> None:
     video = make_video("one.avi", frames=100, fps=10)
     work = estimate_work(Jobs([(video, 2, ((0.0, 2.0), (1.0, 3.0)))]), Sampling())
-    assert work.frames.tolist() == [100, 30, 40]
+    assert work.frames.tolist() == [100, 30, 30 * (2 * 1280 + 4), 40]
 
 
 def test_the_command_prints_the_plan(

@@ -1,7 +1,12 @@
 import numpy as np
 from small_features import LABELS, write_small_project
 
-from pipeline.evaluation.baseline import baseline_predictions, frame_means
+from pipeline.evaluation.baseline import (
+    baseline_predictions,
+    frame_means,
+    ordered_predictions,
+)
+from pipeline.head.linear import fit_linear
 
 
 def test_frame_means_are_the_mean_embedding_of_each_clip(tmp_path) -> None:
@@ -24,6 +29,16 @@ def test_the_baseline_knows_appearance_but_not_order(tmp_path) -> None:
     reversible = [LABELS.index("rise"), LABELS.index("fall")]
     assert np.isin(predicted[~still], reversible).all()
     assert 0.1 <= (predicted[~still] == actual[~still]).mean() <= 0.9
+
+
+def test_the_ordered_baseline_knows_order_and_is_solved_only_where_nobody_has(tmp_path) -> None:
+    project = write_small_project(tmp_path, actors=6, takes=4)
+    features, known, unseen = project.features(), project.clips(0, 1, 2, 3, 4), project.clips(5)
+    predicted = ordered_predictions(features, known, unseen)
+    assert (predicted == unseen.labels).mean() > 0.9
+    solved = fit_linear(features, known).alone()
+    nobody = known.take(known.positions < 0)  # there is nothing to solve on
+    assert ordered_predictions(features, nobody, unseen, solved).tolist() == predicted.tolist()
 
 
 def test_every_number_of_an_embedding_counts_by_its_own_spread() -> None:

@@ -53,6 +53,7 @@ def test_the_numbers_are_those_of_the_predictions(outcome) -> None:
     assert result["accuracy"] == pytest.approx(np.mean(right), abs=1e-4)
     assert (result["folds"], result["seeds"], result["groups"]) == (2, [5, 6], 3)
     assert min(result["accuracy"], result["baseline_accuracy"]) >= 0.5  # chance is 0.25
+    assert result["ordered_baseline_accuracy"] > result["baseline_accuracy"]  # it knows order
     assert 0 <= result["ece"] < 0.3
     with (reports / "crossval_confusion.csv").open(newline="") as stream:
         header, *rows = csv.reader(stream)

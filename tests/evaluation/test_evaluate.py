@@ -106,6 +106,9 @@ def test_metrics_agree_with_the_tables(project: SmallProject, evaluated: Evaluat
     assert metrics["test_clips"] == len(rows) == 8
     assert metrics["accuracy"] == np.mean(right)
     assert metrics["baseline_accuracy"] == np.mean(baseline)
+    ordered = evaluated.measured.outcome.ordered_baseline == evaluated.measured.outcome.actual
+    assert metrics["ordered_baseline_accuracy"] == ordered.mean() > metrics["baseline_accuracy"]
+    assert metrics["ordered_baseline_macro_f1"] == 1.0  # two classes differ by order alone
     assert metrics["top5_accuracy"] == np.mean(top5) == 1.0
     assert (metrics["classes"], metrics["skipped_clips"], metrics["test_groups"]) == (4, 1, 1)
     assert metrics["intervals"]["accuracy"]["over_groups"] is None  # one actor only
@@ -160,6 +163,7 @@ def test_the_terminal_shows_head_beside_baseline(
     printed = capsys.readouterr().out
     assert "LSTM head" in printed
     assert "frame mean" in printed
+    assert "ordered baseline" in printed
     assert "the frame-mean baseline in" in printed
 
 

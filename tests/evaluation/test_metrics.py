@@ -109,6 +109,7 @@ def test_head_against_baseline_is_paired():
         actual=np.array([0, 0, 1, 1]),
         probabilities=np.eye(2)[[0, 0, 1, 0]],
         baseline=np.array([0, 1, 0, 1]),
+        ordered_baseline=np.array([0, 0, 1, 1]),
     )
     measured = measure(outcome, samples=500)
     comparison = measured.comparison
@@ -116,5 +117,6 @@ def test_head_against_baseline_is_paired():
     assert comparison.difference == 0.25
     assert comparison.over_clips.low < 0.25 < comparison.over_clips.high
     assert (measured.head.accuracy, measured.baseline.accuracy) == (0.75, 0.5)
+    assert measured.ordered_baseline.accuracy == 1.0
     assert measured.confusion.tolist() == [[2, 0], [1, 1]]
     assert measured.calibration_error == 0.25  # always sure, right in three of four

@@ -17,10 +17,10 @@ from pipeline.evaluation.report.images import GAP, sheet_uri, strip_uri
 from pipeline.evaluation.report.page import bar, between, duration, number, points, with_code
 from pipeline.frames.sources import Source
 from pipeline.head.build import HeadShape
-from pipeline.head.model_folder import ModelCard
+from pipeline.head.model_card import Branch, ModelCard
 from pipeline.head.sequences import Windowing
 from pipeline.params import Params
-from pipeline.store.extractor_spec import ExtractorSpec
+from pipeline.store.extractor_spec import ExtractorSpec, canonical
 from pipeline.store.feature_files import FeatureSet, Row, write_feature_file
 
 SAMPLING = {"fps": 8.0, "max_frames": 512}
@@ -44,6 +44,7 @@ class Results:
                 np.ones(len(head), int),
                 np.stack([1 - head, head], axis=1).astype(float),
                 baseline,
+                head,
             ),
             samples=samples,
         )
@@ -129,7 +130,17 @@ def test_a_contact_sheet_shrinks_to_its_share(tmp_path: Path):
     assert sheet_uri(tmp_path / "run.jpg", 10**6) is None
 
 
-def write_run(folder: Path, labels: list[str], group: str, path: Path) -> str:
+NETWORK_ALONE = (Branch("network", 1.0),)
+SEVERAL = (Branch("rgb statistics", 0.1, 0.5), Branch("flow order", 0.9, 1.0))
+
+
+def write_run(
+    folder: Path,
+    labels: list[str],
+    group: str,
+    path: Path,
+    branches: tuple[Branch, ...] = NETWORK_ALONE,
+) -> str:
     """Write the report of a made-up evaluation: three clips per class, one of them a test clip."""
     clips = [
         Clip(f"{label}/p{i}_{label}.avi", label, f"p{i}", "0" * 64, 1)
@@ -140,7 +151,7 @@ def write_run(folder: Path, labels: list[str], group: str, path: Path) -> str:
         Row(clip.clip_id, clip.digest, np.arange(2, dtype=np.int32), np.array([0, 0.5], np.float32))
         for clip in clips
     ]
-    extractor = ExtractorSpec("0" * 64, 224, "stretch", "float32").to_json()
+    extractor = canonical(ExtractorSpec("0" * 64, 224, "stretch", "float32").fields)
     write_feature_file(
         folder / "features" / "features.h5", rows, ["identity"],
         lambda row, view: np.zeros((2, DIMENSION)), extractor=extractor, sampling=SAMPLING,
@@ -158,6 +169,7 @@ def write_run(folder: Path, labels: list[str], group: str, path: Path) -> str:
         actual,
         probabilities,
         actual,
+        actual,
     )
     params = Params.model_validate({"dataset": {"raw": str(folder / "raw"), "group": group}})
     sides = {"p0": "train", "p1": "val", "p2": "test"}
@@ -171,7 +183,8 @@ def write_run(folder: Path, labels: list[str], group: str, path: Path) -> str:
             splits={clip.clip_id: sides[clip.group] for clip in clips},
             features=features,
             card=ModelCard(tuple(sorted(labels)), features.extractor, features.sampling,
-                           ("identity",), Windowing(), 1.5, HeadShape()),
+                           {"identity": 1280}, {}, 16, ("identity",), False, branches,
+                           Windowing(), 1.5, HeadShape()),
             measured=measure(outcome, samples=100),
             skipped=[],
             rejected=[Rejected("walk/<x>.avi", "features", "is empty")],
@@ -203,3 +216,19 @@ def test_names_are_escaped_and_a_missing_grouping_is_a_warning(tmp_path: Path):
     assert "clips of the same person or source video may stand in train and test" in page
     assert "does not beat a logistic regression" in page
     assert "There are no contact sheets" in page
+
+
+def test_a_head_with_branches_has_a_section_on_what_carries_the_label(tmp_path: Path):
+    page = write_run(tmp_path, ["run", "walk"], "none", tmp_path / "with.html", SEVERAL)
+    assert "What in this data set carries the label" in page
+    assert (
+        "Motion carries the label (90 % of the head&#39;s decision; alone it is right for" in page
+    )
+    assert "near chance (50 %) alone: appearance 50 %" in page
+    assert 'aria-label="what carries the label"' in page
+    assert 'href="#evidence"' in page
+
+
+def test_a_network_alone_has_none(tmp_path: Path):
+    page = write_run(tmp_path, ["run", "walk"], "none", tmp_path / "without.html")
+    assert "evidence" not in page

@@ -2,8 +2,11 @@
 
 import csv
 import json
+import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,10 +15,17 @@ from sample_model import unseen_clip
 from typer.testing import CliRunner
 
 from pipeline.cli import app
+from pipeline.dataset.clips import read_index
 from pipeline.errors import ClipError, ModelError
+from pipeline.explaining.contributions import by_kind, by_stream
 from pipeline.explaining.explain import Explanation, explain
-from pipeline.explaining.output import overlay, write_explanation
+from pipeline.explaining.output import overlay, summary, with_arrows, write_explanation
+from pipeline.frames.video import VideoReader
+from pipeline.head.params import TrainParams
+from pipeline.params import Params, load_params
 from pipeline.predict.predictor import Predictor
+from pipeline.stages.features import extract_features
+from pipeline.stages.train import train
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +38,33 @@ def explained(sample_model: Path, clip: Path) -> Explanation:
     return explain(clip, folder=sample_model)
 
 
+@pytest.fixture(scope="module")
+def embedded(sample_model: Path, clip: Path) -> tuple[Predictor, dict[str, np.ndarray]]:
+    """The model, and what it reads of the clip."""
+    predictor = Predictor(sample_model)
+    return predictor, predictor.embeddings(VideoReader(clip)).embeddings
+
+
+@pytest.fixture
+def train_head(sample_project: Path, tmp_path: Path) -> Callable[..., Path]:
+    """Trains a head of another kind on the features of the sample: ``train_head(head="linear")``"""
+
+    def run(**settings: Any) -> Path:
+        train(
+            Params(train=TrainParams(**settings)),
+            features_folder=sample_project / "features",
+            index=sample_project / "data/index.csv",
+            splits=sample_project / "data/splits.csv",
+            backbone=sample_project / "models/backbone",
+            model_folder=tmp_path / "head",
+            curves=tmp_path / "curves",
+            work=tmp_path / "work",
+        )
+        return tmp_path / "head"
+
+    return run
+
+
 def test_it_explains_what_predict_says(explained, sample_model: Path, clip: Path) -> None:
     prediction = Predictor(sample_model).file(clip, windows=False)
     assert explained.label == explained.predicted == prediction.label == "jumping_jacks"
@@ -36,11 +73,59 @@ def test_it_explains_what_predict_says(explained, sample_model: Path, clip: Path
     assert explained.maps.shape == (prediction.frames, 7, 7)
     assert (explained.maps.min(), explained.maps.max()) == (0, 1)
     assert explained.activation.sum() == pytest.approx(1)
-    assert explained.views == ("identity", "hflip")
+    assert explained.views == ("identity",)
+    assert explained.flow is not None
+    assert explained.flow.shape == (prediction.frames, 10, 10, 2)
 
 
-def test_it_points_at_the_person(explained) -> None:
-    """The person is what differs from the median of the frames, blurred as the camera shakes."""
+def test_what_the_branches_add_is_the_lead_of_the_label(explained, embedded) -> None:
+    predictor, clip = embedded
+    logits = predictor.logits(clip)
+    chosen = predictor.labels.index("jumping_jacks")
+    lead = logits[chosen] - np.delete(logits, chosen).mean()
+    assert sum(explained.added.values()) == pytest.approx(lead, rel=1e-3)
+    assert set(by_kind(explained.added)) == {"recurrent network", "statistics", "order"}
+    streams = by_stream(explained.added)
+    assert list(streams) == ["appearance", "place", "motion", "change", "recurrent network"]
+    named = [part.rpartition(" ")[0] for part in summary(explained).partition(";")[0].split(", ")]
+    assert named[0] == max(streams, key=lambda name: streams[name])
+
+
+def test_arrows_are_drawn_where_and_when_the_person_moves(explained, embedded) -> None:
+    """They are longer where pixels change from sample to sample, and in the frames of which the
+    model reads more flow."""
+    grids = np.linalg.norm(explained.flow, axis=-1)
+    read = embedded[1]["flow/identity"][:, :128].sum(axis=1, dtype=np.float64)
+    assert np.corrcoef(read, grids.mean(axis=(1, 2)))[0, 1] > 0.9
+    pictures = explained.pictures.pictures.astype(np.int16)
+    change = np.abs(np.diff(pictures, axis=0)).max(axis=3).mean(axis=0)
+    cells = cv2.resize(change.astype(np.float32), (10, 10), interpolation=cv2.INTER_AREA)
+    assert np.corrcoef(cells.ravel(), grids.mean(axis=0).ravel())[0, 1] > 0.5
+    arrows = with_arrows(explained)
+    plain = [cv2.resize(picture, (320, 320)) for picture in explained.pictures.pictures]
+    changed = [(one != other).any() for one, other in zip(arrows, plain, strict=True)]
+    assert sum(changed) > len(changed) / 2
+
+
+def test_it_points_at_the_person(
+    sample_project: Path, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where pictures alone carry the label, for the colours are of what they carry.
+
+    The person is what differs from the median of the frames, blurred as the camera shakes.
+    """
+    monkeypatch.chdir(sample_project)
+    monkeypatch.setenv("CLIPCACHE_DIR", str(sample_project / "cache"))
+    changes = ["features.streams=[rgb]", "features.pooling=[mean]", "train.head=linear"]
+    params = load_params(sample_project / "params.yaml", changes)
+    features, head = tmp_path / "features", tmp_path / "head"
+    done = extract_features(
+        params, read_index(), folder=features, rejected=tmp_path / "rejected.csv"
+    )
+    assert done.embedded == 0
+    train(params, features_folder=features, model_folder=head, curves=tmp_path / "curves",
+          work=tmp_path / "work")  # fmt: skip
+    explained = explain(clip, folder=head)
     blurred = [cv2.GaussianBlur(picture, (9, 9), 0) for picture in explained.pictures.pictures]
     pictures = np.stack(blurred).astype(np.int16)
     moving = np.abs(pictures - np.median(pictures, axis=0)).max(axis=3) > 40
@@ -52,23 +137,15 @@ def test_it_points_at_the_person(explained) -> None:
     assert 1 - inside < (1 - places.mean()) / 4  # a quarter of what chance would put elsewhere
 
 
-def test_the_effect_is_that_of_neighbours_in_the_place_of_a_frame(
-    explained, sample_model: Path, clip
-) -> None:
-    predictor = Predictor(sample_model)
-    pictures = explained.pictures.pictures
-    inner = np.abs(explained.effect[1:-1])
-    frame = 1 + int(np.argmax(inner))
-    embeddings = [predictor.embed(picture) for picture in pictures]
+def test_the_effect_is_that_of_neighbours_in_the_place_of_a_frame(explained, embedded) -> None:
+    predictor, clip = embedded
+    frame = 1 + int(np.argmax(np.abs(explained.effect[1:-1])))
     odds = []
     for replaced in (False, True):
-        views = {
-            view: np.stack([row[view] for row in embeddings]).astype(np.float32)
-            for view in embeddings[0]
-        }
-        for values in views.values() if replaced else ():
+        rows = {name: values.astype(np.float32) for name, values in clip.items()}
+        for values in rows.values() if replaced else ():
             values[frame] = (values[frame - 1] + values[frame + 1]) / 2
-        probabilities = predictor.judge(0, 1, predictor.logits(views)).probabilities
+        probabilities = predictor.judge(0, 1, predictor.logits(rows)).probabilities
         chance = probabilities[predictor.labels.index("jumping_jacks")]
         odds.append(np.log(chance / (1 - chance)))
     assert explained.effect[frame] == pytest.approx(odds[0] - odds[1], abs=1e-2)
@@ -90,6 +167,10 @@ def test_the_folder_has_pictures_and_numbers(explained, tmp_path: Path) -> None:
     assert numbers["label"] == "jumping_jacks"
     assert [row["frame"] for row in numbers["frames"]] == [int(row["frame"]) for row in rows]
     assert np.shape(numbers["frames"][0]["map"]) == (7, 7)
+    assert sum(map(abs, numbers["streams"].values())) <= 1 + 1e-4
+    kinds = sum(numbers["kinds"].values())
+    assert sum(numbers["streams"].values()) == pytest.approx(kinds, abs=1e-4)
+    assert numbers["branches"] == pytest.approx(explained.added, abs=1e-6)
     strongest = int(np.argmax(explained.activation))
     plain = explained.pictures.pictures[strongest][:, :, ::-1]
     changed = np.abs(cv2.imread(str(frames[strongest])).astype(int) - plain).max(axis=2)
@@ -108,6 +189,7 @@ def test_the_command_explains_another_label(sample_model: Path, clip: Path, tmp_
     assert done.exit_code == 0, done.output
     assert done.stdout.startswith("walk ")
     assert "predicted is jumping_jacks" in done.stdout
+    assert re.search(r"^\w.* -?\d+%.*(statistics|order) -?\d+% -> ", done.stdout, re.MULTILINE)
     assert (tmp_path / "walk/overview.png").is_file()
 
 
@@ -127,6 +209,39 @@ def test_a_clip_of_one_frame_can_be_explained(sample_model: Path, make_video, tm
     assert one.effect.tolist() == [0.0]
     assert np.isfinite(one.maps).all()
     write_explanation(one, tmp_path / "one")
+
+
+def test_a_head_without_a_network_is_explained(train_head, clip: Path, tmp_path: Path) -> None:
+    one = explain(clip, folder=train_head(head="linear"))
+    assert one.label == "jumping_jacks"
+    assert "network" not in one.added
+    assert {"flow order", "rgb statistics"} <= set(one.added)
+    assert one.maps.max() in (0, 1)
+    write_explanation(one, tmp_path / "linear")
+    assert "network" not in summary(one)
+
+
+def test_of_order_the_parts_of_the_clip_are_told(train_head, clip: Path, tmp_path: Path) -> None:
+    one = explain(clip, folder=train_head(branches=("order",)))
+    assert list(by_kind(one.added)) == ["order"]
+    assert one.order.any()
+    write_explanation(one, tmp_path / "order")
+    parts = json.loads((tmp_path / "order/explanation.json").read_text())["order"]
+    assert [part["added"] for part in parts] == pytest.approx(one.order, abs=1e-6)
+    assert [part["start"] for part in parts[1:]] == [part["end"] for part in parts[:-1]]
+    assert parts[0]["start"] == 0
+    assert parts[-1]["end"] == pytest.approx(one.pictures.times[-1] + 1 / 8, abs=0.02)
+
+
+def test_a_network_alone_is_explained(train_head, clip: Path, tmp_path: Path) -> None:
+    folder = train_head(head="recurrent", units=8, projection=8, epochs=1)
+    one = explain(clip, "walk", folder)
+    assert list(one.added) == ["network"]
+    assert not one.order.any()
+    assert one.maps.max() == 1
+    write_explanation(one, tmp_path / "network")
+    assert json.loads((tmp_path / "network/explanation.json").read_text())["order"] == []
+    assert re.fullmatch(r"recurrent network -?100%", summary(one))
 
 
 def test_what_cannot_be_explained_is_one_sentence(sample_model: Path, clip, tmp_path) -> None:

@@ -11,6 +11,7 @@ from pipeline.dataset.clips import Clip
 from pipeline.dataset.params import DatasetParams
 from pipeline.embedding.params import FeaturesParams
 from pipeline.errors import ClipError, DatasetError
+from pipeline.frames.contact_sheet import GAP, LINE, THUMBNAIL
 from pipeline.frames.params import FramesParams
 from pipeline.frames.video import RateSampler, VideoReader, resize
 from pipeline.params import Params
@@ -40,6 +41,44 @@ def test_there_is_a_sheet_for_each_class_with_a_row_for_each_clip(project, tmp_p
     one = cv2.imread(str(write_contact_sheets(one_row, clips, tmp_path / "one")[0]))
     assert two.shape[0] == 2 * one.shape[0]
     assert two.std() > 20  # pictures, not paper
+
+
+def test_below_a_frame_stands_what_the_streams_see_of_motion(project, tmp_path: Path) -> None:
+    """The square moves to the right: yellow arrows over it, and a difference picture that is black
+    but for it."""
+    params, clips = project
+    clips = named_clips(clips, ["wave/anna_wave.avi"])
+    sheets = {}
+    for motion in ((), ("flow",), ("difference",), ("flow", "difference")):
+        streams = ("rgb", *motion)
+        seen = params.model_copy(update={"features": FeaturesParams(fps=5, streams=streams)})
+        (path,) = write_contact_sheets(seen, clips, tmp_path / "-".join(streams))
+        sheets[streams] = cv2.imread(str(path)).astype(int)
+    plain, both = sheets["rgb",], sheets["rgb", "flow", "difference"]
+    row = THUMBNAIL + GAP
+    heights = [len(sheet) - len(plain) for sheet in sheets.values()]
+    assert heights == [0, row, row, 2 * row]
+    flow, difference = both[LINE + row : LINE + 2 * row], both[LINE + 2 * row : LINE + 3 * row]
+    for sheet, expected in (("flow", flow), ("difference", difference)):
+        alone = sheets["rgb", sheet][LINE + row : LINE + 2 * row]
+        assert np.abs(alone - expected).mean() < 0.5  # JPEG, in blocks that reach across
+    blue, green, red = (flow[:THUMBNAIL, :THUMBNAIL, channel] for channel in range(3))
+    assert ((red > blue + 60) & (green > blue + 60)).any()
+    shown = difference[:THUMBNAIL, :THUMBNAIL].max(axis=2)
+    assert (shown > 60).any()
+    assert (shown < 30).mean() > 0.5
+
+
+def test_below_a_still_image_stands_nothing(project, tmp_path: Path) -> None:
+    params, clips = project
+    moving = write_contact_sheets(params, clips[:1], tmp_path / "moving")[0]
+    picture = next(VideoReader(params.dataset.folder / clips[0].clip_id).frames(lambda *_: True))[1]
+    cv2.imwrite(str(params.dataset.folder / "still.png"), picture)
+    still = Clip("still.png", clips[0].label, "anna", "0" * 64, 1, "images")
+    images = {still.clip_id: ["still.png"]}
+    (sheet,) = write_contact_sheets(params, [still], tmp_path / "still", images=images)
+    heights = [len(cv2.imread(str(path))) for path in (moving, sheet)]
+    assert heights[0] - heights[1] == 2 * (THUMBNAIL + GAP)
 
 
 def test_sheets_are_the_same_bytes_every_time(project, tmp_path: Path) -> None:

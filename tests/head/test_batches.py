@@ -63,11 +63,12 @@ def test_mixup_mixes_embeddings_and_targets_by_the_same_share() -> None:
 
 def test_batches_depend_on_seed_and_epoch_alone(tmp_path) -> None:
     project = write_small_project(tmp_path)
+    views = ("identity", "hflip")
     changes = {"batch_size": 8, "frame_dropout": 0.1, "noise": 0.1, "mixup": 0.2}
 
     def batches(seed: int, epoch: int) -> np.ndarray:
         params = TrainParams(**changes, seed=seed)
-        drawn = training_batches(project.features(), project.clips(), params, epoch)
+        drawn = training_batches(project.features(), project.clips(), params, views, epoch)
         return np.stack([batch.embeddings for batch in drawn])
 
     np.testing.assert_array_equal(batches(1, 3), batches(1, 3))
@@ -80,7 +81,7 @@ def test_batches_do_not_read_the_whole_set(tmp_path) -> None:
     features, clips = project.features(), project.clips()
     size = int(features.lengths.sum()) * 1280 * 4  # bytes as float32
     tracemalloc.start()
-    for _ in training_batches(features, clips, TrainParams(batch_size=4), 0):
+    for _ in training_batches(features, clips, TrainParams(batch_size=4), ("identity",), 0):
         pass
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()

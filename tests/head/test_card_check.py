@@ -23,8 +23,9 @@ from pipeline.errors import ModelError
 from pipeline.files import sha256
 from pipeline.frames.video import RESIZE_RULES
 from pipeline.frames.views import VIEWS
-from pipeline.head import card_check
-from pipeline.head.build import PRESETS, build_head
+from pipeline.head import card_check, file_check
+from pipeline.head.build import PRESETS, build_network
+from pipeline.head.litert_check import check_litert
 from pipeline.head.model_folder import checked_card, load_model, read_card
 from pipeline.head.network_files import write_keras, write_litert
 from pipeline.predict.predictor import Predictor
@@ -64,8 +65,23 @@ CHANGES: list[tuple[str, Any]] = [
         "C:evil", "nul\x00",
     )),
     ("files.head.tflite", "short"), ("files.head.tflite", 7), ("files.head.tflite", NOWHERE),
+    *((name, NOWHERE) for name in ("readings", "streams", "branches", "mirror", "window")),
+    *((name, value) for name in ("readings", "streams", "branches", "mirror", "window")
+      for value in (None, [7], "text", [[]], {"a": {"b": []}})),
+    ("readings", {}), ("readings.identity", 0), ("readings.identity", 1279),
+    ("readings.identity", 10**12), ("readings.sound/identity", 1280), ("readings.flow/sideways", 1),
+    ("readings.flow/identity", NOWHERE), ("readings.identity", NOWHERE),
+    ("streams.sound", {}), ("streams.flow", {}), ("streams.flow", NOWHERE),
+    ("streams.place", None), ("branches", []),
+    *(("branches", [branch]) for branch in (
+        {}, {"name": "network"}, {"name": "network", "share": NAN},
+        {"name": "network", "share": -1.0}, {"name": "flow tide", "share": 1.0},
+        {"name": "sound order", "share": 1.0}, {"name": "flow order ", "share": 1.0},
+        {"name": "", "share": 1.0}, {"name": "flow order", "share": 1.0, "accuracy": 2.0},
+    )),
+    ("window", 0), ("window", 10**12), ("window", 1.5), ("mirror", 1),
     ("schema", 99), ("schema", "2"), ("schema", 2.5), ("schema", [2]),
-    ("schema", 3), ("schema", True),
+    ("schema", 2), ("schema", True),
 ]  # fmt: skip
 TEXTS: dict[str, bytes] = {
     "empty": b"",
@@ -74,10 +90,10 @@ TEXTS: dict[str, bytes] = {
     "null": b"null",
     "a number": b"1e999",
     "deep": b"[" * 100_000 + b"]" * 100_000,
-    "deep in its schema": b'{"schema": 2, "labels": ' + b"[" * 5000 + b"]" * 5000 + b"}",
+    "deep in its schema": b'{"schema": 3, "labels": ' + b"[" * 5000 + b"]" * 5000 + b"}",
     "a long number": b'{"schema": ' + b"9" * 100_000 + b"}",
     "no UTF-8": b'{"schema": "\xff\xfe"}',
-    "twenty megabytes": b'{"schema": 2, "labels": ["' + b"x" * (20 << 20) + b'"]}',
+    "twenty megabytes": b'{"schema": 3, "labels": ["' + b"x" * (20 << 20) + b'"]}',
     "half a letter": b'{"schema": 2, "labels": ["\\ud800", "b"]}',
 }
 
@@ -223,6 +239,38 @@ def test_weights_of_a_backbone_are_measured_too(
         checked_card(folder, "head.keras", "backbone.h5")
 
 
+def arrays(**values: np.ndarray) -> bytes:
+    written = io.BytesIO()
+    np.savez(written, **values)  # type: ignore[arg-type]
+    return written.getvalue()
+
+
+def longer_than_it_is() -> bytes:
+    written = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        written, {"descr": "<f4", "fortran_order": False, "shape": (1 << 40, 4)}
+    )
+    return keras_archive(a__npy=written.getvalue())
+
+
+BRANCHES: dict[str, Callable[[], bytes]] = {
+    "longer than it is": longer_than_it_is,
+    "a bomb": lambda: keras_archive(a__npy=bytes(1 << 30)),
+    "no array": lambda: keras_archive(a__npy=b"none"),
+    "objects": lambda: arrays(a=np.array([{}], dtype=object)),
+    "others": lambda: arrays(a=np.zeros(3)),
+    "empty": lambda: b"",
+}
+
+
+@pytest.mark.parametrize("name", BRANCHES)
+def test_linear_branches_are_measured_before_they_are_read(folder: Path, name: str) -> None:
+    pack(folder, "branches.npz", BRANCHES[name]())
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert "branches.npz" in refused(folder)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300 << 10  # KiB
+
+
 def test_a_network_is_read_as_far_as_its_sizes_before_it_is_loaded(folder: Path) -> None:
     content = (folder / "head.tflite").read_bytes()
     random = np.random.default_rng(0)
@@ -231,10 +279,10 @@ def test_a_network_is_read_as_far_as_its_sizes_before_it_is_loaded(folder: Path)
         for at in random.integers(0, 4000, 3):
             changed[at] = random.integers(256)
         with contextlib.suppress(ValueError):  # and nothing else
-            card_check.check_litert(bytes(changed), {"labels": 4, "steps": 16})
+            check_litert(bytes(changed), {"labels": 4, "steps": 16})
     for wrong in (b"", content[:100], b"TFL3" * 100, content[:5000]):
         with pytest.raises(ValueError, match=r"damaged|no LiteRT"):
-            card_check.check_litert(wrong, {})
+            check_litert(wrong, {})
     pack(folder, "head.tflite", content[: len(content) // 4])
     refused(folder)
 
@@ -298,9 +346,9 @@ def test_the_names_of_views_and_rules_are_those_of_the_frames() -> None:
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_head_that_is_built_passes(preset: str, tmp_path: Path) -> None:
-    network = build_head(PRESETS[preset], 16, 1280, 101).model
+    network = build_network(PRESETS[preset], 16, {"rgb": 1280, "flow": 384}, 101)
     write_keras(network, tmp_path / "head.keras")
     write_litert(network, tmp_path / "head.tflite")
-    card_check.check_contents(
+    file_check.check_contents(
         tmp_path, ["head.keras", "head.tflite"], {"labels": 101, "steps": 16}
     )  # fmt: skip

@@ -7,21 +7,22 @@ import pytest
 from small_features import SmallProject, write_small_project
 
 from pipeline.head.batches import Batch, class_weights
-from pipeline.head.build import build_head
+from pipeline.head.build import build_network
 from pipeline.head.calibration import softmax
-from pipeline.head.fit import _Loop
+from pipeline.head.fit import fit, unseen_logits
 from pipeline.head.labelled_clips import LabelledClips
+from pipeline.head.loop import Loop, new_loop
 from pipeline.head.optimisation import GRADIENT_LIMIT
 from pipeline.head.params import TrainParams
 
 CLASSES = 4
 LABELS = np.array([0] * 12 + [1] * 4 + [2] * 2 + [3] * 2)  # classes of unequal size
 STILL = {  # nothing is left to chance within a step
-    "dropout": 0, "input_dropout": 0, "shortcut_dropout": 0, "units": 4, "projection": 4,
-    "steps": 3, "batch_size": 10, "epochs": 3, "views": ["identity"],
+    "dropout": 0, "input_dropout": 0, "units": 4, "projection": 4, "steps": 3, "batch_size": 10,
+    "epochs": 3,
 }  # fmt: skip
 
-MakeLoop = Callable[..., _Loop]
+MakeLoop = Callable[..., Loop]
 
 
 @pytest.fixture(scope="module")
@@ -31,14 +32,12 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> SmallProject:
 
 @pytest.fixture
 def make_loop(project: SmallProject) -> MakeLoop:
-    def make(**settings: object) -> _Loop:
+    def make(**settings: object) -> Loop:
         params = TrainParams(**{**STILL, **settings})
-        head = build_head(params.shape, params.steps, 1280, CLASSES, params.seed)
-        for weight in head.branches.trainable_variables:  # the linear branch starts at zero
-            weight.assign(np.random.default_rng(1).normal(0, 0.1, weight.shape))
+        network = build_network(params.shape, params.steps, {"rgb": 1280}, CLASSES, params.seed)
         some = np.arange(len(LABELS))
         clips = LabelledClips(some, LABELS, some, tuple("abcd"))
-        return _Loop(head, project.features(), clips, params)
+        return Loop(network, project.features(), clips, params, ("identity",))
 
     return make
 
@@ -52,24 +51,17 @@ def batch(size: int = 6) -> Batch:
     )
 
 
-def step(loop: _Loop, made: Batch) -> float:
+def step(loop: Loop, made: Batch) -> float:
     """Take one step; its loss."""
     loss, _ = loop.step(made.embeddings, made.mask, made.targets, made.weights)
     return float(loss)
 
 
-@pytest.mark.parametrize("branch_loss", [0.0, 0.5, 2.0])
-def test_the_loss_is_that_of_the_mean_and_of_each_branch_weighted_by_clip(
-    make_loop: MakeLoop, branch_loss: float
-) -> None:
-    loop, made = make_loop(branch_loss=branch_loss), batch()
-    outputs = loop.head.branches([made.embeddings, made.mask], training=True)
-    mean, *branches = (
-        -(made.targets * np.log(softmax(np.asarray(logits)))).sum(axis=1) for logits in outputs
-    )
-    assert len(branches) == 2
-    expected = (made.weights * (mean + branch_loss * sum(branches))).mean()
-    assert step(loop, made) == pytest.approx(expected, rel=1e-4)
+def test_the_loss_is_the_mean_weighted_by_clip(make_loop: MakeLoop) -> None:
+    loop, made = make_loop(), batch()
+    logits = np.asarray(loop.network([made.embeddings, made.mask], training=True))
+    costs = -(made.targets * np.log(softmax(logits))).sum(axis=1)
+    assert step(loop, made) == pytest.approx((made.weights * costs).mean(), rel=1e-4)
 
 
 def test_no_gradient_is_longer_than_the_limit(make_loop: MakeLoop) -> None:
@@ -82,11 +74,11 @@ def test_no_gradient_is_longer_than_the_limit(make_loop: MakeLoop) -> None:
         for variable in loop.optimizer.variables
         if variable.path.endswith("momentum")
     ]
-    assert len(moments) == len(loop.head.branches.trainable_variables)
+    assert len(moments) == len(loop.network.trainable_variables)
     np.testing.assert_allclose(moments, GRADIENT_LIMIT, rtol=1e-3)
 
 
-def epoch_of(loop: _Loop) -> list[Batch]:
+def epoch_of(loop: Loop) -> list[Batch]:
     """The batches that the steps of an epoch are given."""
     seen: list[Batch] = []
 
@@ -127,3 +119,23 @@ def test_smoothed_targets_reach_the_steps(make_loop: MakeLoop, smoothing: float)
         lowest, highest = smoothing / CLASSES, 1 - smoothing + smoothing / CLASSES
         np.testing.assert_allclose(np.sort(made.targets, axis=1)[:, :-1], lowest, atol=1e-6)
         np.testing.assert_allclose(made.targets.max(axis=1), highest, rtol=1e-6)
+
+
+def test_what_networks_say_of_unseen_clips_is_what_trainings_by_themselves_say(
+    project: SmallProject,
+) -> None:
+    """One compiled step for all folds gives what a training of each fold gives."""
+    features, clips = project.features(), project.clips()
+    params = TrainParams(**{**STILL, "epochs": 4, "batch_size": 8, "dropout": 0.5})
+    actors = [np.flatnonzero(clips.groups == group) for group in np.unique(clips.groups)]
+    folds = [(np.setdiff1d(np.arange(len(clips)), actor), actor) for actor in actors]
+    views = ("identity", "hflip")
+    logits = unseen_logits(new_loop(features, clips, params, views), clips, folds)
+    for learnt, scored in folds[:2]:
+        part = clips.take(learnt)
+        loop = new_loop(features, part, params.model_copy(update={"epochs": 2}), views)
+        alone = fit(loop, part, clips.take(scored[:0]))
+        np.testing.assert_allclose(
+            alone.logits(clips.take(scored)), logits[scored], rtol=1e-5, atol=1e-6
+        )
+    assert np.ptp(logits) > 0.1

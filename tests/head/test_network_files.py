@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 from pipeline.errors import ModelError
-from pipeline.head.build import PRESETS, HeadShape, build_head
+from pipeline.head.build import PRESETS, HeadShape, build_network
 from pipeline.head.inference import forward_function
 from pipeline.head.network_files import load_keras, load_litert, write_keras, write_litert
 
 STEPS, DIMENSION, CLASSES = 12, 96, 5
-PLAIN = HeadShape(shortcut=(), units=16, projection=16)
+PLAIN = HeadShape(units=16, projection=16)
+RGB = {"rgb": DIMENSION}
 SHAPES = {  # every part of a head at least once
     "default": replace(PRESETS["default"], units=16),
-    "linear": PRESETS["linear"],
     "lstm128_deep": replace(PRESETS["lstm128_deep"], units=16),
     "gru": replace(PLAIN, recurrent="gru", pooling="last", normalisation="unit"),
     "gru-attention": replace(PLAIN, recurrent="gru", pooling="attention", normalisation="layer"),
@@ -39,7 +39,8 @@ def windows(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_litert_says_what_keras_says(name: str, tmp_path: Path) -> None:
-    network = build_head(SHAPES[name], STEPS, DIMENSION, CLASSES, seed=3).model
+    streams = {"rgb": 40, "place": 16, "flow": 40} if name == "default" else RGB
+    network = build_network(SHAPES[name], STEPS, streams, CLASSES, seed=3)
     rng = np.random.default_rng(4)
     for weight in network.weights:  # no zeros: as after a training
         if weight.dtype == "float32":
@@ -63,7 +64,7 @@ def test_litert_says_what_keras_says(name: str, tmp_path: Path) -> None:
 
 
 def test_litert_needs_no_tensorflow(tmp_path: Path) -> None:
-    network = build_head(PLAIN, STEPS, DIMENSION, CLASSES).model
+    network = build_network(PLAIN, STEPS, RGB, CLASSES)
     write_litert(network, tmp_path / "head.tflite")
     script = (
         "import sys, numpy as np\n"

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pipeline.head.build import PRESETS, build_head
-from pipeline.head.optimisation import losses_of, make_optimizer
+from pipeline.head.build import PRESETS, build_network
+from pipeline.head.optimisation import Length, losses_of, make_optimizer
 from pipeline.head.params import TrainParams
 
 LOGITS = np.array([[2.0, 0.0, -1.0], [0.1, 0.2, 0.3]], np.float32)
@@ -28,7 +28,7 @@ def test_cross_entropy_and_focal_loss_are_their_formulas() -> None:
 
 def rates(params: TrainParams, steps: int) -> np.ndarray:
     """The learning rate of every step, and that after the last: (steps + 1,)."""
-    optimizer = make_optimizer(params, steps)
+    optimizer = make_optimizer(params, Length(params, steps))
     found = []
     for step in range(steps + 1):
         optimizer.iterations.assign(step)
@@ -44,6 +44,15 @@ def test_the_rate_rises_through_the_warm_up_and_falls_to_nothing() -> None:
     np.testing.assert_allclose(found[10:], falling, rtol=1e-4, atol=1e-8)
 
 
+def test_a_length_set_anew_is_that_of_the_next_training() -> None:
+    params = TrainParams(learning_rate=1e-2, warmup=0.2)
+    length = Length(params, 10)
+    optimizer = make_optimizer(params, length)
+    length.set(50)
+    optimizer.iterations.assign(30)
+    assert float(np.asarray(optimizer.learning_rate)) == pytest.approx(rates(params, 50)[30])
+
+
 def test_a_constant_rate_is_constant() -> None:
     found = rates(TrainParams(learning_rate=3e-3, schedule="constant"), 20)
     np.testing.assert_allclose(found, 3e-3, rtol=1e-6)
@@ -52,10 +61,10 @@ def test_a_constant_rate_is_constant() -> None:
 @pytest.mark.parametrize("preset", ["default", "lstm128_deep"])
 def test_weights_decay_and_biases_and_batch_normalisation_do_not(preset: str) -> None:
     params = TrainParams(learning_rate=0.1, schedule="constant", weight_decay=0.5)
-    weights = build_head(PRESETS[preset], 4, 8, 3).branches.trainable_variables
+    weights = build_network(PRESETS[preset], 4, {"rgb": 8}, 3).trainable_variables
     for weight in weights:
         weight.assign(np.ones(weight.shape))
-    optimizer = make_optimizer(params, 10)
+    optimizer = make_optimizer(params, Length(params, 10))
     optimizer.build(weights)
     optimizer.apply([np.zeros(weight.shape, np.float32) for weight in weights], weights)
     left = {weight.path: float(np.asarray(weight).max()) for weight in weights}

@@ -15,7 +15,6 @@ from sample_model import UNSEEN, unseen_clip
 
 from pipeline.errors import ClipError, ModelError
 from pipeline.frames.video import VideoReader
-from pipeline.head.inference import views_of
 from pipeline.head.model_folder import load_model, predict_probabilities
 from pipeline.predict.prediction import Prediction
 from pipeline.predict.predictor import Predictor, timeline
@@ -51,7 +50,7 @@ def test_a_clip_gets_the_numbers_of_evaluate(predictor, sample_model) -> None:
     model = load_model(sample_model)
     clips = [f"{label}/{UNSEEN}_take1.mp4" for label in predictor.labels]
     positions = [features.position(clip) for clip in clips]
-    expected = predict_probabilities(model, views_of(features, positions, model.card.views))
+    expected = predict_probabilities(model, map(features.clip, positions))
     for clip, row in zip(clips, expected, strict=True):
         for windows in (False, True):
             prediction = predictor.file(videos / clip, windows=windows)
@@ -78,8 +77,8 @@ def test_file_images_array_and_stream_agree(predictor, sample_model, tmp_path) -
         np.testing.assert_allclose(other.probabilities, of_file.probabilities, atol=1e-4)
         for mine, theirs in zip(of_file.windows, other.windows, strict=True):
             np.testing.assert_allclose(mine.probabilities, theirs.probabilities, atol=1e-4)
-    rolled = [answer for answer in answers if answer]
-    steps = predictor.card.windowing.steps
+    rolled = [answer for answer in [*answers, stream.end()] if answer]
+    steps = predictor.card.window
     assert stream.embedded == len(rolled) == of_file.frames
     for mine, theirs in zip(of_file.windows, rolled[steps - 1 :], strict=False):
         np.testing.assert_allclose(mine.probabilities, theirs.probabilities, atol=1e-4)

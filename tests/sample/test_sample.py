@@ -1,4 +1,4 @@
-"""The sample data set: real files, the same every time, whose pairs differ only in order."""
+"""The sample data set: real files, the same every time, whose reversals hold the same frames."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.errors import DatasetError
 from pipeline.sample import ACTIONS, FPS, REVERSALS, write_sample
-from pipeline.sample.actions import GROUP_OF_PICTURES
+from pipeline.sample.movements import GROUP_OF_PICTURES
 
 CODEC_ERROR = 8.0  # grey levels, mean over a frame; what MPEG-4 may change
 
@@ -113,7 +113,7 @@ def test_ignores_hidden_files(tmp_path: Path) -> None:
 
 
 def test_names_what_is_wrong(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="no action fly: choose from jumping_jacks"):
+    with pytest.raises(DatasetError, match="no action fly: choose from bow_stretch, hoist"):
         write_sample(tmp_path, actions=["fly"])
     with pytest.raises(DatasetError, match="actors of the sample is 0"):
         write_sample(tmp_path, actors=0)

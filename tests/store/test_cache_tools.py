@@ -10,6 +10,7 @@ from extraction import Project, shards
 
 from pipeline.commands.cache import gc, info, verify
 from pipeline.errors import CacheError, FeaturesError
+from pipeline.frames.streams import STREAMS
 from pipeline.store.cache import LEFTOVER_SECONDS
 
 
@@ -18,6 +19,9 @@ def project(tmp_path: Path, make_dataset, own_cache: Path) -> Project:
     project = Project(tmp_path / "project", make_dataset(frames=25), {"fps": 4})
     project.extract()
     return project
+
+
+READINGS = len(STREAMS)  # with one view
 
 
 def spoil(shard: Path) -> None:
@@ -38,10 +42,12 @@ def test_info_lists_clips_and_frames_by_extractor_and_view(
     project.extract()
     info()
     out = capsys.readouterr().out
-    lines = [line for line in out.splitlines() if "dummy" in line]
-    assert len(lines) == 3
-    assert sum("stretch" in line for line in lines) == 2
-    assert sum("crop" in line for line in lines) == 1
+    lines = [line for line in out.splitlines() if "identity" in line]
+    assert len(lines) == 2 * READINGS
+    for rule in ("stretch", "crop"):
+        of_rule = [line for line in lines if rule in line]
+        streams = [name for line in of_rule for name in STREAMS if f" {name} " in line]
+        assert sorted(streams) == sorted(STREAMS)
     assert all(" 6 " in line for line in lines)  # clips
 
 
@@ -65,11 +71,11 @@ def test_verify_finds_every_damaged_shard_and_the_next_run_mends_it(
     project: Project, own_cache: Path, capsys: pytest.CaptureFixture
 ) -> None:
     verify()
-    assert "2 shards, all sound" in capsys.readouterr().out
+    assert f"{READINGS} shards, all sound" in capsys.readouterr().out
     before = project.feature_bytes()
     for shard in shards(own_cache):
         spoil(shard)
-    with pytest.raises(CacheError, match="2 of 2 shards were damaged"):
+    with pytest.raises(CacheError, match=f"{READINGS} of {READINGS} shards were damaged"):
         verify()
     assert shards(own_cache) == []
     verify()
@@ -86,7 +92,7 @@ def test_gc_first_says_what_it_would_drop_and_changes_nothing(
     there = {path: path.read_bytes() for path in own_cache.rglob("*.h5")}
     gc([project.folder / "features"], yes=False)
     out = capsys.readouterr().out
-    assert "Would drop 6 entries" in out  # 3 clips in 2 views
+    assert f"Would drop {3 * READINGS} entries" in out
     assert "--yes does it" in out
     assert {path: path.read_bytes() for path in own_cache.rglob("*.h5")} == there
 
@@ -101,7 +107,8 @@ def test_gc_drops_what_no_features_folder_uses_and_nothing_else(
     project.extract()
     before, bytes_before = size(own_cache), project.feature_bytes()
     gc([project.folder / "features"], yes=True)
-    assert "Dropped 14 entries" in capsys.readouterr().out  # 6 x 2 cropped, 1 x 2 removed
+    # six cropped clips, and one that was removed
+    assert f"Dropped {7 * READINGS} entries" in capsys.readouterr().out
     assert size(own_cache) < 0.6 * before
     shutil.rmtree(project.folder / "features")
     assert project.extract().embedded == 0
@@ -153,7 +160,7 @@ def test_gc_does_not_pass_off_a_part_of_a_damaged_shard_as_sound(
         spoil(shard)
     gc([project.folder / "features"], yes=True)
     assert "left alone" in capsys.readouterr().out
-    with pytest.raises(CacheError, match="2 of 2 shards"):
+    with pytest.raises(CacheError, match=f"{READINGS} of {READINGS} shards"):
         verify()
 
 

@@ -49,7 +49,7 @@ def test_what_is_mapped_equals_what_was_written_and_what_hdf5_reads(tmp_path: Pa
     features = FeatureSet.open(tmp_path)
     assert features.clip_ids.tolist() == sorted(CLIPS)
     assert features.views == VIEWS
-    assert features.dimension == 1280
+    assert features.readings["identity"] == 1280
     assert features.sampling == {"fps": 8.0}
     with h5py.File(tmp_path / "features.h5") as file:
         for i, row in enumerate(rows(CLIPS)):
@@ -85,7 +85,7 @@ def test_several_files_are_one_sorted_set_also_where_some_are_empty(tmp_path: Pa
         write(tmp_path / "many" / f"features-{shard}.h5", chosen)
     one, many = FeatureSet.open(tmp_path / "one"), FeatureSet.open(tmp_path / "many")
     assert many.clip_ids.tolist() == one.clip_ids.tolist()
-    assert many.dimension == 1280
+    assert many.readings["identity"] == 1280
     for i in range(len(one)):
         assert np.array_equal(many.embeddings(i), one.embeddings(i))
         assert np.array_equal(many.frames(i), one.frames(i))

@@ -10,7 +10,7 @@ from pipeline.store.feature_files import FeatureSet
 
 CLIPS, SECONDS = 6, 2  # of 25 frames a second
 AT_4_FPS, AT_8_FPS = 8, 16  # frames of each clip
-VIEWS = 2
+PASSES = 2  # of the CNN for a frame: the picture, and what changes
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def project(tmp_path: Path, make_video, own_cache: Path) -> Project:
         make_video(f"raw/{label}/clip {i}.avi", frames=25 * SECONDS, seed=i)
     project = Project(tmp_path / "project", tmp_path / "raw", {"fps": 4})
     done = project.extract()
-    assert (done.embedded, done.decoded, done.cached) == (CLIPS * AT_4_FPS * VIEWS, CLIPS, 0)
+    assert (done.embedded, done.decoded, done.cached) == (CLIPS * AT_4_FPS * PASSES, CLIPS, 0)
     return project
 
 
@@ -35,7 +35,7 @@ def test_the_same_again_embeds_and_decodes_nothing(project: Project) -> None:
 def test_a_clip_added_is_the_only_one_embedded(project: Project, make_video) -> None:
     make_video("raw/walk/new.avi", frames=25 * SECONDS, seed=99)
     done = project.extract()
-    assert (done.embedded, done.decoded, done.cached) == (AT_4_FPS * VIEWS, 1, CLIPS)
+    assert (done.embedded, done.decoded, done.cached) == (AT_4_FPS * PASSES, 1, CLIPS)
 
 
 def test_a_clip_removed_leaves_the_features_but_not_the_cache(project: Project) -> None:
@@ -66,12 +66,12 @@ def test_two_new_clips_with_the_same_bytes_are_embedded_once(project: Project, m
     new = make_video("raw/walk/new.avi", frames=25 * SECONDS, seed=99)
     shutil.copy(new, project.raw / "wave/same.avi")
     done = project.extract()
-    assert (done.embedded, done.decoded) == (AT_4_FPS * VIEWS, 1)
+    assert (done.embedded, done.decoded) == (AT_4_FPS * PASSES, 1)
 
 
 def test_a_clip_replaced_by_another_video_is_embedded_anew(project: Project, make_video) -> None:
     make_video("raw/walk/clip 0.avi", frames=25 * SECONDS, seed=77)
-    assert project.extract().embedded == AT_4_FPS * VIEWS
+    assert project.extract().embedded == AT_4_FPS * PASSES
 
 
 def test_a_clip_replaced_after_it_was_indexed_is_rejected_by_name(
@@ -92,7 +92,7 @@ def test_a_denser_rate_embeds_the_missing_frames_only_and_back_embeds_none(
 ) -> None:
     sparse = project.feature_bytes()
     project.set(fps=8)
-    assert project.extract().embedded == CLIPS * (AT_8_FPS - AT_4_FPS) * VIEWS
+    assert project.extract().embedded == CLIPS * (AT_8_FPS - AT_4_FPS) * PASSES
     dense = project.feature_bytes()
     for fps, expected in ((4, sparse), (8, dense), (4, sparse)):
         project.set(fps=fps)
@@ -100,7 +100,7 @@ def test_a_denser_rate_embeds_the_missing_frames_only_and_back_embeds_none(
         assert (done.embedded, done.decoded) == (0, 0)
         assert project.feature_bytes() == expected
     project.set(fps=None)
-    assert project.extract().embedded == CLIPS * (25 * SECONDS - AT_8_FPS) * VIEWS
+    assert project.extract().embedded == CLIPS * (25 * SECONDS - AT_8_FPS) * PASSES
 
 
 def test_frames_embedded_in_two_steps_equal_those_embedded_at_once(
@@ -110,7 +110,7 @@ def test_frames_embedded_in_two_steps_equal_those_embedded_at_once(
     project.extract()
     in_steps = project.feature_bytes()
     monkeypatch.setenv("CLIPCACHE_DIR", str(tmp_path / "another cache"))
-    assert project.extract().embedded == CLIPS * AT_8_FPS * VIEWS
+    assert project.extract().embedded == CLIPS * AT_8_FPS * PASSES
     assert project.feature_bytes() == in_steps
 
 
@@ -125,7 +125,7 @@ def test_a_limit_on_frames_there_and_back_embeds_nothing(project: Project) -> No
 def test_another_resize_rule_is_another_key_and_back_is_free(project: Project) -> None:
     before = project.feature_bytes()
     project.set(resize="crop")
-    assert project.extract().embedded == CLIPS * AT_4_FPS * VIEWS
+    assert project.extract().embedded == CLIPS * AT_4_FPS * PASSES
     project.set(resize="stretch")
     done = project.extract()
     assert (done.embedded, done.decoded) == (0, 0)
@@ -133,17 +133,55 @@ def test_another_resize_rule_is_another_key_and_back_is_free(project: Project) -
 
 
 def test_a_view_added_costs_that_view_only(project: Project) -> None:
-    project.set(views=("identity", "hflip", "bright"))
-    assert project.extract().embedded == CLIPS * AT_4_FPS
+    project.set(views=("identity", "bright"))
+    done = project.extract()
+    assert (done.embedded, done.flows) == (CLIPS * AT_4_FPS * PASSES, 0)
     project.set(views=("identity",))
     assert project.extract().embedded == 0
     assert FeatureSet.open(project.folder / "features").views == ("identity",)
 
 
 def test_a_view_added_together_with_a_denser_rate_costs_what_is_missing(project: Project) -> None:
-    project.set(views=("identity", "hflip", "dark"), fps=8)
-    missing = (AT_8_FPS - AT_4_FPS) * VIEWS + AT_8_FPS
-    assert project.extract().embedded == CLIPS * missing
+    project.set(views=("identity", "dark"), fps=8)
+    missing = (AT_8_FPS - AT_4_FPS) * PASSES + AT_8_FPS * PASSES
+    done = project.extract()
+    assert (done.embedded, done.flows) == (CLIPS * missing, CLIPS * (AT_8_FPS - AT_4_FPS))
+
+
+def test_a_stream_added_to_an_old_cache_costs_that_stream_only(
+    tmp_path: Path, make_video, own_cache: Path
+) -> None:
+    for i in range(CLIPS):
+        label = ("walk", "wave")[i % 2]
+        make_video(f"raw/{label}/clip {i}.avi", frames=25 * SECONDS, seed=i)
+    project = Project(
+        tmp_path / "old", tmp_path / "raw", {"fps": 4, "streams": ("rgb",), "pooling": ("mean",)}
+    )
+    everything = CLIPS * AT_4_FPS
+    done = project.extract()
+    assert (done.embedded, done.flows) == (everything, 0)
+    alone = project.feature_bytes()
+    for settings, embedded, flows in (
+        ({"streams": ("rgb", "flow")}, 0, everything),
+        ({"streams": ("rgb", "flow", "difference")}, everything, 0),
+        ({"pooling": ("mean", "place")}, everything, 0),
+        ({"streams": ("rgb",), "pooling": ("mean",)}, 0, 0),
+    ):
+        project.set(**settings)
+        done = project.extract()
+        assert (done.embedded, done.flows) == (embedded, flows)
+    assert project.feature_bytes() == alone
+
+
+def test_streams_computed_one_by_one_equal_those_of_one_pass(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = project.feature_bytes()
+    monkeypatch.setenv("CLIPCACHE_DIR", str(tmp_path / "another cache"))
+    for streams in (("rgb",), ("rgb", "flow"), ("rgb", "flow", "difference")):
+        project.set(streams=streams)
+        project.extract()
+    assert project.feature_bytes() == together
 
 
 def test_more_shards_hold_the_same_clips_and_embed_nothing(project: Project) -> None:
@@ -154,7 +192,8 @@ def test_more_shards_hold_the_same_clips_and_embed_nothing(project: Project) -> 
     three = FeatureSet.open(project.folder / "features")
     assert three.clip_ids.tolist() == one.clip_ids.tolist()
     for i in range(len(one)):
-        assert (three.embeddings(i, "hflip") == one.embeddings(i, "hflip")).all()
+        for name, rows in three.clip(i).items():
+            assert (rows == one.clip(i)[name]).all()
         assert (three.times(i) == one.times(i)).all()
 
 

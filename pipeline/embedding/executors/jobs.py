@@ -27,7 +27,7 @@ class Job:
     ----------
     source : the video, or the images
     digest : what `pipeline.frames.sources.source_digest` of it must be
-    wanted : view -> frame indices, or None for all that the sampling picks inside the segments
+    wanted : reading -> frame indices, or None for all that the sampling picks inside the segments
     segments : (start, end) in seconds; empty for the whole clip
     """
 
@@ -45,7 +45,7 @@ class EmbeddingSetup:
     ----------
     engine : as `pipeline.embedding.engines.choose_engine` gives it
     backbone : its folder
-    extractor : the cache key's part
+    extractor : the cache key's part, for the stream rgb
     sampling : which frames
     reason : why this engine, in words
     """
@@ -78,7 +78,9 @@ class EmbeddingSetup:
 Embedder = Callable[[Job], ClipEmbeddings]
 
 
-def embed(job: Job, engine: Engine, setup: EmbeddingSetup) -> ClipEmbeddings:
+def embed(
+    job: Job, engine: Engine, setup: EmbeddingSetup, *, whole: bool = False
+) -> ClipEmbeddings:
     """Embed a clip in the process that calls; files on object storage are fetched first.
 
     A clip that changed after it was indexed must not enter the cache under its old digest.
@@ -90,7 +92,9 @@ def embed(job: Job, engine: Engine, setup: EmbeddingSetup) -> ClipEmbeddings:
     """
     cv2.setNumThreads(1)  # the workers already share out the cores between clips
     with local_source(job.source, job.digest) as source:
-        return embed_clip(source, engine, setup.extractor, setup.sampling, job.wanted, job.segments)
+        return embed_clip(
+            source, engine, setup.extractor, setup.sampling, job.wanted, job.segments, whole=whole
+        )
 
 
 def outcome(answer: object, timeout: float) -> ClipEmbeddings | ClipError:

@@ -14,13 +14,13 @@ from time import perf_counter
 
 import numpy as np
 
-from pipeline.backbone.folder import DIMENSION
-from pipeline.embedding.clip_embedding import ClipEmbeddings
-from pipeline.embedding.engines import load_engine
+from pipeline.embedding.clip_embedding import ClipEmbeddings, columns
+from pipeline.embedding.engines import Engine, load_engine
 from pipeline.embedding.executors.jobs import Embedder, EmbeddingSetup, Job, embed, outcome
 from pipeline.embedding.workers import WorkerPool
 from pipeline.errors import ClipError
 from pipeline.files import scratch_folder
+from pipeline.frames.streams import FLOW, stream_and_view
 from pipeline.processes import available_cores, run_in_processes
 
 GPU_BATCH = 64  # frames that the main process embeds in one call
@@ -62,54 +62,57 @@ def _embed_job(job: Job, setup: EmbeddingSetup) -> ClipEmbeddings:
 
 
 def _decode_job(job: Job, setup: EmbeddingSetup, scratch: Path) -> ClipEmbeddings:
-    """As `_embed_job`, but the frames go to a file; "embeddings" are their (n, 1) positions in it.
+    """As `_embed_job`, but pictures go to files, one for each size of picture.
 
-    A worker that is killed leaves a file that goes with `scratch`.
+    "embeddings" of the CNN are their (n, 2) sizes and positions there. A worker that is killed
+    leaves files that go with `scratch`.
     """
-    with _spool_path(job, scratch).open("wb") as spool:
-        written = 0
+    written: dict[int, int] = {}
 
-        def keep(frames: np.ndarray) -> np.ndarray:
-            nonlocal written
+    def keep(frames: np.ndarray) -> np.ndarray:
+        size = frames.shape[1]
+        start = written.get(size, 0)
+        written[size] = start + len(frames)
+        with _spool_path(job, scratch, size).open("ab" if start else "wb") as spool:
             spool.write(frames.tobytes())
-            written += len(frames)
-            return np.arange(written - len(frames), written)[:, np.newaxis]
+        return np.stack([[size, position] for position in range(start, written[size])])
 
-        return embed(job, keep, setup)
+    return embed(job, keep, setup, whole=True)
 
 
-def _spool_path(job: Job, scratch: Path) -> Path:
-    return scratch / f"{job.digest}.frames"
+def _spool_path(job: Job, scratch: Path, size: int) -> Path:
+    return scratch / f"{job.digest}.{size}"
 
 
 Finish = Callable[[Job, ClipEmbeddings], ClipEmbeddings]
 
 
 def _finisher(setup: EmbeddingSetup, scratch: Path) -> Finish:
-    """Embeds in this process, in batches, what a worker decoded into a file."""
+    """Embeds in this process, in batches, what a worker decoded into files."""
     engine = load_engine(setup.engine, setup.backbone)
-    size = setup.extractor.input_size
 
     def finish(job: Job, decoded: ClipEmbeddings) -> ClipEmbeddings:
         started = perf_counter()
-        spool = _spool_path(job, scratch)
-        frames = np.empty((0, size, size, 3), np.uint8)
-        if spool.stat().st_size:  # nothing is in it where no frame falls into the segments
-            frames = np.memmap(spool, np.uint8, "r").reshape(-1, size, size, 3)
-        embeddings = {
-            view: np.concatenate(
-                [
-                    np.empty((0, DIMENSION), np.float16),
-                    *(
-                        engine(frames[positions[start : start + GPU_BATCH, 0]])
-                        for start in range(0, len(positions), GPU_BATCH)
-                    ),
-                ]
-            )
-            for view, positions in decoded.embeddings.items()
-        }
-        spool.unlink()
+        rows: dict[int, np.ndarray] = {}  # by size
+        embeddings = dict(decoded.embeddings)
+        for name, places in decoded.embeddings.items():
+            if not len(places) or stream_and_view(name)[0] == FLOW:
+                continue
+            size = int(places[0, 0])
+            if size not in rows:
+                rows[size] = _embed_spool(engine, _spool_path(job, scratch, size), size)
+            embeddings[name] = columns(name, rows[size][places[:, 1]])
         seconds = {**decoded.seconds, "embed": perf_counter() - started}
         return replace(decoded, embeddings=embeddings, seconds=seconds)
 
     return finish
+
+
+def _embed_spool(engine: Engine, spool: Path, size: int) -> np.ndarray:
+    """Embed the pictures of a file, and remove it: (n, 2432) float16."""
+    pictures = np.memmap(spool, np.uint8, "r").reshape(-1, size, size, 3)
+    rows = [
+        engine(pictures[start : start + GPU_BATCH]) for start in range(0, len(pictures), GPU_BATCH)
+    ]
+    spool.unlink()
+    return np.concatenate(rows)

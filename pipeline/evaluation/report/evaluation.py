@@ -1,6 +1,7 @@
 """The page about a trained head: reports/report.html."""
 
 import platform
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pipeline import __version__
 from pipeline.dataset.clips import Clip, Rejected
 from pipeline.dataset.params import DatasetParams
 from pipeline.dataset.sources import ClipFiles
+from pipeline.evaluation.evidence import evidence, evidence_in_words
 from pipeline.evaluation.metrics import Interval, Measured, frequent_confusions, top_k
 from pipeline.evaluation.plots import (
     Curve,
@@ -26,7 +28,8 @@ from pipeline.evaluation.report.dataset import DatasetSection
 from pipeline.evaluation.report.dataset_summary import facts_from_features, summarise
 from pipeline.evaluation.report.images import sheet_uri, strip_uri
 from pipeline.evaluation.report.page import between_points, percent, points, write_page
-from pipeline.head.model_folder import ModelCard
+from pipeline.head.build import NETWORK_BRANCH
+from pipeline.head.model_card import ModelCard
 from pipeline.store.feature_files import FeatureSet
 from pipeline.wording import count
 
@@ -94,7 +97,9 @@ class Mistake:
 
 
 def head_name(card: ModelCard) -> str:
-    """What to call the head: by its recurrent layer."""
+    """What to call the head: by its recurrent layer, if it has one."""
+    if NETWORK_BRANCH not in card.shape.branches:
+        return "linear head"
     return HEAD_NAMES.get(card.shape.recurrent, "head")
 
 
@@ -142,6 +147,7 @@ def write_report(run: Run, path: Path) -> None:
         "behind": measured.comparison.difference <= 0,
         "measured": measured,
         "skipped": run.skipped,
+        "evidence": _evidence(run),
         "dataset": DatasetSection(
             run.dataset,
             summary,
@@ -191,6 +197,17 @@ def _widest(measured: Measured) -> tuple[str, Interval | None]:
     if clips and groups and clips.high - clips.low > groups.high - groups.low:
         return "clips", clips
     return ("groups", groups) if groups else ("clips", clips)
+
+
+def _evidence(run: Run) -> tuple[str, str] | None:
+    """What carries the label, as a sentence and a picture; None where nothing was weighed."""
+    branches = run.card.branches
+    if any(branch.accuracy is None for branch in branches):
+        return None
+    trained = Counter(clip.label for clip in run.clips if run.splits.get(clip.clip_id) == "train")
+    chance = max(trained.values()) / trained.total()
+    picture = to_svg(evidence(branches, chance), "what carries the label")
+    return evidence_in_words(branches, chance), picture
 
 
 def _sampling_in_words(sampling: Mapping[str, Any]) -> str:

@@ -1,0 +1,116 @@
+"""The card of a model: what a head needs to be used, and where it comes from."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from pipeline.backbone.folder import DIMENSION
+from pipeline.head.build import NETWORK_BRANCH, HeadShape, shape_from_dict
+from pipeline.head.sequences import Windowing
+from pipeline.head.streams import MIRROR
+
+SCHEMA = 3
+SCHEMA_OF_ONE_NETWORK = 2  # of earlier releases, whose network was all and read rgb alone
+
+
+@dataclass(frozen=True)
+class Branch:
+    """What a branch of a head counts.
+
+    Attributes
+    ----------
+    name : "network", or a stream and a descriptor such as "flow order"
+    share : of its scores in the logits; shares do not sum to 1
+    accuracy : over training clips that it had not seen; None where that was not measured
+    ordered_share : of a linear branch in the ordered baseline; None where the head has not all
+    """
+
+    name: str
+    share: float
+    accuracy: float | None = None
+    ordered_share: float | None = None
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a head needs to be used, and where it comes from.
+
+    Attributes
+    ----------
+    labels : class names, in the order of the logits
+    extractor, sampling : how the embeddings that it was trained on were made
+    readings : what the head reads of a clip, with the length of the rows
+    streams : how the streams beside rgb were made
+    window : frames of a window where a long clip is cut up, and of a live stream: as many as the
+        median training clip has, for a network alone those that it reads at a time
+    views : over which the network's logits are averaged
+    mirror : whether the linear branches see clips mirrored too
+    branches : what the logits are summed from, the network first where there is one
+    windowing : how clips are cut into windows
+    temperature : divides the logits before the softmax
+    shape : what the head was built from
+    versions : of the packages that trained it
+    files : SHA-256 of the other files of the folder, by name; filled in when it is saved
+    """
+
+    labels: tuple[str, ...]
+    extractor: dict[str, Any]
+    sampling: dict[str, Any]
+    readings: dict[str, int]
+    streams: dict[str, dict[str, Any]]
+    window: int
+    views: tuple[str, ...]
+    mirror: bool
+    branches: tuple[Branch, ...]
+    windowing: Windowing
+    temperature: float
+    shape: HeadShape
+    versions: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def backbone(self) -> str:
+        """SHA-256 of the backbone's weights."""
+        return str(self.extractor.get("backbone", ""))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The card as JSON-ready values."""
+        return {"schema": SCHEMA, "backbone": self.backbone, **asdict(self)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "ModelCard":
+        """The reverse of `to_dict`; cards of earlier releases are read as well.
+
+        Raises
+        ------
+        ValueError, KeyError, TypeError
+            When something is missing, or of a schema that is not known.
+        """
+        if values["schema"] not in (SCHEMA_OF_ONE_NETWORK, SCHEMA):
+            raise ValueError(f"it has schema {values['schema']}, not {SCHEMA}")
+        if values["schema"] == SCHEMA_OF_ONE_NETWORK:
+            values = {
+                **values,
+                "readings": dict.fromkeys(values["views"], DIMENSION),
+                "streams": {},
+                "window": values["windowing"]["steps"],
+                "mirror": MIRROR in values["views"],
+                "branches": [asdict(Branch(NETWORK_BRANCH, 1.0))],
+            }
+        windowing = dict(values["windowing"], rates=tuple(values["windowing"]["rates"]))
+        return cls(
+            labels=tuple(values["labels"]),
+            extractor=dict(values["extractor"]),
+            sampling=dict(values["sampling"]),
+            readings=dict(values["readings"]),
+            streams=dict(values["streams"]),
+            window=int(values["window"]),
+            views=tuple(values["views"]),
+            mirror=bool(values["mirror"]),
+            branches=tuple(Branch(**branch) for branch in values["branches"]),
+            windowing=Windowing(**windowing),
+            temperature=float(values["temperature"]),
+            shape=shape_from_dict(values["shape"]),
+            versions=dict(values["versions"]),
+            files=dict(values["files"]),
+        )

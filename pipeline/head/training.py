@@ -1,0 +1,128 @@
+"""Training a head: its branches one by one, then what each of them is worth."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.head.batches import class_weights
+from pipeline.head.build import NETWORK_BRANCH
+from pipeline.head.descriptors import DESCRIPTORS
+from pipeline.head.fit import Epoch, Fit, fit, unseen_logits
+from pipeline.head.inference import Head
+from pipeline.head.labelled_clips import LabelledClips
+from pipeline.head.linear import OrderedBaseline, fit_linear
+from pipeline.head.loop import new_loop
+from pipeline.head.params import TrainParams
+from pipeline.head.sequences import Features
+from pipeline.head.shares import inner_folds, learn_shares, scorable
+from pipeline.head.streams import IDENTITY, MIRROR, needed, views_of
+
+NETWORK_FOLDS = 3  # of the training clips, to learn the network's share from: each is a training
+
+
+@dataclass(frozen=True)
+class TrainedHead:
+    """A head, and how its training went.
+
+    Attributes
+    ----------
+    head : as it scores clips
+    fit : of the network; None where the head has none
+    accuracies : of each branch by name, over training clips that it had not seen; None where no
+        inner folds could be dealt, or none were needed
+    ordered_baseline : its linear branches by themselves; None where it has not all of them
+    """
+
+    head: Head
+    fit: Fit | None
+    accuracies: dict[str, float | None]
+    ordered_baseline: OrderedBaseline | None
+
+
+def train_head(
+    features: Features,
+    train: LabelledClips,
+    val: LabelledClips,
+    params: TrainParams,
+    *,
+    state: Path | None = None,
+    on_epoch: Callable[[Epoch], None] | None = None,
+    say: Callable[[str], None] = lambda text: None,
+) -> TrainedHead:
+    """Train a head. Equal arguments give equal weights, interrupted or not.
+
+    The linear branches are solved first, and choose whether clips are seen mirrored too. The shares
+    of all branches are learnt on inner folds of the training clips, for the network by
+    `unseen_logits`. A network alone has the share 1, and the mirror wherever it is cached.
+
+    Parameters
+    ----------
+    val : decides which epoch of the network is kept; may be empty
+    state, on_epoch : of the training on all clips, see `pipeline.head.fit.fit`; the inner
+        trainings are done again after an interruption
+    say : told in words what is being done
+    """
+    branches = params.shape.branches
+    descriptors = tuple(name for name in DESCRIPTORS if name in branches)
+    linear = None
+    mirror = MIRROR in features.readings
+    if descriptors:
+        balanced = params.imbalance != "none"
+        linear = fit_linear(features, train, descriptors, balanced=balanced, seed=params.seed)
+        mirror = linear.mirror
+    views = views_of(features.readings, mirror)
+    if NETWORK_BRANCH not in branches:
+        views = tuple(view for view in views if view in (IDENTITY, MIRROR))
+    shares = np.ones(1)
+    accuracies: list[float | None] = [None]
+    loop = None
+    if NETWORK_BRANCH in branches:
+        loop = new_loop(features, train, params, views)
+    if linear:
+        known = train.take(linear.chosen)
+        unseen, told = linear.unseen, linear.scorable
+        if loop:
+            say("learning what the network is worth")
+            folds = inner_folds(known.labels, known.groups, NETWORK_FOLDS, params.seed)
+            logits = np.zeros(unseen.shape[1:], np.float32)
+            if folds:
+                logits = unseen_logits(loop, known, folds)
+            unseen = np.stack([logits, *unseen])
+            told = told & scorable(known.labels, folds)
+        shares, accuracies = _worth(unseen[:, told], known.take(told), params)
+    fitted = fit(loop, train, val, state=state, on_epoch=on_epoch) if loop else None
+    names = [
+        *([NETWORK_BRANCH] if NETWORK_BRANCH in branches else []),
+        *(branch.name for branch in (linear.branches if linear else ())),
+    ]
+    head = Head(
+        classes=len(train.classes),
+        readings=needed(features.readings, views),
+        shares=dict(zip(names, shares.tolist(), strict=True)),
+        linear=linear.branches if linear else (),
+        forward=fitted.forward if fitted else None,
+        views=views,
+        mirror=mirror,
+        windowing=params.windowing,
+    )
+    complete = linear is not None and len(descriptors) == len(DESCRIPTORS)
+    return TrainedHead(
+        head,
+        fitted,
+        dict(zip(names, accuracies, strict=True)),
+        linear.alone() if linear and complete else None,
+    )
+
+
+def _worth(
+    unseen: np.ndarray, clips: LabelledClips, params: TrainParams
+) -> tuple[np.ndarray, list[float | None]]:
+    """The share of each branch, and its accuracy, by scores (B, n, K) for clips it had not seen."""
+    weights = np.ones(len(clips))
+    if params.imbalance != "none" and len(clips):
+        weights = class_weights(clips.labels, len(clips.classes))[clips.labels]
+    right = unseen.argmax(axis=2) == clips.labels
+    accuracies = [float(row.mean()) if len(clips) else None for row in right]
+    return learn_shares(unseen, clips.labels, weights), accuracies
