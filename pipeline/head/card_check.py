@@ -17,10 +17,17 @@ from pydantic import (
     ValidationError,
 )
 
-from pipeline.frames.streams import DIFFERENCE, FLOW, PLACE, STREAMS, stream_and_view
+from pipeline.frames.streams import (
+    DIFFERENCE,
+    FLOW,
+    PLACE,
+    RGB,
+    STREAMS,
+    reading,
+    stream_and_view,
+)
 
 MOST_CARD_BYTES = 16 << 20
-SCHEMAS = (2, 3)
 # As in pipeline.frames, which takes OpenCV to import and which training does not depend on.
 VIEWS = (
     "identity",
@@ -74,14 +81,14 @@ class _Extractor(_Part):
 class _Stream(_Part):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, strict=True)
 
-    stream: Literal[PLACE, FLOW, DIFFERENCE]  # type: ignore[valid-type]
-    resize: Literal[RESIZE_RULES]  # type: ignore[valid-type]
-    input_size: int = Field(ge=32, le=1024)
-    backbone: Text | None
-    precision: Literal["float32", "bfloat16"] | None
-    layer: Text | None
-    decode_version: int = Field(ge=0)
-    version: int = Field(ge=0)
+    stream: Text = ""
+    resize: Literal[RESIZE_RULES] = "stretch"  # type: ignore[valid-type]
+    input_size: int = Field(160, ge=32, le=1024)
+    backbone: Text | None = None
+    precision: Literal["float32", "bfloat16"] | None = None
+    layer: Text | None = None
+    decode_version: int = Field(1, ge=0)
+    version: int = Field(1, ge=0)
 
 
 class _Sampling(_Part):
@@ -106,25 +113,29 @@ class _Branch(_Part):
     ordered_share: Share | None = None
 
 
-class _Card(_Part):
-    """What both schemas have in common, and what only the later one has."""
+class _CardOfOneNetwork(_Part):
+    """Of earlier releases, and what later ones have as well."""
 
     labels: list[Label] = Field(min_length=1, max_length=100_000)
     extractor: _Extractor
     sampling: _Sampling
-    views: list[Literal[VIEWS]] = Field(max_length=100)  # type: ignore[valid-type]
+    views: list[Literal[VIEWS]] = Field(min_length=1, max_length=100)  # type: ignore[valid-type]
     windowing: _Windowing
     temperature: float = Field(ge=1e-3, le=1e3)
     shape: dict[str, Any]
     versions: dict[Text, Text] = Field(max_length=100)
     files: dict[Name, Digest] = Field(max_length=100)
-    readings: dict[Reading, Annotated[int, Field(ge=1, le=100_000)]] | None = Field(
-        None, min_length=1
-    )
-    streams: dict[Literal[PLACE, FLOW, DIFFERENCE], _Stream] | None = None  # type: ignore[valid-type]
-    branches: list[_Branch] | None = Field(None, min_length=1, max_length=1000)
-    mirror: bool | None = None
-    window: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+
+
+class _Card(_CardOfOneNetwork):
+    readings: dict[Reading, Annotated[int, Field(ge=1, le=100_000)]] = Field(min_length=1)
+    streams: dict[Literal[PLACE, FLOW, DIFFERENCE], _Stream]  # type: ignore[valid-type]
+    branches: list[_Branch] = Field(min_length=1, max_length=1000)
+    mirror: bool
+    window: Annotated[int, Field(ge=1, le=10_000_000)]
+
+
+SCHEMAS: dict[int, type[_CardOfOneNetwork]] = {2: _CardOfOneNetwork, 3: _Card}
 
 
 def read_values(path: Path) -> dict[str, Any]:
@@ -145,19 +156,29 @@ def read_values(path: Path) -> dict[str, Any]:
         raise ValueError("it is nested too deeply") from None
     if not isinstance(values, dict) or "schema" not in values:
         raise ValueError("it names no schema")
-    if values["schema"] not in SCHEMAS:
+    if type(values["schema"]) is not int or values["schema"] not in SCHEMAS:
         return values
     try:
-        card = _Card.model_validate(values)
+        card = SCHEMAS[values["schema"]].model_validate(values)
     except ValidationError as error:
         raise ValueError(_first(error)) from None
     for name, several in (("labels", card.labels), ("views", card.views)):
         if len(set(several)) < len(several):
             raise ValueError(f"{name}: one is there twice")
-    if values["schema"] == SCHEMAS[0] and not card.views:
-        raise ValueError("views: there is none")
+    if isinstance(card, _Card):
+        _check_streams(card)
     _check_plain(values["shape"], "shape")
     return values
+
+
+def _check_streams(card: _Card) -> None:
+    """Each stream that is read is described."""
+    for name in card.readings:
+        stream, _ = stream_and_view(name)
+        if stream != RGB and stream not in card.streams:
+            raise ValueError(f"streams.{stream}: it is not described")
+    if reading(RGB) not in card.readings:
+        raise ValueError(f"readings.{reading(RGB)}: it is not there")
 
 
 class _Description(_Part):

@@ -17,8 +17,10 @@ import numpy as np
 
 from pipeline.backbone.folder import DESCRIPTION_FILE, LITERT_FILE
 from pipeline.errors import ModelError
+from pipeline.frames.streams import stream_and_view
 from pipeline.head.card_check import check_description
-from pipeline.head.litert_check import check_litert
+from pipeline.head.litert_check import NetworkSize, check_litert
+from pipeline.store.extractor_spec import DIMENSIONS
 
 MOST_FILE_BYTES = 512 << 20
 MOST_UNPACKED_BYTES = 512 << 20  # of one file
@@ -60,13 +62,13 @@ def check_sizes(folder: Path, names: Collection[str]) -> None:
             )
 
 
-def check_contents(folder: Path, names: Collection[str], fits: Mapping[str, int]) -> None:
+def check_contents(folder: Path, names: Collection[str], size: NetworkSize) -> None:
     """Measure what is packed in a head's files, before it is unpacked.
 
     Parameters
     ----------
     names : of the files that are needed; some of the backbone are left to `check_backbone_files`
-    fits : "labels" and "steps" of the card, which a network has to fit
+    size : of the network, by the card
 
     Raises
     ------
@@ -75,38 +77,47 @@ def check_contents(folder: Path, names: Collection[str], fits: Mapping[str, int]
     """
     for name in names:
         if name not in (DESCRIPTION_FILE, LITERT_FILE):
-            _look_into(folder / name, fits)
+            _look_into(folder / name, size)
 
 
-def check_backbone_files(folder: Path, extractor: Mapping[str, Any]) -> None:
+def check_backbone_files(
+    folder: Path, extractor: Mapping[str, Any], readings: Mapping[str, int]
+) -> None:
     """The same of the backbone beside a head, for whoever embeds frames with it.
 
     Parameters
     ----------
-    extractor : of the card
+    extractor, readings : of the card
 
     Raises
     ------
     ModelError
-        Naming the file, or what the card lacks.
+        Naming the file, or what the card lacks or makes up.
     """
     for name in (DESCRIPTION_FILE, LITERT_FILE):
-        _look_into(folder / name, {})
+        _look_into(folder / name)
     lacking = [name for name in NEEDED_TO_EMBED if name not in extractor]
     if lacking:
         raise ModelError(
             f"The card in {folder} does not say with which {lacking[0]} its embeddings were made: "
             "run `clipcache train` again."
         )
+    for name, size in readings.items():
+        made = DIMENSIONS[stream_and_view(name)[0]]
+        if size != made:
+            raise ModelError(
+                f"The card in {folder} says that {name} has {size} numbers, but it has {made}: "
+                "run `clipcache train` again."
+            )
 
 
-def _look_into(path: Path, fits: Mapping[str, int]) -> None:
+def _look_into(path: Path, size: NetworkSize | None = None) -> None:
     checks = {
-        ".keras": _check_keras,
+        ".keras": lambda path: _check_keras(path, size),
         ".npz": _check_arrays,
         ".h5": _check_hdf5,
         ".json": check_description,
-        ".tflite": lambda path: check_litert(path.read_bytes(), fits),
+        ".tflite": lambda path: check_litert(path.read_bytes(), size),
     }
     check = checks.get(path.suffix)
     if check is None or not path.is_file():
@@ -131,6 +142,8 @@ def _check_arrays(path: Path) -> None:
                 if np.lib.format.read_magic(stream) != (1, 0):
                     raise ValueError(f"{entry.filename} is no plain array")
                 shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+                if dtype.hasobject:
+                    raise ValueError(f"{entry.filename} has objects in it, which only pickle reads")
                 if math.prod(shape) * dtype.itemsize != entry.file_size - stream.tell():
                     raise ValueError(f"{entry.filename} is not as long as it says")
 
@@ -150,14 +163,14 @@ def _measure(archive: zipfile.ZipFile) -> None:
             raise ValueError(f"it packs {entry.filename!r}, which lies outside")
 
 
-def _check_keras(path: Path) -> None:
+def _check_keras(path: Path, size: NetworkSize | None) -> None:
     with zipfile.ZipFile(path) as archive:
         _measure(archive)
-        _check_network(json.loads(archive.read("config.json")))
+        _check_network(json.loads(archive.read("config.json")), size)
         _check_hdf5(BytesIO(archive.read("model.weights.h5")))
 
 
-def _check_network(config: Any) -> None:
+def _check_network(config: Any, size: NetworkSize | None) -> None:
     """Known layers only, of sizes that a head may have: Keras allocates what it is told to."""
     layers = list(_layers(config))
     if len(layers) > MOST_LAYERS:
@@ -167,6 +180,9 @@ def _check_network(config: Any) -> None:
         ours = str(layer.get("registered_name")).startswith(OUR_LAYERS)
         if not (ours or module in KERAS_PARTS or (module == "keras.layers" and name in LAYERS)):
             raise ValueError(f"it has a layer that no head has, {str(name)[:60]!r}")
+    if size is not None:
+        inputs = [layer["config"] for layer in layers if layer["class_name"] == "InputLayer"]
+        size.check_inputs(given["batch_shape"] for given in inputs)
     sizes = list(_sizes(config))
     units = [size for name, size in sizes if name == "units"]
     if max(units, default=0) * max((size for _, size in sizes), default=0) > MOST_WEIGHTS:

@@ -7,9 +7,8 @@ and 1.
 
 import math
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 MARK = b"TFL3"
 MOST_BYTES = 1 << 30  # of all tensors together
@@ -18,12 +17,39 @@ LARGEST_ITEM = 8  # bytes of a number
 SUBGRAPHS, TENSORS, INPUTS, OUTPUTS, SHAPE = 2, 0, 1, 2, 0
 
 
-def check_litert(content: bytes, fits: Mapping[str, Any]) -> None:
+@dataclass(frozen=True)
+class NetworkSize:
+    """What the card says of a head's network.
+
+    Attributes
+    ----------
+    steps, width : of the rows that it takes, (B, steps, width) beside a mask (B, steps)
+    labels : how many numbers it gives
+    """
+
+    steps: int
+    width: int
+    labels: int
+
+    def check_inputs(self, shapes: Iterable[Sequence[int | None]]) -> None:
+        """Refuse other inputs, given with the batch first.
+
+        Raises
+        ------
+        ValueError
+            As part of a sentence.
+        """
+        wanted = [(self.steps,), (self.steps, self.width)]
+        if sorted(tuple(shape[1:]) for shape in shapes) != wanted:
+            raise ValueError(f"it does not take windows of {self.steps} rows of {self.width}")
+
+
+def check_litert(content: bytes, size: NetworkSize | None = None) -> None:
     """Refuse a file whose tensors are absurd, or that does not fit the card beside it.
 
     Parameters
     ----------
-    fits : "labels", how many numbers its output has; "steps", how many rows it takes; may be empty
+    size : of a head's network; None for another file
 
     Raises
     ------
@@ -41,13 +67,14 @@ def check_litert(content: bytes, fits: Mapping[str, Any]) -> None:
         ]
     except (struct.error, IndexError, StopIteration, LookupError):
         raise ValueError("it is damaged") from None
-    size = sum(LARGEST_ITEM * math.prod(max(1, side) for side in shape) for shape in shapes)
-    if size > MOST_BYTES:
+    taken = sum(LARGEST_ITEM * math.prod(max(1, side) for side in shape) for shape in shapes)
+    if taken > MOST_BYTES:
         raise ValueError("its tensors are larger than those of any model")
-    if "labels" in fits and [shape[-1:] for shape in ends[1]] != [(fits["labels"],)]:
-        raise ValueError(f"it does not give {fits['labels']} numbers, one for each label")
-    if "steps" in fits and any(shape[1:2] != (fits["steps"],) for shape in ends[0]):
-        raise ValueError(f"it does not take {fits['steps']} rows, the steps of a window")
+    if size is None:
+        return
+    size.check_inputs(ends[0])
+    if [shape[-1:] for shape in ends[1]] != [(size.labels,)]:
+        raise ValueError(f"it does not give {size.labels} numbers, one for each label")
 
 
 @dataclass(frozen=True)

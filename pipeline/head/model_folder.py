@@ -32,9 +32,10 @@ from pipeline.head.card_check import read_values
 from pipeline.head.file_check import check_contents, check_sizes
 from pipeline.head.inference import Head, forward_function
 from pipeline.head.linear import LinearBranch, OrderedBaseline
+from pipeline.head.litert_check import NetworkSize
 from pipeline.head.model_card import ModelCard
 from pipeline.head.network_files import load_keras, load_litert, write_keras, write_litert
-from pipeline.head.streams import Clip
+from pipeline.head.streams import Clip, network_streams
 
 if TYPE_CHECKING:
     import keras
@@ -229,7 +230,8 @@ def checked_card(folder: Path, *needed: str) -> ModelCard:
             raise ModelError(
                 f"{path} is not there: copy the whole folder, or run `clipcache train` again."
             )
-    check_contents(folder, needed, {"labels": len(card.labels), "steps": card.windowing.steps})
+    width = sum(network_streams(card.readings).values())
+    check_contents(folder, needed, NetworkSize(card.windowing.steps, width, len(card.labels)))
     return card
 
 

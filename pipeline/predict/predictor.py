@@ -68,7 +68,7 @@ class Predictor:
         model = Path(model)
         self._model = load_model(model, runtime="litert")
         self.card = self._model.card
-        check_backbone_files(model, self.card.extractor)
+        check_backbone_files(model, self.card.extractor, self.card.readings)
         self.threshold = threshold
         self._extractor = ExtractorSpec(**self.card.extractor)
         self._sampling = Sampling(**self.card.sampling)

@@ -25,11 +25,12 @@ from pipeline.frames.video import RESIZE_RULES
 from pipeline.frames.views import VIEWS
 from pipeline.head import card_check, file_check
 from pipeline.head.build import PRESETS, build_network
-from pipeline.head.litert_check import check_litert
+from pipeline.head.litert_check import NetworkSize, check_litert
 from pipeline.head.model_folder import checked_card, load_model, read_card
 from pipeline.head.network_files import write_keras, write_litert
 from pipeline.predict.predictor import Predictor
 
+SIZE = NetworkSize(steps=16, width=1280 + 384, labels=4)
 NAN, INFINITY = float("nan"), float("inf")
 NOWHERE: Any = object()
 
@@ -279,10 +280,10 @@ def test_a_network_is_read_as_far_as_its_sizes_before_it_is_loaded(folder: Path)
         for at in random.integers(0, 4000, 3):
             changed[at] = random.integers(256)
         with contextlib.suppress(ValueError):  # and nothing else
-            check_litert(bytes(changed), {"labels": 4, "steps": 16})
+            check_litert(bytes(changed), SIZE)
     for wrong in (b"", content[:100], b"TFL3" * 100, content[:5000]):
         with pytest.raises(ValueError, match=r"damaged|no LiteRT"):
-            check_litert(wrong, {})
+            check_litert(wrong)
     pack(folder, "head.tflite", content[: len(content) // 4])
     refused(folder)
 
@@ -350,5 +351,5 @@ def test_every_head_that_is_built_passes(preset: str, tmp_path: Path) -> None:
     write_keras(network, tmp_path / "head.keras")
     write_litert(network, tmp_path / "head.tflite")
     file_check.check_contents(
-        tmp_path, ["head.keras", "head.tflite"], {"labels": 101, "steps": 16}
+        tmp_path, ["head.keras", "head.tflite"], NetworkSize(16, 1280 + 384, 101)
     )  # fmt: skip
