@@ -35,6 +35,7 @@ from pipeline.head.model_folder import (
     MODEL,
     NETWORK,
     Model,
+    check_embedding,
     checked_card,
     load_model,
     predict_logits,
@@ -104,6 +105,7 @@ def explain(path: Path, label: str | None = None, folder: Path = MODEL) -> Expla
     """
     card = read_card(folder)
     checked_card(folder, WEIGHTS_FILE, LITERT_FILE)
+    check_embedding(card, folder)
     if label is not None and label not in card.labels:
         raise ModelError(
             f"{folder} does not know the label {label}: it knows {', '.join(card.labels)}."

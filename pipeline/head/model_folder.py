@@ -29,13 +29,14 @@ from pipeline.head.branch_file import read_branches, write_branches
 from pipeline.head.build import NETWORK_BRANCH
 from pipeline.head.calibration import softmax
 from pipeline.head.card_check import read_values
-from pipeline.head.file_check import check_contents, check_sizes
+from pipeline.head.file_check import check_backbone_files, check_contents, check_sizes
 from pipeline.head.inference import Head, forward_function
 from pipeline.head.linear import LinearBranch, OrderedBaseline
 from pipeline.head.litert_check import NetworkSize
 from pipeline.head.model_card import ModelCard
 from pipeline.head.network_files import load_keras, load_litert, write_keras, write_litert
 from pipeline.head.streams import Clip, network_streams
+from pipeline.store.extractor_spec import ExtractorSpec, stream_spec
 
 if TYPE_CHECKING:
     import keras
@@ -233,6 +234,21 @@ def checked_card(folder: Path, *needed: str) -> ModelCard:
     width = sum(network_streams(card.readings).values())
     check_contents(folder, needed, NetworkSize(card.windowing.steps, width, len(card.labels)))
     return card
+
+
+def check_embedding(card: ModelCard, folder: Path = MODEL) -> None:
+    """Refuse a model whose embeddings this version would make in another way.
+
+    Raises
+    ------
+    ModelError
+        Naming what differs, or a file of the backbone that is damaged.
+    """
+    check_backbone_files(folder, card.extractor, card.readings)
+    resize, precision = card.extractor["resize"], card.extractor["precision"]
+    here = ExtractorSpec.of(read_backbone(folder), resize, precision)
+    streams = {name: stream_spec(name, here).fields for name in (RGB, *card.streams)}
+    check_fits(card, streams, card.sampling, folder, "this version")
 
 
 def check_fits(

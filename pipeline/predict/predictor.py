@@ -15,14 +15,13 @@ from time import perf_counter
 
 import numpy as np
 
-from pipeline.backbone.folder import DIMENSION, read_backbone
+from pipeline.backbone.folder import DIMENSION
 from pipeline.embedding.clip_embedding import ClipEmbedder, ClipEmbeddings, embed_frames
 from pipeline.embedding.engines import load_model_engine
 from pipeline.errors import ClipError
 from pipeline.frames.images import IMAGE_FPS, ImageReader
 from pipeline.frames.sampled import SampledFrame
 from pipeline.frames.sources import file_source, open_source
-from pipeline.frames.streams import RGB
 from pipeline.frames.video import (
     FALLBACK_FPS,
     WHOLE,
@@ -34,13 +33,12 @@ from pipeline.frames.video import (
 )
 from pipeline.frames.views import apply_view
 from pipeline.head.calibration import softmax
-from pipeline.head.file_check import check_backbone_files
 from pipeline.head.inference import Views as Clip
-from pipeline.head.model_folder import MODEL, check_fits, load_model, predict_logits
+from pipeline.head.model_folder import MODEL, check_embedding, load_model, predict_logits
 from pipeline.predict.arrays import ArrayReader, as_bgr
 from pipeline.predict.prediction import UNSURE, Prediction, Window
 from pipeline.predict.windows import check_windows, place_windows, timeline
-from pipeline.store.extractor_spec import ExtractorSpec, stream_spec
+from pipeline.store.extractor_spec import ExtractorSpec
 
 __all__ = ["Prediction", "Predictor", "Stream", "Window", "timeline"]
 
@@ -68,15 +66,11 @@ class Predictor:
         model = Path(model)
         self._model = load_model(model, runtime="litert")
         self.card = self._model.card
-        check_backbone_files(model, self.card.extractor, self.card.readings)
+        check_embedding(self.card, model)
         self.threshold = threshold
         self._extractor = ExtractorSpec(**self.card.extractor)
         self._sampling = Sampling(**self.card.sampling)
-        resize, precision = self._extractor.resize, self._extractor.precision
-        there = ExtractorSpec.of(read_backbone(model), resize, precision)
-        streams = {name: stream_spec(name, there).fields for name in (RGB, *self.card.streams)}
-        check_fits(self.card, streams, self.card.sampling, model, "this version")
-        self._engine = load_model_engine(precision, model, threads)
+        self._engine = load_model_engine(self._extractor.precision, model, threads)
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -257,3 +257,13 @@ def test_what_cannot_be_explained_is_one_sentence(sample_model: Path, clip, tmp_
     (slim / "backbone.h5").unlink()
     with pytest.raises(ModelError, match=r"backbone\.h5 is not there: copy the whole folder"):
         explain(clip, folder=slim)
+
+
+def test_a_model_of_other_embeddings_is_refused(sample_model: Path, clip, tmp_path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(sample_model, other)
+    card = json.loads((other / "model.json").read_text())
+    card["streams"]["flow"]["version"] += 1
+    (other / "model.json").write_text(json.dumps(card))
+    with pytest.raises(ModelError, match=r"with flow version = 2, but this version has"):
+        explain(clip, folder=other)
