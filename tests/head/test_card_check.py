@@ -103,8 +103,15 @@ TEXTS: dict[str, bytes] = {
 def folder(sample_model: Path, tmp_path: Path) -> Path:
     """A copy of a good model, to be spoiled."""
     copy = tmp_path / "model"
-    shutil.copytree(sample_model, copy)
+    shutil.copytree(sample_model, copy, copy_function=os.link)
+    replace(copy / "model.json", (sample_model / "model.json").read_bytes())
     return copy
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Write another file in the place of one that is the model's own."""
+    path.unlink(missing_ok=True)
+    path.write_bytes(content)
 
 
 def change(folder: Path, place: str, value: Any) -> None:
@@ -155,7 +162,7 @@ def test_a_card_that_is_no_card_is_refused(folder: Path, name: str) -> None:
 
 def pack(folder: Path, name: str, content: bytes) -> None:
     """Put a file into the folder, and its digest into the card, as whoever means harm would."""
-    (folder / name).write_bytes(content)
+    replace(folder / name, content)
     change(folder, f"files.{name}", sha256(folder / name))
 
 
