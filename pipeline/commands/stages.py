@@ -162,5 +162,5 @@ def _print_scores(done: "Evaluated", report: Path) -> None:
     Console().print(table)
     print(verdict(measured, done.name))
     if done.skipped:
-        print(f"Left out, without features: {some(done.skipped)}.")
+        print(f"Left out, without features or not trained: {some(done.skipped)}.")
     print(f"-> {report}")

@@ -8,6 +8,7 @@ Measured on 2 cores by `make bench`; see docs/benchmarks.md.
 import functools
 import importlib.util
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -32,7 +33,7 @@ SMALLEST_MASS = 0.01  # of an activation; a channel with less has its centre nea
 
 
 class Engine(Protocol):
-    """A frozen CNN, ready to run."""
+    """A frozen CNN, ready to run, for any thread; those for processors run one frame at a time."""
 
     def __call__(self, frames: np.ndarray) -> np.ndarray:
         """(B, size, size, 3) uint8 RGB, of any size from 32 -> (B, 1280 + 1152) float16.
@@ -138,7 +139,7 @@ def _litert(folder: Path, precision: str, threads: int) -> Engine:
         interpreter.invoke()
         return [interpreter.get_tensor(output)[0] for output in outputs]
 
-    return functools.partial(_one_by_one, run)
+    return functools.partial(_one_by_one, run, threading.Lock())
 
 
 def _openvino(folder: Path, precision: str, threads: int) -> Engine:
@@ -175,14 +176,17 @@ def _openvino(folder: Path, precision: str, threads: int) -> Engine:
         results = request.infer({0: picture})
         return [results[output][0] for output in order]
 
-    return functools.partial(_one_by_one, run)
+    return functools.partial(_one_by_one, run, threading.Lock())
 
 
-def _one_by_one(run: Callable[[np.ndarray], list[np.ndarray]], frames: np.ndarray) -> np.ndarray:
+def _one_by_one(
+    run: Callable[[np.ndarray], list[np.ndarray]], lock: threading.Lock, frames: np.ndarray
+) -> np.ndarray:
     """Engines for processors take frames one at a time: a batch is no faster, and needs room."""
     rows = []
     for picture in frames:
-        embedding, *means = run(picture[np.newaxis])
+        with lock:  # an interpreter has one set of tensors
+            embedding, *means = run(picture[np.newaxis])
         place = [centres_of_activation(*means)] if means else []
         rows.append(np.concatenate([embedding, *place]))
     return np.array(rows, np.float16) if rows else np.empty((0, COLUMNS), np.float16)

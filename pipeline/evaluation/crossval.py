@@ -1,8 +1,9 @@
 """Cross-validation of the head over groups, on the cached features -> reports/crossval.json."""
 
+import logging
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -26,11 +27,14 @@ from pipeline.head.training import train_head
 from pipeline.processes import CrashedError, available_cores, run_in_processes
 from pipeline.progress import Progress
 from pipeline.store.feature_files import FEATURES, FeatureSet
+from pipeline.wording import count, some
 
 REPORTS = Path("reports")
 MOST_LEFT_OUT = 10  # groups up to which each of them is a fold of its own
 FOLDS = 5  # where there are more groups
 DIGITS = 4  # of numbers in crossval.json
+
+logger = logging.getLogger("clipcache.crossval")
 
 
 @dataclass(frozen=True)
@@ -118,13 +122,18 @@ def crossval(
     features_folder: Path = FEATURES,
     index: Path = INDEX,
     reports: Path = REPORTS,
+    say: Callable[[str], None] = logger.warning,
 ) -> CrossValidation:
     """Train on all groups but some, test on those, in turn; write crossval.json and a confusion.
 
     Every clip is tested once per seed, by a head that saw none of its group. There is no
     validation split: each head trains for all `train.epochs`. The temperature for a fold is
     fitted on the predictions for the other folds' clips, so no clip's own label decides its
-    confidence.
+    confidence. Groups that share a video are one.
+
+    Parameters
+    ----------
+    say : is told of groups that share a video
 
     Raises
     ------
@@ -133,6 +142,11 @@ def crossval(
     """
     features = FeatureSet.open(features_folder)
     clips = labelled_clips(features, read_index(index))
+    if clips.joined:
+        say(
+            f"{count(len(clips.joined), 'group shares', 'groups share')} a video with another, "
+            f"whole or as segments: {some(clips.joined)}; what shares a video stays in one fold."
+        )
     fold_of = deal_folds(clips.labels, clips.groups, settings.folds)
     seeds = [training.seed + i for i in range(settings.seeds)]
     tasks = [

@@ -211,9 +211,10 @@ def class_scores(
     """Scores of every class, in the order of `labels`; a score without any clip behind it is 0."""
     from sklearn.metrics import precision_recall_fscore_support
 
-    precision, recall, f1, clips = precision_recall_fscore_support(
+    precision, recall, f1, _ = precision_recall_fscore_support(
         actual, predicted, labels=range(len(labels)), zero_division=0
     )
+    clips = np.bincount(actual, minlength=len(labels))  # scikit-learn's may be of floats
     accuracy = [
         float(((actual == index) == (predicted == index)).mean()) for index in range(len(labels))
     ]

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.dataset.clips import SPLIT_NAMES, ClipTable, read_split_codes
+from pipeline.dataset.components import joined
 from pipeline.errors import ModelError
 from pipeline.store.feature_files import ABSENT, FeatureSet
 from pipeline.wording import some
@@ -26,6 +27,7 @@ class LabelledClips:
     labels : (C,) int64, which of `classes` it shows
     groups : (C,) int64, which of `group_names` it belongs to
     classes, group_names : sorted; a part of some clips has those of the whole
+    joined : names of the groups that share a video with another, and count as one with it
     """
 
     positions: np.ndarray
@@ -33,6 +35,7 @@ class LabelledClips:
     groups: np.ndarray
     classes: tuple[str, ...]
     group_names: tuple[str, ...] = ()
+    joined: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -64,21 +67,59 @@ class LabelledClips:
         return replace(self, labels=numbers[self.labels], classes=tuple(classes))
 
 
+@dataclass(frozen=True)
+class LabelledSplits:
+    """The clips of each split; the classes are those of the train clips.
+
+    Attributes
+    ----------
+    unlearnt : clip_id -> label of the val and test clips that are left out, because no train clip
+        has their label
+    """
+
+    train: LabelledClips
+    val: LabelledClips
+    test: LabelledClips
+    unlearnt: dict[str, str]
+
+
 def labelled_clips(features: FeatureSet, clips: ClipTable) -> LabelledClips:
-    """The clips of an index that have features, in its order; rejected ones are left out."""
+    """The clips of an index that have features, in its order; rejected ones are left out.
+
+    Groups that hold the same video, under two names or as segments, are one group: whoever deals
+    clips out by groups never learns from a video that it is tested on.
+    """
     positions = features.positions(clips.column("clip_id"))
     clips, positions = clips.take(positions != ABSENT), positions[positions != ABSENT]
     labels, classes = clips.codes("label")
     groups, names = clips.codes("group")
+    united = one_group_for_a_video(groups, clips.codes("digest")[0])
+    torn = np.isin(united, united[united != groups])
     return LabelledClips(
-        positions, labels.astype(np.int64), groups.astype(np.int64), tuple(classes), tuple(names)
+        positions,
+        labels.astype(np.int64),
+        united,
+        tuple(classes),
+        tuple(names),
+        tuple(names[i] for i in np.unique(groups[torn])),
     )
 
 
-def labelled_splits(
-    features: FeatureSet, clips: ClipTable, splits: Path
-) -> dict[str, LabelledClips]:  # fmt: skip
-    """The clips of "train", "val" and "test" that have features; the classes are those of all.
+def one_group_for_a_video(groups: np.ndarray, videos: np.ndarray) -> np.ndarray:
+    """The group of each clip, (C,) int64, where groups that share a video are one.
+
+    Of such groups the one with the smallest code stands for all.
+
+    Parameters
+    ----------
+    groups, videos : (C,) codes from 0
+    """
+    _, first, video_of = np.unique(videos, return_index=True, return_inverse=True)
+    return joined(groups, groups[first][video_of], int(groups.max(initial=-1)) + 1)[groups]
+
+
+def labelled_splits(features: FeatureSet, clips: ClipTable, splits: Path) -> LabelledSplits:
+    """The clips of "train", "val" and "test" that have features.
 
     Parameters
     ----------
@@ -86,4 +127,14 @@ def labelled_splits(
     """
     embedded = features.positions(clips.column("clip_id")) != ABSENT
     everything, side = labelled_clips(features, clips), read_split_codes(clips, splits)[embedded]
-    return {name: everything.take(side == code) for code, name in enumerate(SPLIT_NAMES)}
+    train, val, test = (side == code for code in range(len(SPLIT_NAMES)))
+    learnt = np.isin(everything.labels, everything.labels[train])
+    left_out = everything.take((val | test) & ~learnt)
+    names = features.clip_ids[left_out.positions].tolist()
+    classes = [everything.classes[i] for i in np.unique(everything.labels[train])]
+    return LabelledSplits(
+        train=everything.take(train).numbered_by(classes),
+        val=everything.take(val & learnt).numbered_by(classes),
+        test=everything.take(test & learnt).numbered_by(classes),
+        unlearnt=dict(zip(names, (everything.classes[i] for i in left_out.labels), strict=True)),
+    )

@@ -7,9 +7,10 @@ program already holds only skip the decoder.
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -46,7 +47,9 @@ __all__ = ["Prediction", "Predictor", "Stream", "Window", "timeline"]
 class Predictor:
     """A trained model, loaded once, ready for clips of any kind.
 
-    Pictures that are passed as arrays are RGB. Not for use by several threads at a time.
+    Pictures that are passed as arrays are RGB. Several threads may use one at the same time: they
+    decode side by side, and take turns frame by frame with the CNN, whose own threads share out the
+    cores. A copy, and one that was pickled, loads the model folder again.
 
     Parameters
     ----------
@@ -66,11 +69,16 @@ class Predictor:
         model = Path(model)
         self._model = load_model(model, runtime="litert")
         self.card = self._model.card
+        self._threads = threads
         check_embedding(self.card, model)
         self.threshold = threshold
         self._extractor = ExtractorSpec(**self.card.extractor)
         self._sampling = Sampling(**self.card.sampling)
         self._engine = load_model_engine(self._extractor.precision, model, threads)
+
+    def __reduce__(self) -> tuple[Callable[[], "Predictor"], tuple[()]]:
+        folder = self._model.folder.absolute()
+        return partial(Predictor, folder, self.threshold, threads=self._threads), ()
 
     @property
     def labels(self) -> tuple[str, ...]:

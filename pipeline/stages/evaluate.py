@@ -67,13 +67,14 @@ def evaluate(
 ) -> Evaluated:
     """Classify the test split with the head and the baselines, and write all of `reports`.
 
-    Test clips that were rejected by an earlier stage are left out and counted. The baselines are
+    Test clips that were rejected by an earlier stage, and those of a label that no train clip has,
+    are left out and counted. The baselines are
     trained on the train split, as the head is.
 
     Raises
     ------
     DatasetError
-        When the test split has no clip with features.
+        When the test split has no clip that can be scored.
     ModelError
         When the model does not fit the features or the labels.
     """
@@ -83,12 +84,14 @@ def evaluate(
     feature_set = FeatureSet.open(features)
     sides = labelled_splits(feature_set, clips, splits)
     in_test = (clip_id for clip_id in clips.values("clip_id") if split_of.get(clip_id) == "test")
-    skipped = [clip_id for clip_id in in_test if clip_id not in feature_set]
-    _check_sides(sides["train"], sides["test"], skipped, splits)
+    skipped = [
+        clip_id for clip_id in in_test if clip_id not in feature_set or clip_id in sides.unlearnt
+    ]
+    _check_sides(sides.train, sides.test, skipped, splits)
     set_up_tensorflow()
     head = load_model(model)
     check_fits(head.card, feature_set.streams, feature_set.sampling, model, features)
-    outcome = classify(head, feature_set, sides["train"], sides["test"])
+    outcome = classify(head, feature_set, sides.train, sides.test)
     measured = measure(outcome, samples=params.evaluate.bootstrap, seed=params.evaluate.seed)
 
     write_json(reports / "metrics.json", summary(measured, skipped))
@@ -196,9 +199,11 @@ def _check_sides(
     train: LabelledClips, test: LabelledClips, skipped: Sequence[str], splits: Path
 ) -> None:
     if not len(test):
-        why = f", since {some(skipped)} were rejected" if skipped else ""
+        why = (
+            f", since {some(skipped)} were rejected or show what was not trained" if skipped else ""
+        )
         raise DatasetError(
-            f"The test split of {splits} has no clip with features{why}: raise split.test, or see "
+            f"The test split of {splits} has no clip to score{why}: raise split.test, or see "
             "reports/rejected.csv, and run `clipcache split` and `clipcache features` again."
         )
     if not len(train):
@@ -260,11 +265,12 @@ def _classification_report(measured: Measured, name: str) -> str:
     from sklearn.metrics import classification_report
 
     outcome = measured.outcome
+    seen = np.union1d(outcome.actual, outcome.predicted)  # as in the macro F1 of metrics.json
     table = classification_report(
         outcome.actual,
         outcome.predicted,
-        labels=range(len(outcome.labels)),
-        target_names=outcome.labels,
+        labels=seen,
+        target_names=[outcome.labels[i] for i in seen],
         digits=3,
         zero_division=0,
     )

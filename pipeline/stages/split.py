@@ -8,7 +8,13 @@ import numpy as np
 
 from pipeline.dataset.clips import SPLITS, Clip, ClipTable, write_split_codes
 from pipeline.dataset.params import SplitParams
-from pipeline.dataset.splits.checks import check_leaks, check_sides, torn_groups, untested
+from pipeline.dataset.splits.checks import (
+    check_leaks,
+    check_sides,
+    torn_groups,
+    untested,
+    untrained,
+)
 from pipeline.dataset.splits.columns import VAL
 from pipeline.dataset.splits.methods import assign_splits
 from pipeline.wording import count, some
@@ -51,6 +57,11 @@ def split_clips(
         say(
             "There are no validation clips: training cannot stop early, and confidences are not "
             "calibrated."
+        )
+    if lacking := untrained(columns, assignment.splits):
+        say(
+            f"No train clip has the label {some(lacking)}: what cannot be learnt is left out of "
+            "training and of all scores."
         )
     if lacking := untested(columns, assignment.splits):
         say(f"No test clip has the label {some(lacking)}.")

@@ -23,7 +23,7 @@ from pipeline.head.model_card import Branch, ModelCard
 from pipeline.head.model_folder import MODEL, check_backbone, save_model, versions
 from pipeline.head.training import TrainedHead, train_head
 from pipeline.store.feature_files import FEATURES, FeatureSet
-from pipeline.wording import count
+from pipeline.wording import count, some
 
 if TYPE_CHECKING:
     from pipeline.head.params import TrainParams
@@ -80,7 +80,7 @@ def train(
     features = FeatureSet.open(features_folder)
     check_backbone(features.extractor, backbone)
     sides = labelled_splits(features, read_index(index), splits)
-    train_set, val_set = sides["train"], sides["val"]
+    train_set, val_set = sides.train, sides.val
     if len(np.unique(train_set.labels)) < 2:
         raise DatasetError(
             f"The train split of {splits} has embedded clips of "
@@ -100,6 +100,10 @@ def train(
         "versions": packages,
     }
     state = _state_file(work, run)
+    if sides.unlearnt:
+        unknown = some(sorted(set(sides.unlearnt.values())))
+        clips = count(len(sides.unlearnt), "val or test clip is", "val and test clips are")
+        say(f"no train clip has the label {unknown}, so it is not learnt: {clips} left out")
     with _Reporter(curves, settings.epochs, say) as reporter:
         say(f"training on {count(len(train_set), 'clip')}, validating on {len(val_set) or 'none'}")
         trained = train_head(

@@ -120,6 +120,16 @@ def test_a_label_that_is_not_tested_is_said(tmp_path: Path) -> None:
     assert said == ["No test clip has the label d."]
 
 
+def test_a_label_that_is_not_trained_is_said(tmp_path: Path) -> None:
+    given = TRAIN_TEST | {"ben": "val"}
+    extra = Clip("d/ben.avi", "d", "ben", "f" * 64, 1, path="d/ben.avi", split="val")
+    said = deal([*clips_of(given), extra], tmp_path, method="column")[1]
+    assert said == [
+        "No train clip has the label d: what cannot be learnt is left out of training and of all "
+        "scores."
+    ]
+
+
 WRONG = {
     "no folders": ({}, "folders", "the folders called train, val and test in dataset.raw"),
     "no column": ({}, "column", "the column split of dataset.table"),

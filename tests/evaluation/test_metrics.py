@@ -120,3 +120,8 @@ def test_head_against_baseline_is_paired():
     assert measured.ordered_baseline.accuracy == 1.0
     assert measured.confusion.tolist() == [[2, 0], [1, 1]]
     assert measured.calibration_error == 0.25  # always sure, right in three of four
+
+
+def test_counts_are_whole_numbers_also_where_nothing_is_right() -> None:
+    scores = class_scores(np.array([0, 0, 1]), np.array([1, 1, 0]), ["walk", "run"])
+    assert [(row.clips, type(row.clips)) for row in scores] == [(2, int), (1, int)]

@@ -1,10 +1,13 @@
 """The one path from a clip to its labels, with a model of sample videos."""
 
+import copy
 import json
 import os
+import pickle
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -192,3 +195,25 @@ def test_bad_pictures_and_models_are_one_sentence(predictor, sample_model, tmp_p
     (copy / "model.json").write_text(card.replace('"decode_version": ', '"decode_version": 9'))
     with pytest.raises(ModelError, match="decode_version = 9"):
         Predictor(copy)
+
+
+def test_several_threads_may_use_one_predictor(predictor, sample_model) -> None:
+    videos = [unseen_clip(sample_model, label) for label in predictor.labels]
+    pictures = [lossless_frames(videos[0])[:size] for size in (1, 5)]  # stills and clips in turns
+    alone = [by_label(predictor.file(video)) for video in videos]
+    short = [by_label(predictor.array(frames, 25)) for frames in pictures]
+    with ThreadPoolExecutor(6) as threads:
+        many = list(threads.map(predictor.file, videos * 3))
+        few = list(threads.map(lambda frames: predictor.array(frames, 25), pictures * 6))
+    for number, prediction in enumerate(many):
+        np.testing.assert_array_equal(by_label(prediction), alone[number % len(videos)])
+    for number, prediction in enumerate(few):
+        np.testing.assert_array_equal(by_label(prediction), short[number % 2])
+
+
+def test_a_predictor_can_be_copied_and_pickled(predictor, sample_model, monkeypatch) -> None:
+    video = unseen_clip(sample_model, "walk")
+    monkeypatch.chdir("/")
+    for other in (copy.copy(predictor), pickle.loads(pickle.dumps(predictor))):
+        assert other.labels == predictor.labels
+        np.testing.assert_array_equal(by_label(other.file(video)), by_label(predictor.file(video)))

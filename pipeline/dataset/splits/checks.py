@@ -110,10 +110,19 @@ def check_sides(columns: Columns, splits: np.ndarray, method: str, advice: str) 
         )
 
 
+def untrained(columns: Columns, splits: np.ndarray) -> list[str]:
+    """Labels that no train clip has, so that the model will not know them."""
+    trained = np.bincount(columns.labels[splits == TRAIN], minlength=len(columns.label_names))
+    return _names(columns, np.flatnonzero(trained == 0))
+
+
 def untested(columns: Columns, splits: np.ndarray) -> list[str]:
-    """Labels that no test clip has."""
-    tested = np.bincount(columns.labels[splits == TEST], minlength=len(columns.label_names))
-    return _names(columns, np.flatnonzero(tested == 0))
+    """Labels that are trained, but that no test clip has."""
+    trained, tested = (
+        np.bincount(columns.labels[splits == side], minlength=len(columns.label_names))
+        for side in (TRAIN, TEST)
+    )
+    return _names(columns, np.flatnonzero((tested == 0) & (trained > 0)))
 
 
 def _torn(codes: np.ndarray, splits: np.ndarray) -> np.ndarray:

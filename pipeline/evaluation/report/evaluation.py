@@ -56,7 +56,7 @@ class Run:
     resize : rule by which frames are fitted
     clips, splits, features, card : inputs of the evaluation
     images : clip_id -> files of the clips of images
-    skipped : test clips without features
+    skipped : test clips without features, or of a label that no train clip has
     curves, best_epoch : of the training, see pipeline.evaluation.plots.read_curves
     sheets : folder of the contact sheets; may be missing
     """
