@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.dataset.clips import SPLIT_NAMES
+from pipeline.evaluation.lettering import choose_fonts, shorten
 from pipeline.evaluation.metrics import ClassScores, Reliability
 from pipeline.files import replacing
 
@@ -37,7 +38,6 @@ CSS_COLOURS = {INK: "--ink", MUTED: "--muted", GRID: "--grid", PAPER: "--paper",
 DPI = 160  # pixels per inch of a PNG
 PANEL = (4.6, 3.1)  # inches, of a plot with two axes
 BAR = 0.24  # inches from one horizontal bar to the next
-LONGEST_NAME = 28  # characters of a class's name on an axis
 MOST_WITH_COUNTS = 40  # classes up to which a confusion matrix shows numbers
 SHADE = 0.6  # power of a share that becomes its shade; below 1 a single mistake stays visible
 
@@ -96,7 +96,7 @@ def confusion_matrix(counts: np.ndarray, labels: Sequence[str]) -> "Figure":
     shades = (counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)) ** SHADE
     # From transparent to blue, so that the matrix sits on a light page as well as on a dark one.
     blues = LinearSegmentedColormap.from_list("", [(*to_rgb(BLUE), 0.0), (*to_rgb(BLUE), 1.0)])
-    names = [shortened(label) for label in labels]
+    names = shorten(labels)
     with style():
         figure, axes = new_figure(classes * cell, classes * cell)
         axes.imshow(shades, cmap=blues, vmin=0, vmax=1, interpolation="none", zorder=1)
@@ -229,6 +229,7 @@ def class_distribution(clips: Mapping[str, Mapping[str, int]]) -> "Figure":
 def save_png(figure: "Figure", path: Path) -> None:
     """Write a PNG, whole or not at all; no date and no program name inside."""
     with style(), replacing(path) as temporary:
+        choose_fonts(figure)
         figure.savefig(temporary, format="png", dpi=DPI, bbox_inches="tight", pad_inches=0.15,
                        metadata={"Software": None})  # fmt: skip
 
@@ -302,7 +303,7 @@ def style() -> Iterator[None]:
         "ytick.labelsize": 8.5,
     }
     with rc_context(settings), warnings.catch_warnings():
-        # A class may be named in a script that no font here has; its name is then drawn as boxes.
+        # What no font has is told by `choose_fonts`, once and with what to install.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         yield
 
@@ -338,7 +339,7 @@ def _draw_curves(axes: "Axes", metric: str, curves: Sequence[Curve], best: int |
 
 
 def _name_bars(axes: "Axes", labels: Sequence[str]) -> None:
-    axes.set_yticks(range(len(labels)), [shortened(label) for label in labels], fontsize=8.5)
+    axes.set_yticks(range(len(labels)), shorten(labels), fontsize=8.5)
     axes.set_ylim(-0.7, len(labels) - 0.3)
     axes.grid(axis="y", visible=False)
     axes.tick_params(axis="y", length=0)
@@ -347,7 +348,3 @@ def _name_bars(axes: "Axes", labels: Sequence[str]) -> None:
 def _legend_above(axes: "Axes", columns: int) -> None:
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns, borderaxespad=0.3,
                 handlelength=1.4, borderpad=0, columnspacing=1.4)  # fmt: skip
-
-
-def shortened(label: str) -> str:
-    return label if len(label) <= LONGEST_NAME else label[: LONGEST_NAME - 1] + "…"

@@ -8,7 +8,8 @@ import numpy as np
 
 from pipeline.csv_tables import write_rows
 from pipeline.errors import ClipcacheError
-from pipeline.evaluation.plots import BLUE, GREEN, MUTED, ORANGE, save_png, shortened, style
+from pipeline.evaluation.lettering import shorten
+from pipeline.evaluation.plots import BLUE, GREEN, MUTED, ORANGE, save_png, style
 from pipeline.explaining.contributions import by_kind, by_stream
 from pipeline.explaining.explain import Explanation
 from pipeline.files import replacing_folder, write_json
@@ -169,7 +170,7 @@ def weights_chart(explanation: Explanation) -> "Figure":
     from matplotlib.figure import Figure
 
     times = explanation.pictures.times
-    label = shortened(explanation.label)
+    (label,) = shorten([explanation.label])
     ordered, branched = explanation.order.any(), len(explanation.added) > 1
     width = 0.8 * _step(times)
     panels = 3 if ordered else 2

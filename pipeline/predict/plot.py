@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.evaluation.plots import BLUE, GRID, INK, MUTED, new_figure, shortened, style
+from pipeline.evaluation.lettering import shorten
+from pipeline.evaluation.plots import BLUE, GRID, INK, MUTED, new_figure, style
 from pipeline.predict.clock import short_clock, ticks
 from pipeline.predict.prediction import UNSURE, Prediction, Span
 from pipeline.predict.windows import timeline
@@ -50,7 +51,7 @@ def timeline_figure(prediction: Prediction, labels: Sequence[str]) -> "Figure":
             axes.axhline(base, color=GRID, linewidth=0.8, zorder=0)
         axes.set_yticks(
             [len(rows) - 1 - place + 0.42 for place in range(len(rows))],
-            [shortened(label) for label in rows],
+            shorten(rows),
         )
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="y", visible=False)
