@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.dataset.clips import SPLIT_NAMES
-from pipeline.evaluation.lettering import choose_fonts, shorten
 from pipeline.evaluation.metrics import ClassScores, Reliability
 from pipeline.files import replacing
+from pipeline.lettering import choose_fonts, shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,13 +8,13 @@ import numpy as np
 
 from pipeline.csv_tables import write_rows
 from pipeline.errors import ClipcacheError
-from pipeline.evaluation.lettering import shorten
 from pipeline.evaluation.plots import BLUE, GREEN, MUTED, ORANGE, save_png, style
 from pipeline.explaining.contributions import by_kind, by_stream
 from pipeline.explaining.explain import Explanation
 from pipeline.files import replacing_folder, write_json
 from pipeline.frames.contact_sheet import INK, THUMBNAIL, TITLE, gap, line, strip, write_picture
 from pipeline.frames.flow_arrows import draw_arrows, fast_speed
+from pipeline.lettering import shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

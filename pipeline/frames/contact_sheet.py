@@ -6,11 +6,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from pipeline.lettering import opencv_font
+
 THUMBNAIL = 160  # pixels, side of a small picture
 GAP = 4  # pixels, to the right of each of them
 LINE = 26  # pixels, height of a line of text
 BASE = 19  # pixels, from the top of a line to the foot of its letters
 LETTERS, TITLE = 0.42, 0.6  # sizes of text, as OpenCV scales its font
+PIXELS, WEIGHT = 32, 400  # of letters of size 1, and of a font that is installed
 PAPER, INK, FAINT = (255, 255, 255), (40, 40, 40), (110, 110, 110)  # RGB
 
 
@@ -45,7 +48,11 @@ def line(
     row = _paper(LINE, columns)
     for column, text in texts.items():
         place = (column * (THUMBNAIL + GAP) + 4, BASE)
-        cv2.putText(row, text, place, cv2.FONT_HERSHEY_SIMPLEX, letters, colour, 1, cv2.LINE_AA)
+        if font := opencv_font(text):
+            size = round(letters * PIXELS)
+            cv2.putText(row, text, place, colour, cv2.FontFace(str(font)), size, WEIGHT)
+        else:
+            cv2.putText(row, text, place, cv2.FONT_HERSHEY_SIMPLEX, letters, colour, 1, cv2.LINE_AA)
     return row
 
 

@@ -5,6 +5,7 @@ import functools
 import cv2
 import numpy as np
 
+from pipeline.lettering import opencv_font
 from pipeline.predict.prediction import UNSURE
 
 TEXT = 0.065  # height of the label's letters over the height of the picture
@@ -19,8 +20,8 @@ ELLIPSIS = "…"
 def draw_answer(picture: np.ndarray, label: str, confidence: float, note: str = "") -> None:
     """Draw on `picture` itself, in its upper left corner.
 
-    Labels may be in any script that OpenCV's built-in font has. What is wider than the picture is
-    drawn smaller, down to `SMALLEST` pixels, and then cut.
+    Labels may be in any script that OpenCV's built-in font or an installed one has. What is wider
+    than the picture is drawn smaller, down to `SMALLEST` pixels, and then cut.
 
     Parameters
     ----------
@@ -28,7 +29,7 @@ def draw_answer(picture: np.ndarray, label: str, confidence: float, note: str = 
     note : a second line, smaller
     """
     height, width = picture.shape[:2]
-    font = _font()
+    font = _font(label)
     wanted = int(np.clip(round(TEXT * min(height, width)), SMALLEST, LARGEST))
     share = f"  {confidence:.0%}"
     size = wanted
@@ -52,8 +53,8 @@ def draw_answer(picture: np.ndarray, label: str, confidence: float, note: str = 
 
 
 @functools.cache
-def _font() -> "cv2.FontFace":
-    return cv2.FontFace("sans")
+def _font(label: str) -> "cv2.FontFace":
+    return cv2.FontFace(str(opencv_font(label) or "sans"))
 
 
 def _width(font: "cv2.FontFace", text: str, size: int) -> int:

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.evaluation.lettering import shorten
 from pipeline.evaluation.plots import BLUE, GRID, INK, MUTED, new_figure, style
+from pipeline.lettering import shorten
 from pipeline.predict.clock import short_clock, ticks
 from pipeline.predict.prediction import UNSURE, Prediction, Span
 from pipeline.predict.windows import timeline

@@ -29,6 +29,7 @@ LEFT_OUT = {
     "pipeline/wording.py": "words for people",
     "pipeline/progress.py": "what is shown while a stage runs",
     "pipeline/quiet.py": "what native libraries print",
+    "pipeline/lettering.py": "in which font names are drawn, and that depends on the machine",
     "pipeline/processes.py": "how workers are started and watched; their rooms say what they do",
     "pipeline/locations.py": "where the user's cache lies; its keys say what is in it",
     "pipeline/files.py": "that a file is whole or not there; its writer says what is in it",

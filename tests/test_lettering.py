@@ -5,6 +5,7 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
@@ -12,9 +13,12 @@ from matplotlib import font_manager
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from pipeline.evaluation import lettering
-from pipeline.evaluation.lettering import LONGEST_NAME, font_with, shorten
+from pipeline import lettering
 from pipeline.evaluation.plots import new_figure, save_png, style
+from pipeline.frames.contact_sheet import line
+from pipeline.lettering import LONGEST_NAME, opencv_font, shorten
+from pipeline.predict import overlay
+from pipeline.predict.overlay import draw_answer
 
 LONG = [
     "Moving something and something away from each other",
@@ -109,10 +113,30 @@ def test_letters_that_no_font_has_are_told_once(fonts, tmp_path, caplog) -> None
                for name in ("fonts-noto-cjk", "fonts-noto-core", "fonts-symbola"))  # fmt: skip
 
 
-def test_a_font_is_found_for_a_text(fonts) -> None:
-    make_font(fonts / "one.ttf", "One", "走る abc%0123456789")
-    assert font_with("走る  12%") == fonts / "one.ttf"
-    assert font_with("走る и") is None
+def test_opencv_gets_a_font_for_what_its_own_lacks(fonts, caplog) -> None:
+    make_font(fonts / "one.ttf", "One", "दौड़ना abc…%0123456789")
+    assert opencv_font("दौड़ना  12%") == fonts / "one.ttf"
+    for text in ("walk  12%", "走る", "Ходьба", "naïve", "مشي", "", "¯\\_"):
+        assert opencv_font(text) is None
+    assert not caplog.records
+    assert opencv_font("วิ่ง  12%") is None
+    assert "fonts-noto-core" in caplog.text
+
+
+def test_rendered_labels_and_contact_sheets_use_it(fonts) -> None:
+    label = "दौड़ना"
+
+    def pictures() -> tuple[np.ndarray, np.ndarray]:
+        picture = np.full((240, 320, 3), 128, np.uint8)
+        draw_answer(picture, label, 0.9)
+        return picture, line({0: label}, 4)
+
+    before = pictures()
+    forget()
+    make_font(fonts / "one.ttf", "One", f"{label} …%0123456789")
+    overlay._font.cache_clear()
+    for one, other in zip(before, pictures(), strict=True):
+        assert (one != other).any()
 
 
 def test_short_names_stay_as_they_are() -> None:

@@ -1,7 +1,8 @@
 """Class names in pictures: which installed font has their letters, and short ones that differ.
 
-Matplotlib's own font has Latin, Greek, Cyrillic and a few other scripts. For the rest it draws
-boxes, unless it is told which other fonts to look into.
+Matplotlib's own font has Latin, Greek, Cyrillic and a few other scripts, OpenCV's those of most of
+Europe, the Near East and East Asia. For the rest they draw boxes or question marks, unless they are
+told which other font to look into.
 """
 
 import functools
@@ -21,6 +22,10 @@ ELLIPSIS = "…"
 PACKAGES = {"CJK": "fonts-noto-cjk", "HIRAGANA": "fonts-noto-cjk", "KATAKANA": "fonts-noto-cjk",
             "HANGUL": "fonts-noto-cjk", "FULLWIDTH": "fonts-noto-cjk"}  # fmt: skip
 OTHERS, SYMBOLS = "fonts-noto-core", "fonts-symbola"
+# First words of what Unicode calls the letters that OpenCV's built-in font has.
+BUILT_IN = frozenset(
+    ("LATIN", "GREEK", "CYRILLIC", "HEBREW", "ARABIC", "CJK", "HIRAGANA", "KATAKANA", "HANGUL")
+)
 MOST_NAMED = 12  # letters that no font has
 
 logger = logging.getLogger("clipcache.plots")
@@ -76,10 +81,25 @@ def choose_fonts(figure: "Figure") -> None:
             text.set_fontfamily([*text.get_fontfamily(), *_families(lacking)])
 
 
-def font_with(text: str) -> Path | None:
-    """An installed font that has all letters of a text; None where none has."""
+def opencv_font(text: str) -> Path | None:
+    """The file of an installed font for a text that OpenCV's own cannot write; else None.
+
+    Letters that no font has are told once, with what to install.
+    """
+    lacking = {letter for letter in text if letter.isalpha() and _script(letter) not in BUILT_IN}
+    lacking |= {letter for letter in text if unicodedata.category(letter) == "So"}
+    if not lacking:
+        return None
     needed = {ord(letter) for letter in text if _is_drawn(letter)}
-    return next((path for path in _font_files() if needed <= _letters_of(path)), None)
+    for path in _font_files():
+        if needed <= _letters_of(path):
+            return path
+    _tell_missing("".join(sorted(lacking)))
+    return None
+
+
+def _script(letter: str) -> str:
+    return unicodedata.name(letter, "").partition(" ")[0]
 
 
 def _is_drawn(letter: str) -> bool:
@@ -121,7 +141,7 @@ def _tell_missing(letters: str) -> None:
 def _package(letter: str) -> str:
     if unicodedata.category(letter).startswith("S"):
         return SYMBOLS
-    return PACKAGES.get(unicodedata.name(letter, "").partition(" ")[0], OTHERS)
+    return PACKAGES.get(_script(letter), OTHERS)
 
 
 @functools.cache
