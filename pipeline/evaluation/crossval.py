@@ -18,7 +18,7 @@ from pipeline.errors import ClipcacheError, DatasetError
 from pipeline.evaluation.baseline import baseline_predictions, frame_means, ordered_predictions
 from pipeline.evaluation.metrics import confusion_counts, expected_calibration_error, macro_f1
 from pipeline.evaluation.params import CrossvalParams
-from pipeline.files import write_json
+from pipeline.files import check_writable, write_json
 from pipeline.head.calibration import fit_temperature, softmax
 from pipeline.head.fit import set_up_tensorflow
 from pipeline.head.labelled_clips import LabelledClips, labelled_clips
@@ -140,6 +140,7 @@ def crossval(
     DatasetError
         When there is only one group or one class.
     """
+    check_writable(reports / "crossval.json")
     features = FeatureSet.open(features_folder)
     clips = labelled_clips(features, read_index(index))
     if clips.joined:

@@ -23,20 +23,20 @@ EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip archive can hold; writt
 
 
 def write_keras(network: "keras.Model", path: Path) -> None:
-    """Save a Keras model so that equal weights give equal bytes.
+    """Save a Keras model so that equal weights give equal bytes, whatever the clock says.
 
     Keras writes the time of day and, as the ids of shared objects, addresses in memory; a head
-    shares no layers, so both go.
+    shares no layers, so both go. Its own archive would also fail where the clock stands before
+    1980, as on a board without a battery.
     """
     with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-        saved = Path(scratch) / path.name
-        network.save(saved)
-        with zipfile.ZipFile(saved) as source, zipfile.ZipFile(path, "w") as target:
-            for name in sorted(source.namelist()):
-                content = source.read(name)
-                if name.endswith(".json"):
+        network.save(scratch, zipped=False)
+        with zipfile.ZipFile(path, "w") as target:
+            for file in sorted(Path(scratch).glob("*.*")):
+                content = file.read_bytes()
+                if file.suffix == ".json":
                     content = json.dumps(_timeless(json.loads(content))).encode()
-                target.writestr(zipfile.ZipInfo(name, EPOCH), content)
+                target.writestr(zipfile.ZipInfo(file.name, EPOCH), content)
 
 
 def write_litert(network: "keras.Model", path: Path) -> None:

@@ -14,13 +14,14 @@ import numpy as np
 from pipeline.backbone.folder import BACKBONE
 from pipeline.dataset.clips import INDEX, SPLITS, read_index
 from pipeline.errors import DatasetError
+from pipeline.files import check_writable
 from pipeline.frames.streams import RGB, stream_and_view
 from pipeline.head.build import NETWORK_BRANCH
 from pipeline.head.calibration import fit_temperature
 from pipeline.head.fit import Epoch, Fit, set_up_tensorflow
 from pipeline.head.labelled_clips import LabelledClips, labelled_splits
 from pipeline.head.model_card import Branch, ModelCard
-from pipeline.head.model_folder import MODEL, check_backbone, save_model, versions
+from pipeline.head.model_folder import CARD, MODEL, check_backbone, save_model, versions
 from pipeline.head.training import TrainedHead, train_head
 from pipeline.store.feature_files import FEATURES, FeatureSet
 from pipeline.wording import count, some
@@ -75,7 +76,11 @@ def train(
         When there is nothing to train on.
     ModelError
         When the backbone, which is copied into the model folder, did not make the features.
+    DiskError
+        When there is no writing where the model or the curves go; found out before training.
     """
+    for path in (model_folder / CARD, curves / "metrics.json"):
+        check_writable(path)
     settings = params.train
     features = FeatureSet.open(features_folder)
     check_backbone(features.extractor, backbone)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -85,3 +86,16 @@ def test_a_file_that_is_no_network_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "head.tflite").write_bytes(b"TFL3 no flat buffer")
     with pytest.raises(ModelError, match=r"head\.tflite cannot be loaded"):
         load_litert(tmp_path / "head.tflite")
+
+
+def test_a_network_is_saved_where_the_clock_stands_before_1980(tmp_path: Path, monkeypatch) -> None:
+    network = build_network(PLAIN, STEPS, RGB, CLASSES)
+    write_keras(network, tmp_path / "now.keras")
+    monkeypatch.setattr(time, "localtime", lambda seconds=None: time.gmtime(0))
+    write_keras(network, tmp_path / "then.keras")
+    assert (tmp_path / "then.keras").read_bytes() == (tmp_path / "now.keras").read_bytes()
+    values, mask = windows(4)
+    np.testing.assert_array_equal(
+        forward_function(load_keras(tmp_path / "then.keras"))(values, mask),
+        forward_function(network)(values, mask),
+    )

@@ -14,7 +14,7 @@ from clone import ROOT
 from pydantic import ValidationError
 from small_features import EXTRACTOR, LABELS, SmallProject, write_small_project
 
-from pipeline.errors import DatasetError
+from pipeline.errors import DatasetError, DiskError
 from pipeline.head.batches import batch_size
 from pipeline.head.calibration import cross_entropy, fit_temperature, softmax
 from pipeline.head.fit import fit
@@ -72,6 +72,22 @@ def test_two_trainings_give_the_same_bytes_and_another_seed_does_not(project, tm
     assert {name for name in one if one[name] != three[name]} == {
         "head.keras", "head.tflite", "model.json"  # what is solved, is solved alike
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("place", ["curves", "model_folder"])
+def test_a_place_that_cannot_be_written_is_told_before_training(project, tmp_path, place) -> None:
+    (tmp_path / "file").touch()
+    said: list[str] = []
+    folders = {"curves": tmp_path / "curves", "model_folder": tmp_path / "head"}
+    with pytest.raises(DiskError, match=r"Not a directory"):
+        train(
+            Params(train=TrainParams(**QUICK)), features_folder=project.features_folder,
+            index=project.index, splits=project.splits, backbone=project.backbone,
+            work=tmp_path / "work", say=said.append,
+            **folders | {place: tmp_path / "file" / place},
+        )  # fmt: skip
+    assert said == []
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_the_curves_are_logged(project, tmp_path) -> None:
