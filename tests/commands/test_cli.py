@@ -223,10 +223,14 @@ def test_a_folder_that_cannot_be_written_to_is_one_sentence(project: Project) ->
     assert "Traceback" not in done.stderr
 
 
-def test_ctrl_c_says_that_nothing_is_lost(project: Project) -> None:
+def test_ctrl_c_says_that_nothing_is_lost(project: Project, make_video) -> None:
+    long = make_video("long.avi", frames=2000).read_bytes()
+    for number in range(20):  # as many as no machine is done with before it hears of the signal
+        (project.raw / f"walk/long{number:02d}.avi").write_bytes(long + bytes([number]))
+    project.index()
     process = project.start()
     assert process.stderr is not None
-    assert process.stderr.readline().startswith("Embedding 6 clips")
+    assert process.stderr.readline().startswith("Embedding 26 clips")
     process.send_signal(signal.SIGINT)
     err = process.communicate(timeout=60)[1]
     assert process.returncode == 130
