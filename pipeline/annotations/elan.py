@@ -52,8 +52,8 @@ def read(file: AnnotationFile, rate: RateOf) -> Annotations:
                     timeless += 1
                     continue
                 value = aligned[number][2] if number in aligned else referring[number][1]
-                times = (max(time + origin, 0) / MILLISECONDS for time in (start, end))
-                stretches.append(Stretch(video, value.strip() or name, *times, annotator))
+                first, last = (max(time + origin, 0) / MILLISECONDS for time in (start, end))
+                stretches.append(Stretch(video, value.strip() or name, first, last, annotator))
         if timeless:
             notes.append(f"Tier {name}: {timeless:,} annotations have no time of their own and are "
                          "left out.")  # fmt: skip

@@ -126,20 +126,21 @@ def write(recordings: Sequence[Recording], path: Path) -> None:
         {
             "data": {"video": one.video, "fps": one.rate},
             "predictions": [
-                {"model_version": who, "result": [
-                    _region(number, stretch, one.rate)
-                    for number, stretch in enumerate(one.stretches) if stretch.annotator == who]}
+                _prediction(who, [stretch for stretch in one.stretches if stretch.annotator == who],
+                            one.rate)
                 for who in dict.fromkeys(stretch.annotator for stretch in one.stretches)
             ],
         }
         for one in recordings
     ]  # fmt: skip
-    for task in tasks:
-        for prediction in task["predictions"]:  # type: ignore[attr-defined]
-            scores = [region["score"] for region in prediction["result"] if "score" in region]
-            if scores:
-                prediction["score"] = sum(scores) / len(scores)
     path.write_text(json.dumps(tasks, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def _prediction(who: str, stretches: Sequence[Stretch], rate: float) -> dict[str, Any]:
+    regions = [_region(number, stretch, rate) for number, stretch in enumerate(stretches)]
+    scores = [region["score"] for region in regions if "score" in region]
+    mean = {"score": sum(scores) / len(scores)} if scores else {}
+    return {"model_version": who, "result": regions, **mean}
 
 
 def _region(number: int, stretch: Stretch, rate: float) -> dict[str, Any]:

@@ -79,7 +79,7 @@ def predict(
     render: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE.mp4",
+            metavar="FILE.mp4|.webm",
             rich_help_panel=TIME,
             help="Write the video with label and confidence on it, of one clip.",
         ),
