@@ -27,7 +27,7 @@ class Annotations:
 
     Attributes
     ----------
-    stretches : all of it, point events among them, in the order of the file
+    stretches : all of it, point events among them
     notes : sentences on what is not a stretch, and on what could not be used
     """
 
@@ -79,6 +79,8 @@ class AnnotationFile:
             return json.loads(self.text)
         except json.JSONDecodeError as error:
             raise self.broken(f"line {error.lineno}", f"no valid JSON ({error.msg})") from None
+        except ValueError as error:  # a number of thousands of digits
+            raise self.broken("a number", str(error)) from None
         except RecursionError:
             raise DatasetError(f"{self.path} is nested too deeply for an annotation.") from None
 
@@ -110,7 +112,7 @@ class AnnotationFile:
         """
         try:
             yield
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
             reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
             raise self.broken(place, reason) from None
 
@@ -148,7 +150,7 @@ def number_of(value: object, what: str) -> float:
     """
     try:
         number = math.nan if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
         raise ValueError(f"{value!r} is no {what}")

@@ -54,8 +54,8 @@ def read(file: AnnotationFile, rate: RateOf) -> Annotations:
                 notes.append(f"Observation {name} is read for its first view, not for "
                              f"{some(views)}.")  # fmt: skip
             media = _media(observation)
-        events, unknown = _events(file, where, observation, kinds)
         with file.at(where):
+            events, unknown = _events(file, where, observation, kinds)
             found, unpaired = paired(events, media)
         stretches += found
         if unpaired:
@@ -81,9 +81,7 @@ def _events(
 ) -> tuple[list[Event], set[str]]:
     """The events in order of time, and the behaviours that the ethogram does not have."""
     rows = []
-    with file.at(where):
-        written = list(observation["events"])
-    for number, event in enumerate(written):
+    for number, event in enumerate(observation["events"]):
         with file.at(f"{where} > events > {number}"):
             seconds, subject, behaviour, modifiers = event[:4]
             rows.append((number_of(seconds, "time"), subject, behaviour, modifiers))

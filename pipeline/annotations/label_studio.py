@@ -112,6 +112,8 @@ def _stretches(
         times = [((first - 1) / fps, last / fps) for first, last in frames]
     else:
         times = [(seconds_of(value["start"]), seconds_of(value["end"]))]
+    if not isinstance(value[result["type"]], list):
+        raise ValueError(f"{value[result['type']]!r} is no list of labels")
     for label in value[result["type"]]:
         yield from (Stretch(video, label, *time, who, confidence) for time in times)
 

@@ -31,8 +31,9 @@ class Stretch:
     confidence: float | None = None
 
     def __post_init__(self) -> None:
-        if not self.video or not self.label:
-            raise ValueError(f"there is no {'label' if self.video else 'video'}")
+        for what, text in (("video", self.video), ("label", self.label)):
+            if not isinstance(text, str) or not text:
+                raise ValueError(f"there is no {what}")
         if not 0 <= self.start < math.inf:
             raise ValueError(f"the start is {self.start:g} s, which no video has")
         if not self.start <= self.end < math.inf:
