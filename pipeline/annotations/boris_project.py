@@ -8,6 +8,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from pipeline.annotations.annotation_file import (
     seconds_of,
 )
 from pipeline.annotations.boris_media import Event, Media, paired
-from pipeline.annotations.stretch import Recording, Stretch
+from pipeline.annotations.stretch import Recording, Stretch, first_overlap
 from pipeline.errors import ClipcacheError
 from pipeline.wording import some
 
@@ -141,25 +142,24 @@ def write(recordings: Sequence[Recording], path: Path) -> None:
 
 def _observation(recording: Recording, now: str) -> dict[str, Any]:
     video = recording.video
-    ends: dict[tuple[str, str], float] = {}
-    events: list[list[object]] = []
-    for stretch in sorted(recording.stretches, key=lambda one: (one.start, one.end)):
-        key = (stretch.annotator, stretch.label)
-        if stretch.start < ends.get(key, 0.0):
-            raise ClipcacheError(
-                f"{video}: two stretches of {stretch.label} overlap at {stretch.start:g} s, which "
-                "a BORIS project cannot hold: write a .csv or .json."
-            )
-        ends[key] = stretch.end
-        events += [[seconds, stretch.annotator, stretch.label, "", ""]
-                   for seconds in (stretch.start, stretch.end)]  # fmt: skip
+    twice = first_overlap(recording.stretches, lambda one: (one.annotator, one.label))
+    if twice is not None:
+        raise ClipcacheError(
+            f"{video}: two stretches of {twice.label} overlap at {twice.start:g} s, which a BORIS "
+            "project cannot hold: write a .csv or .json."
+        )
+    events = [
+        [seconds, stretch.annotator, stretch.label, "", ""]
+        for stretch in sorted(recording.stretches, key=lambda one: (one.start, one.end))
+        for seconds in (stretch.start, stretch.end)
+    ]
     return {
         "file": {str(player): [video] if player == 1 else [] for player in range(1, 9)},
         "type": "MEDIA",
         "date": now,
         "description": "",
         "time offset": 0.0,
-        "events": sorted(events, key=lambda event: event[0]),
+        "events": sorted(events, key=itemgetter(0)),
         "independent_variables": {},
         "visualize_spectrogram": False,
         "close_behaviors_between_videos": False,

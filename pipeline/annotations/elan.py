@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 from pipeline.annotations.annotation_file import AnnotationFile, Annotations, Format, RateOf
-from pipeline.annotations.stretch import Recording, Stretch
+from pipeline.annotations.stretch import Recording, Stretch, first_overlap
+from pipeline.errors import ClipcacheError
 
 if TYPE_CHECKING:
     from pympi.Elan import Eaf
@@ -89,10 +90,21 @@ def write(recordings: Sequence[Recording], path: Path) -> None:
     """One video, with a tier for each annotator; what is shorter lasts a millisecond.
 
     ELAN has no annotation without a length.
+
+    Raises
+    ------
+    ClipcacheError
+        When stretches of one annotator overlap, which a tier cannot hold.
     """
     from pympi.Elan import Eaf
 
     (recording,) = recordings
+    twice = first_overlap(recording.stretches, lambda one: one.annotator)
+    if twice is not None:
+        raise ClipcacheError(
+            f"{recording.video}: {twice.label} overlaps another stretch at {twice.start:g} s, "
+            "which a tier of ELAN cannot hold: write a .csv or .json."
+        )
     video = Path(recording.video)
     document = Eaf(author="clipcache")
     document.remove_tier("default")

@@ -1,6 +1,7 @@
 """What an annotation is, whatever tool it comes from or goes to."""
 
 import math
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 
 
@@ -61,3 +62,15 @@ class Recording:
     seconds: float
     rate: float
     stretches: tuple[Stretch, ...]
+
+
+def first_overlap(
+    stretches: Iterable[Stretch], lane: Callable[[Stretch], Hashable]
+) -> Stretch | None:  # fmt: skip
+    """The first stretch that begins before another one of its lane ends, if there is any."""
+    ends: dict[Hashable, float] = {}
+    for stretch in sorted(stretches, key=lambda one: (one.start, one.end)):
+        if stretch.start < ends.get(lane(stretch), 0.0):
+            return stretch
+        ends[lane(stretch)] = stretch.end
+    return None

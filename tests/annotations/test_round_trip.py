@@ -131,6 +131,7 @@ def test_what_a_format_cannot_hold_is_refused_and_nothing_is_written(tmp_path: P
         Stretch("a.mp4", "walk", start, start + 2) for start in (0.0, 1.0)))  # fmt: skip
     for found, name, reason in (
         ([twice], "a.boris", "two stretches of walk overlap at 1 s"),
+        ([twice], "a.eaf", "walk overlaps another stretch at 1 s"),
         ([ONE, ONE], "a.vtt", "can hold one video, but 2 are named"),
         ([ONE], "a.txt", r"should end with .csv, .vtt, .eaf, .boris, .json"),
     ):
