@@ -67,10 +67,19 @@ def predict(
             help="Draw what happens when, of one clip.",
         ),
     ] = None,
+    annotations: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            rich_help_panel=TIME,
+            help="Write what happens when as .csv, .vtt (subtitles), .eaf (ELAN), .boris, or .json "
+            "(Label Studio).",
+        ),
+    ] = None,
     render: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE.mp4",
+            metavar="FILE.mp4|.webm",
             rich_help_panel=TIME,
             help="Write the video with label and confidence on it, of one clip.",
         ),
@@ -116,10 +125,10 @@ def predict(
     from pipeline.predict.predictor import Predictor
 
     inputs = find_frames(file, frame_rate) if frames else find_inputs(file)
-    outputs = Outputs(csv, plot, render)
+    outputs = Outputs(csv, annotations, plot, render)
     check_outputs(outputs, inputs)
     timeline = timeline or window is not None or stride is not None
-    windows = timeline or plot is not None or render is not None
+    windows = timeline or any((plot, render, annotations))
     predictor = Predictor(model, threshold)
     predictor.window_rule(window, stride)  # said before any work is done
     answers = predict_files(predictor, inputs, windows=windows, window=window, stride=stride)

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.annotations.formats import check_annotations_path, write_annotations
 from pipeline.errors import ClipError
 from pipeline.files import check_writable
-from pipeline.frames.sources import open_source
+from pipeline.frames.sources import Source, open_source
 from pipeline.predict.inputs import Input
-from pipeline.predict.output import write_csv
+from pipeline.predict.output import recordings, write_csv
 from pipeline.predict.prediction import Prediction
 from pipeline.predict.predictor import Predictor
 from pipeline.progress import Progress
@@ -51,6 +52,13 @@ class _Watched:
             yield from self._reader.frames(seen)
 
 
+def frame_rate(source: Source) -> float:
+    """Frames a second of a clip, as its container says."""
+    reader = open_source(source)
+    next(iter(reader.frames(lambda index, seconds: True)))  # opens it
+    return reader.fps
+
+
 @dataclass(frozen=True)
 class Answers:
     """What came of many clips.
@@ -71,9 +79,12 @@ class Answers:
 
 @dataclass(frozen=True)
 class Outputs:
-    """Files to write: a table of all clips; of a single clip its timeline as PNG, and an MP4."""
+    """Files to write: a table and annotations of all clips; of a single clip its timeline as PNG,
+    and a video.
+    """
 
     csv: Path | None = None
+    annotations: Path | None = None
     plot: Path | None = None
     render: Path | None = None
 
@@ -123,7 +134,8 @@ def check_outputs(outputs: Outputs, inputs: Sequence[Input]) -> None:
         several.
     """
     csv, plot, render = outputs.csv, outputs.plot, outputs.render
-    for path in (csv, plot, render):
+    files = (csv, outputs.annotations, plot, render)
+    for path in files:
         if path and path.is_dir():
             raise ClipError(f"{path} is a folder: name the file to write.")
     if (plot or render) and len(inputs) > 1:
@@ -136,7 +148,9 @@ def check_outputs(outputs: Outputs, inputs: Sequence[Input]) -> None:
         from pipeline.predict.render import check_render_path
 
         check_render_path(render)
-    for path in (csv, plot, render):
+    if outputs.annotations:
+        check_annotations_path(outputs.annotations, len(inputs))
+    for path in files:
         if path:
             check_writable(path)
 
@@ -146,10 +160,15 @@ def write_outputs(
 ) -> Iterator[str]:
     """Write the files, one after the other; gives a note on each of the pictures.
 
-    A run that was stopped gets its table, and no picture.
+    A run that was stopped gets its table and annotations, and no picture.
     """
     if outputs.csv is not None:
         write_csv(answers.predictions, outputs.csv, top)
+    if outputs.annotations is not None and answers.predictions:
+        sources = {clip.name: clip.source for clip in inputs}
+        found = recordings(answers.predictions, lambda name: frame_rate(sources[name]))
+        write_annotations(found, outputs.annotations)
+        yield f"annotations -> {outputs.annotations}"
     if answers.stopped or not answers.predictions:
         return
     prediction, clip = answers.predictions[0], inputs[0]

@@ -1,13 +1,15 @@
-"""Predictions as a table, for programs."""
+"""Predictions as a table, for programs, and as annotations, for annotation tools."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from pipeline.predict.prediction import DIGITS, TIME_DIGITS, Prediction
+from pipeline.annotations.stretch import Recording, Stretch
+from pipeline.predict.prediction import DIGITS, TIME_DIGITS, UNSURE, Prediction
 from pipeline.predict.windows import timeline
 
 FILE_COLUMNS = ("file", "label", "confidence", "seconds", "frames")
 SPAN_COLUMNS = ("file", "start", "end", "label", "confidence")
+ANNOTATOR = "clipcache"  # of what a model says
 
 
 def write_csv(predictions: Sequence[Prediction], path: Path, top: int) -> None:
@@ -39,3 +41,29 @@ def _span_rows(predictions: Iterable[Prediction]) -> Iterator[list[object]]:
         for span in timeline(prediction):
             times = (f"{seconds:.{TIME_DIGITS}f}" for seconds in (span.start, span.end))
             yield [prediction.file, *times, span.label, f"{span.confidence:.{DIGITS}f}"]
+
+
+def recordings(
+    predictions: Iterable[Prediction], rate: Callable[[str], float]
+) -> list[Recording]:  # fmt: skip
+    """The spans of each clip as stretches that clipcache annotated; "unsure" is none.
+
+    Parameters
+    ----------
+    rate : gives the frames a second of a clip by its name
+    """
+    return [
+        Recording(one.file, round(one.seconds, TIME_DIGITS), rate(one.file), _stretches(one))
+        for one in predictions
+    ]
+
+
+def _stretches(prediction: Prediction) -> tuple[Stretch, ...]:
+    return tuple(
+        Stretch(
+            prediction.file, span.label, round(span.start, TIME_DIGITS),
+            round(span.end, TIME_DIGITS), ANNOTATOR, round(span.confidence, DIGITS),
+        )
+        for span in timeline(prediction)
+        if span.label != UNSURE
+    )  # fmt: skip

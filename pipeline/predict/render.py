@@ -1,6 +1,7 @@
-"""A video with the answer of each moment drawn on its frames, as MP4."""
+"""A video with the answer of each moment drawn on its frames, in a file that browsers play."""
 
 import bisect
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -13,9 +14,15 @@ from pipeline.frames.video import FrameReader, VideoReader
 from pipeline.predict.overlay import draw_answer
 from pipeline.predict.spans import Window, borders
 
-# H.264 plays everywhere, but few builds of OpenCV may encode it; all have MPEG-4 part 2, which
-# VLC, mpv and the players of desktops show, and browsers do not.
-CODECS = {"avc1": "H.264", "mp4v": "MPEG-4 part 2"}
+# By the ending of the file, in the order in which they are tried. H.264 plays everywhere, but few
+# builds of OpenCV may encode it; most encode VP9 and VP8, which browsers play; all have MPEG-4 part
+# 2, which VLC, mpv and the players of desktops show, and browsers do not.
+CODECS = {
+    ".mp4": {"avc1": "H.264", "vp09": "VP9", "mp4v": "MPEG-4 part 2"},
+    ".webm": {"VP90": "VP9", "VP80": "VP8"},
+}
+# For VP9, which costs several times as much without; OpenCV takes such options from here only.
+OPTIONS = ("OPENCV_FFMPEG_WRITER_OPTIONS", "deadline;realtime|cpu-used;8")
 MOST_REPEATS = 250  # of a frame that stands for a long time, so that no gap fills the disk
 
 
@@ -36,7 +43,7 @@ def render_video(reader: RatedReader, windows: Sequence[Window], path: Path) -> 
     Parameters
     ----------
     windows : of the clip, in order
-    path : ends with .mp4
+    path : ends with .mp4 or .webm
 
     Returns
     -------
@@ -46,7 +53,7 @@ def render_video(reader: RatedReader, windows: Sequence[Window], path: Path) -> 
     Raises
     ------
     ClipError
-        When the name does not end with .mp4, or when the clip or the disk fails.
+        When the name ends otherwise, or when the clip or the disk fails.
     """
     check_render_path(path)
     edges = borders(windows, windows[-1].end)[1:-1]
@@ -74,13 +81,13 @@ def render_video(reader: RatedReader, windows: Sequence[Window], path: Path) -> 
             if writer is not None:
                 writer.release()
         _check_written(temporary, path)
-    return CODECS[codec]
+    return codec
 
 
 def check_render_path(path: Path) -> None:
-    """Refuse, before any work is done, a name that is not that of an MP4."""
-    if path.suffix.lower() != ".mp4":
-        raise ClipError(f"{path} should end with .mp4, which is what a rendered video is.")
+    """Refuse, before any work is done, a name that is not that of an MP4 or WebM."""
+    if path.suffix.lower() not in CODECS:
+        raise ClipError(f"{path} should end with .mp4 or .webm, which a rendered video can be.")
 
 
 def _open_writer(
@@ -88,13 +95,20 @@ def _open_writer(
 ) -> tuple[cv2.VideoWriter, str]:  # fmt: skip
     from pipeline.quiet import quiet_native_output
 
-    for codec in CODECS:
-        with quiet_native_output():  # FFmpeg's words about encoders that are not there
-            writer = cv2.VideoWriter(
-                str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*codec), fps, size
-            )
+    variable, options = OPTIONS
+    for codec, name in CODECS[path.suffix.lower()].items():
+        chosen = os.environ.get(variable)
+        os.environ.setdefault(variable, options)
+        try:
+            with quiet_native_output():  # FFmpeg's words about encoders that are not there
+                writer = cv2.VideoWriter(
+                    str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*codec), fps, size
+                )
+        finally:
+            if chosen is None:
+                os.environ.pop(variable, None)
         if writer.isOpened():
-            return writer, codec
+            return writer, name
     raise ClipError(
         f"{path.name} of {size[0]} x {size[1]} pixels at {fps:g} frames/s cannot be encoded by "
         "this build of OpenCV."

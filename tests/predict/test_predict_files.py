@@ -12,6 +12,7 @@ from clone import ROOT
 from sample_model import unseen_clip
 from typer.testing import CliRunner, Result
 
+from pipeline.annotations.formats import read_annotations
 from pipeline.cli import app
 from pipeline.errors import ClipcacheError
 from pipeline.frames.video import VideoReader
@@ -85,6 +86,8 @@ def test_what_makes_no_sense_is_refused_before_any_work(predict) -> None:
         (("clips/deep/pick_up.mp4", "--plot", "out.jpg"), r".png"),
         (("clips/deep/pick_up.mp4", "--render", "out.avi"), r".mp4"),
         (("clips", "--csv", "clips"), "clips is a folder"),
+        (("clips", "--annotations", "out.txt"), "should end with .csv, .vtt"),
+        (("clips", "--annotations", "out.eaf"), "can hold one video, but 2 are named"),
         (("clips/deep/pick_up.mp4", "--window", "1", "--stride", "2"), "gaps"),
         (("clips/deep/pick_up.mp4", "--window", "0"), "above 0"),
     ):
@@ -106,6 +109,28 @@ def test_csv_has_a_row_for_each_clip_or_for_each_span(predict, tmp_path) -> None
         spans = list(csv.DictReader(stream))
     assert {span["file"] for span in spans} == {row["file"] for row in rows}
     assert list(spans[0]) == ["file", "start", "end", "label", "confidence"]
+
+
+def test_annotations_hold_the_spans_of_the_timeline(predict, tmp_path) -> None:
+    for suffix in (".csv", ".boris", ".json", ".eaf", ".vtt"):
+        clips = "clips" if suffix in (".csv", ".boris", ".json") else "clips/deep/pick_up.mp4"
+        done = predict(clips, "--annotations", f"out{suffix}")
+        assert done.exit_code == 0, done.output
+        assert f"annotations -> out{suffix}" in done.stderr
+        if suffix == ".vtt":
+            assert (tmp_path / "out.vtt").read_text().endswith("pick_up\n")
+            continue
+        stretches = read_annotations(tmp_path / f"out{suffix}").stretches
+        found = {(one.video, one.label, one.annotator) for one in stretches}
+        assert found == {
+            (f"clips/deep/{label}.mp4", label, "clipcache")
+            for label in (("pick_up", "wave") if clips == "clips" else ("pick_up",))
+        }
+        ends = [one.end for one in stretches if one.video.endswith("pick_up.mp4")]
+        assert max(ends) == pytest.approx(73 / 24, abs=0.05)
+        assert all(one.start == 0 or one.start in ends for one in stretches)
+    assert predict("clips", "--annotations", "out.csv", "--threshold", "1").exit_code == 0
+    assert (tmp_path / "out.csv").read_text().count("\n") == 1  # "unsure" is no label
 
 
 def test_timeline_plot_and_rendered_video(predict, tmp_path) -> None:
@@ -158,7 +183,9 @@ def test_still_images_and_folders_of_frames(predict, tmp_path) -> None:
     assert np.isclose(whole["seconds"], one["seconds"], atol=0.01)
 
 
-@pytest.mark.parametrize("option", ["--csv x.csv", "--plot x.png", "--render x.mp4"])
+@pytest.mark.parametrize(
+    "option", ["--csv x.csv", "--annotations x.eaf", "--plot x.png", "--render x.mp4"]
+)
 def test_a_place_that_cannot_be_written_is_said_before_any_work(predict, option: str) -> None:
     name, file = option.split()
     Path("blocked").write_text("a file, so nothing can be below it")

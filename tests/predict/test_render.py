@@ -1,12 +1,19 @@
 """The answer drawn on the picture: videos that play, in their own size and at their own rate."""
 
+import functools
+import http.server
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from browser import chromium, visit
 from conftest import turn
 
+from pipeline.annotations.formats import write_annotations
+from pipeline.annotations.stretch import Recording, Stretch
 from pipeline.errors import ClipError
 from pipeline.frames.images import ImageReader
 from pipeline.frames.video import VideoReader
@@ -33,7 +40,7 @@ def test_a_rendered_video_has_the_size_rate_and_length_of_the_original(
 ) -> None:
     original = make_video("clip.mp4", frames=30, size=size, fps=fps)
     codec = render_video(VideoReader(original), windows("walk", "run"), tmp_path / "out.mp4")
-    assert codec in ("H.264", "MPEG-4 part 2")
+    assert codec in ("H.264", "VP9", "MPEG-4 part 2")
     reader, frames = read(tmp_path / "out.mp4")
     assert (reader.width, reader.height) == size
     assert reader.fps == pytest.approx(fps, rel=1e-3)
@@ -83,11 +90,63 @@ def test_a_failed_rendering_leaves_what_was_there(make_video, tmp_path) -> None:
     broken.write_bytes(make_video("clip.mp4").read_bytes()[:700])
     with pytest.raises(ClipError):
         render_video(VideoReader(broken), windows("x"), target)
-    with pytest.raises(ClipError, match=r"should end with \.mp4"):
+    with pytest.raises(ClipError, match=r"should end with \.mp4 or \.webm"):
         render_video(VideoReader(broken), windows("x"), tmp_path / "out.gif")
     assert target.read_bytes() == b"before"
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "broken.mp4", "clip.mp4", "out.mp4"]  # fmt: skip
+
+
+PLAY = """source => new Promise(answer => {
+    const video = document.createElement('video')
+    const track = document.createElement('track')
+    track.src = source.replace(/[^.]+$/, 'vtt')
+    track.track.mode = 'hidden'
+    video.muted = true
+    video.onerror = () => answer({error: video.error.message})
+    video.onended = () => answer({
+        size: [video.videoWidth, video.videoHeight], seconds: video.duration,
+        frames: video.getVideoPlaybackQuality().totalVideoFrames,
+        cues: Array.from(track.track.cues || []).map(cue => [cue.startTime, cue.endTime, cue.text]),
+    })
+    video.append(track)
+    video.src = source
+    video.play().catch(() => null)
+})"""
+
+
+@pytest.fixture
+def address(tmp_path: Path) -> Iterator[str]:
+    """Where a browser finds what is in `tmp_path`."""
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/"
+        server.shutdown()
+
+
+def test_a_browser_plays_it_to_its_end_and_shows_the_subtitles(
+    make_video, tmp_path: Path, address: str
+) -> None:
+    original = make_video("clip.mp4", frames=40, size=(320, 240))
+    stretches = tuple(
+        Stretch("clip.mp4", label, start, start + 0.8)
+        for label, start in (("walk", 0.0), ("<b> & so on -->", 0.8))
+    )
+    (tmp_path / "page.html").write_text("<!doctype html><link rel=icon href=data:,>")
+    codecs = {}
+    for name in ("out.mp4", "out.webm"):
+        codecs[name] = render_video(VideoReader(original), windows("walk"), tmp_path / name)
+    write_annotations([Recording("clip.mp4", 1.6, 25.0, stretches)], tmp_path / "out.vtt")
+    with chromium() as browser, visit(browser, f"{address}page.html", own=address) as opened:
+        for name, codec in codecs.items():
+            assert codec in ("H.264", "VP9", "VP8")
+            played = opened.page.evaluate(PLAY, address + name)
+            assert played["size"] == [320, 240], played
+            assert played["seconds"] == pytest.approx(1.6, abs=0.05)
+            assert played["frames"] == pytest.approx(40, abs=2)
+            cues = [(0, 0.8, "walk"), (0.8, 1.6, "&lt;b&gt; &amp; so on --&gt;")]
+            assert [tuple(cue) for cue in played["cues"]] == cues
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (144, 180), (1080, 1920), (480, 120)])
