@@ -14,6 +14,7 @@ from pipeline.errors import ClipcacheError
 COMMANDS: dict[str, list[Callable[..., Any]]] = {
     "A project": [project.init],
     "Stages, in order": [
+        stages.check,
         stages.index,
         stages.frames,
         stages.split,
@@ -39,7 +40,7 @@ app = typer.Typer(
     name="clipcache",
     help="Human action recognition in video on an ordinary machine.\n\n"
     "Every setting is in params.yaml; `dvc repro` runs all stages that need it, and each stage is "
-    "also a command here: index, frames, split, backbone, features, train, evaluate.",
+    "also a command here: check, index, frames, split, backbone, features, train, evaluate.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -71,6 +72,12 @@ def main() -> None:
         if debug:
             raise
         print(f"Error: {error}", file=sys.stderr)
+        if "DVC_STAGE" in os.environ:
+            print(
+                "DVC removed what this stage had written before; once the reason is mended, `dvc "
+                "repro` makes it anew, and `dvc checkout` brings back what the last run left.",
+                file=sys.stderr,
+            )
         sys.exit(error.exit_code)
     except OSError as error:
         if debug or error.filename is not None or error.errno not in OUTPUT_LOST:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.errors import DatasetError
+from pipeline.errors import DatasetError, how_to_have
 from pipeline.files import replacing
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def read_columns(path: Path, types: Mapping[str, "pa.DataType"], command: str) -
     import pyarrow as pa
 
     if not path.exists():
-        raise DatasetError(f"{path} is not there: run `{command}` first (or `dvc repro`).")
+        raise DatasetError(f"{path} is not there: {how_to_have(path, command)}.")
     try:
         present, separator = read_header(path)
     except (csv.Error, UnicodeDecodeError) as error:

@@ -3,6 +3,20 @@
 from pathlib import Path
 
 
+def how_to_have(path: Path, command: str) -> str:
+    """What to do where the output of a stage is not there, to complete "<path> is not there: ".
+
+    DVC removes outputs before a stage runs; where it knows them, those of the last run that ended
+    well can be had back.
+    """
+    try:
+        known = f"path: {path}\n" in Path("dvc.lock").read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        known = False
+    back = f"; `dvc checkout {path}` brings back the last one" if known else ""
+    return f"run `{command}` first (or `dvc repro`){back}"
+
+
 class ClipcacheError(Exception):
     """Base of every error that ends a command; the command line prints it and exits."""
 

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 from pipeline.errors import DiskError
 
 NAME_LENGTH = 40  # characters of the final name in the temporary one; file systems allow 255 bytes
+UNLOCKED_SECONDS = 7 * 24 * 3600.0  # age of leftovers that go where nothing can be locked
 NOT_WRITABLE = frozenset(
     {
         errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM,
@@ -120,7 +122,8 @@ def replacing_folder(folder: Path, *, durable: bool = True) -> Iterator[Path]:
 def locked_folder(folder: Path) -> Iterator[Path]:
     """A temporary folder beside `folder`; removed afterwards, or by a later run.
 
-    It is locked as long as this process lives and uses it, so that others leave it alone.
+    It is locked as long as this process lives and uses it, so that others leave it alone. Where
+    the file system has no locks, others leave it alone for `UNLOCKED_SECONDS`.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     name = f".{folder.name[:NAME_LENGTH]}."
@@ -132,7 +135,8 @@ def locked_folder(folder: Path) -> Iterator[Path]:
     unlocked.mkdir()
     descriptor = os.open(unlocked, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with contextlib.suppress(OSError):  # no locks here: NFS, FUSE
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
         os.replace(unlocked, temporary)
         yield temporary
     finally:
@@ -157,10 +161,20 @@ def _remove_unless_locked(folder: Path) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         shutil.rmtree(folder, ignore_errors=True)
-    except OSError:
+    except BlockingIOError:
         pass  # locked: it belongs to a run that is alive
+    except OSError:  # no locks here
+        if time.time() - _last_change(folder) > UNLOCKED_SECONDS:
+            shutil.rmtree(folder, ignore_errors=True)
     finally:
         os.close(descriptor)
+
+
+def _last_change(folder: Path) -> float:
+    """When a folder or anything in it last changed, in seconds since 1970."""
+    with contextlib.suppress(FileNotFoundError):  # its run goes on
+        return max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
+    return time.time()
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ reported with its place in the file and that sentence.
 
 import difflib
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any, get_args
 
@@ -106,6 +107,8 @@ def _sentence(detail: Any) -> str:
     reason = detail["msg"].removeprefix("Value error, ")
     value = "" if isinstance(detail["input"], dict) else f" (it is {detail['input']!r})"
     text = f"`{path}`: {reason[0].lower()}{reason[1:]}{value}"
+    if detail["type"] == "string_type" and isinstance(detail["input"], int | float | date):
+        text += ": put it in quotes"
     return f"{text}; {path} is the {field.description}." if field and field.description else text
 
 

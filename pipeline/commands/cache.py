@@ -15,8 +15,8 @@ def info() -> None:
     """What is in the cache, by extractor and view, and how large."""
     from pipeline.store.cache_tools import describe
 
-    contents, damaged = describe()
-    for sentence in damaged:
+    contents, left_out = describe()
+    for sentence in left_out:
         print(sentence)
     _print_contents(contents)
 
@@ -26,15 +26,23 @@ def verify() -> None:
     from pipeline.errors import CacheError
     from pipeline.store.cache_tools import verify
 
-    checked, damaged = verify()
-    for sentence in damaged:
+    done = verify()
+    for sentence in (*done.damaged, *done.unreadable):
         print(sentence)
-    if damaged:
-        raise CacheError(
-            f"{len(damaged)} of {checked} shards were damaged and are set aside; the next "
+    problems = []
+    if done.damaged:
+        problems.append(
+            f"{len(done.damaged)} of {done.shards} shards were damaged and are set aside; the next "
             "`clipcache features` embeds their clips again."
         )
-    print(f"{checked} shards, all sound.")
+    if done.unreadable:
+        problems.append(
+            f"{len(done.unreadable)} of {done.shards} shards cannot be read, and are left as they "
+            "are: mend the reason and check again."
+        )
+    if problems:
+        raise CacheError(" ".join(problems))
+    print(f"{done.shards} shards, all sound.")
 
 
 def gc(

@@ -13,6 +13,14 @@ if TYPE_CHECKING:
     from pipeline.stages.evaluate import Evaluated
 
 
+def check(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> None:
+    """Look whether every setting can be used, and what it names is there: before DVC begins."""
+    from pipeline.stages.check import check_settings
+
+    check_settings(load_settings(params, changes))
+    print(f"{params} can be used")
+
+
 def index(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> None:
     """List the clips below dataset.raw, with labels and groups, in data/index.csv."""
     from pipeline.stages.index import index_clips

@@ -55,6 +55,11 @@ class DatasetParams(Section):
         "differ for them to form one group (layout images); null: images are not compared",
     )
 
+    @field_validator("raw", "table")
+    @classmethod
+    def _known_to_dvc(cls, value: str) -> str:
+        return written_out(value)
+
     @field_validator("group")
     @classmethod
     def _one_group(cls, value: str) -> str:
@@ -98,6 +103,11 @@ class SplitParams(Section):
         None, description="group to test on (method leave_one_group_out), as index.csv names it"
     )
 
+    @field_validator("lists")
+    @classmethod
+    def _known_to_dvc(cls, value: str) -> str:
+        return written_out(value)
+
     @model_validator(mode="after")
     def _whole(self) -> "SplitParams":
         if abs(self.train + self.val + self.test - 1) > 1e-6 or not self.train or not self.test:
@@ -106,6 +116,19 @@ class SplitParams(Section):
                 f"but are {self.train}, {self.val} and {self.test}"
             )
         return self
+
+
+def written_out(path: str) -> str:
+    """A path that stands in dvc.yaml, where ~ would be the name of a folder.
+
+    Raises
+    ------
+    ValueError
+    """
+    if path.startswith("~"):
+        whole = Path(path).expanduser()
+        raise ValueError(f"begins with ~, which DVC does not know: write {whole}")
+    return path
 
 
 def _one_group_pattern(value: str) -> str:

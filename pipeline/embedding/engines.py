@@ -26,6 +26,7 @@ from pipeline.backbone.weights import read_tensors
 from pipeline.errors import FeaturesError
 from pipeline.processes import available_cores
 from pipeline.quiet import import_tensorflow, quiet_native_output
+from pipeline.wording import how_to_install
 
 COLUMNS = DIMENSION + PLACE_DIMENSION  # that an engine gives for a frame
 SMALLEST_MASS = 0.01  # of an activation; a channel with less has its centre near the middle
@@ -78,6 +79,20 @@ def choose_engine(wanted: str) -> tuple[str, str]:
     if importlib.util.find_spec("openvino"):
         return "openvino", "a CPU, and the extra `fast` is installed"
     return "litert", "a CPU"
+
+
+def check_engine(name: str) -> None:
+    """Refuse an engine whose package is not installed.
+
+    Raises
+    ------
+    FeaturesError
+    """
+    if name == "openvino" and importlib.util.find_spec("openvino") is None:
+        raise FeaturesError(
+            f"features.engine is openvino, which is not installed: {how_to_install('fast')}; or "
+            "set it to litert."
+        )
 
 
 def load_engine(name: str, folder: Path, *, precision: str = "float32", threads: int = 1) -> Engine:
@@ -142,11 +157,7 @@ def _litert(folder: Path, precision: str, threads: int) -> Engine:
 
 
 def _openvino(folder: Path, precision: str, threads: int) -> Engine:
-    if importlib.util.find_spec("openvino") is None:
-        raise FeaturesError(
-            "features.engine is openvino, which is not installed: `pip install 'clipcache[fast]'`,"
-            " or set it to litert."
-        )
+    check_engine("openvino")
     import openvino
 
     settings = {

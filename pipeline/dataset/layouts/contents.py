@@ -9,6 +9,7 @@ from pipeline.dataset.params import DatasetParams
 from pipeline.dataset.walk import find_files
 from pipeline.errors import DatasetError
 from pipeline.frames.images import IMAGE_EXTENSIONS
+from pipeline.frames.storage import is_url
 from pipeline.frames.video import VIDEO_EXTENSIONS
 from pipeline.wording import some
 
@@ -98,6 +99,26 @@ def named(layouts: list[str]) -> str:
     return " or ".join(f"{layout} ({LAYOUTS[layout]})" for layout in layouts)
 
 
+def check_raw(params: DatasetParams) -> None:
+    """Refuse a ``dataset.raw`` that is no folder; a URL is one to the layout csv.
+
+    Raises
+    ------
+    DatasetError
+    """
+    if params.layout == "csv" and is_url(params.raw):
+        return
+    if not params.folder.is_dir():
+        where = "" if Path(params.raw).is_absolute() else f" in {Path.cwd()}"
+        mend = (
+            f"name the folder that the paths in {params.table} start from."
+            if params.layout == "csv"
+            else "put videos there as <label>/<clip>, name another folder, or render some with "
+            f"`clipcache sample {params.raw}`."
+        )
+        raise DatasetError(f"dataset.raw is {params.raw}, which is not a folder{where}: {mend}")
+
+
 def find_media(params: DatasetParams, extensions: frozenset[str]) -> list[str]:
     """The files that the layout reads, as sorted relative paths.
 
@@ -106,11 +127,7 @@ def find_media(params: DatasetParams, extensions: frozenset[str]) -> list[str]:
     DatasetError
         When ``dataset.raw`` is no folder or holds none; the message says what it holds instead.
     """
-    if not params.folder.is_dir():
-        raise DatasetError(
-            f"dataset.raw is {params.raw}, which is not a folder: put videos there as "
-            "<label>/<clip>, name another folder, or render some with `clipcache sample`."
-        )
+    check_raw(params)
     names = find_files(params.folder, extensions)
     if not names:
         raise DatasetError(" ".join(_nothing(params)))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
+from pipeline.dataset.layouts.contents import check_raw
 from pipeline.dataset.layouts.found_clip import Findings, FoundClip
 from pipeline.dataset.layouts.groups import groups_of
 from pipeline.dataset.layouts.labels import SPLIT_FOLDERS, check_classes
@@ -155,11 +156,7 @@ class _FileFinder:
     """
 
     def __init__(self, params: DatasetParams) -> None:
-        if not is_url(params.raw) and not params.folder.is_dir():
-            raise DatasetError(
-                f"dataset.raw is {params.raw}, which is not a folder: name the folder that the "
-                f"paths in {params.table} start from."
-            )
+        check_raw(params)
         self.raw = params.raw
         self.root = os.path.realpath(params.folder)
         self.outside: list[str] = []

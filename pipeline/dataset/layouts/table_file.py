@@ -20,6 +20,21 @@ NEEDED = COLUMNS[:2]
 LABEL_BYTES = 200  # reports name files after labels, and file systems allow 255 bytes
 
 
+def check_table(path: Path) -> None:
+    """Refuse a ``dataset.table`` that is no file.
+
+    Raises
+    ------
+    DatasetError
+    """
+    if not path.is_file():
+        raise DatasetError(
+            f"dataset.table is {path}, which is not a file: name a CSV file with the columns path "
+            "and label (and optionally group, split, start, end, digest), or set dataset.layout to "
+            "the way the clips are laid out."
+        )
+
+
 def read_table(path: Path) -> "pa.Table":
     """The known columns as text, without white space around the cells; "" where there is none.
 
@@ -32,12 +47,7 @@ def read_table(path: Path) -> "pa.Table":
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if not path.is_file():
-        raise DatasetError(
-            f"dataset.table is {path}, which is not a file: name a CSV file with the columns path "
-            "and label (and optionally group, split, start, end, digest), or set dataset.layout to "
-            "the way the clips are laid out."
-        )
+    check_table(path)
     header, separator = _header(path)
     names = [name.strip().lower() for name in header]
     lacking = [name for name in NEEDED if name not in names]
