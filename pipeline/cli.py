@@ -72,7 +72,7 @@ def main() -> None:
         if debug:
             raise
         print(f"Error: {error}", file=sys.stderr)
-        if "DVC_STAGE" in os.environ:
+        if os.environ.get("DVC_STAGE", "check") != "check":
             print(
                 "DVC removed what this stage had written before; once the reason is mended, `dvc "
                 "repro` makes it anew, and `dvc checkout` brings back what the last run left.",

@@ -189,6 +189,11 @@ def _writing(path: Path) -> Iterator[None]:
         raise DiskError(path, os.strerror(error.errno)) from None
 
 
+def as_file_name(label: str) -> str:
+    """A label as the name of a file; no two labels give the same."""
+    return label.replace("%2", "%252").replace("/", "%2F")
+
+
 def sync(path: Path) -> None:
     """Wait until what was written to a file or folder is on disk."""
     descriptor = os.open(path, os.O_RDONLY)

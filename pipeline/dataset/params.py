@@ -12,6 +12,9 @@ GROUP_PRESETS = ("ucf", "hmdb", "person_first", "none")
 FRAMES_PRESETS = ("auto", "ucf", "number", "cuts")
 
 
+Column = Literal["path", "label", "group", "split", "start", "end", "digest"]
+
+
 class DatasetParams(Section):
     raw: str = Field(
         "data/raw", description="folder that holds the videos or images, anywhere on disk"
@@ -26,6 +29,11 @@ class DatasetParams(Section):
         "lists/clips.csv",
         description="CSV file of the layout csv, with the columns path and label, and optionally "
         "group, split, start and end (seconds) and digest (SHA-256)",
+    )
+    columns: dict[Column, str] = Field(
+        {},
+        description="names of the table's columns where they are others, such as {path: filename, "
+        "label: class} (layout csv)",
     )
     group: str = Field(
         "person_first",
@@ -98,6 +106,9 @@ class SplitParams(Section):
     )
     number: int = Field(
         1, ge=1, le=3, description="number of the official split: 1, 2 or 3 (method official)"
+    )
+    min_clips: int = Field(
+        1, ge=1, description="number of clips below which a class is left out; 1: none is"
     )
     held_out: str | None = Field(
         None, description="group to test on (method leave_one_group_out), as index.csv names it"

@@ -15,7 +15,7 @@ SLIPS = {
     "a value out of range": ("  epochs: 40", "  epochs: 0", "`train.epochs`"),
     "a setting of the last stage": ("  bootstrap: 2000", "  bootstrap: -1", "`evaluate.bootstrap`"),
     "a group that is a number": ("  held_out: null", "  held_out: 01", "put it in quotes"),
-    "lists that are not there": ("  method: group", "  method: official", "official lists"),
+    "lists that are not there": ("  method: group", "  method: official", "which holds no lists"),
     "weights that are not there": ("  weights: imagenet", "  weights: none.h5", "none.h5"),
     "home": (
         "  lists: lists",
