@@ -1,6 +1,7 @@
 """The command line: which commands there are, and how an error is told."""
 
 import errno
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -10,6 +11,7 @@ import typer
 
 from pipeline.commands import cache, data, export, model, predict, project, serve, stages
 from pipeline.errors import ClipcacheError
+from pipeline.terminal import TerminalHandler, say
 
 COMMANDS: dict[str, list[Callable[..., Any]]] = {
     "A project": [project.init],
@@ -63,6 +65,7 @@ def main() -> None:
     """Run the command line; an error that the user can mend is one sentence, not a traceback."""
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    logging.getLogger("clipcache").addHandler(TerminalHandler())
     try:
         try:
             app(arguments)
@@ -71,12 +74,12 @@ def main() -> None:
     except ClipcacheError as error:
         if debug:
             raise
-        print(f"Error: {error}", file=sys.stderr)
+        say(f"Error: {error}", sys.stderr)
         if os.environ.get("DVC_STAGE", "check") != "check":
-            print(
+            say(
                 "DVC removed what this stage had written before; once the reason is mended, `dvc "
                 "repro` makes it anew, and `dvc checkout` brings back what the last run left.",
-                file=sys.stderr,
+                sys.stderr,
             )
         sys.exit(error.exit_code)
     except OSError as error:
@@ -85,11 +88,11 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more
         if error.errno != errno.EPIPE:  # `| head` has seen enough
             reason = os.strerror(error.errno)
-            print(f"Error: The output cannot be written ({reason}): make room.", file=sys.stderr)
+            say(f"Error: The output cannot be written ({reason}): make room.", sys.stderr)
         sys.exit(1)
     except SystemExit as end:
         if end.code == 130:  # what Typer makes of Ctrl-C
-            print("Interrupted; what was embedded so far is in the cache.", file=sys.stderr)
+            say("Interrupted; what was embedded so far is in the cache.", sys.stderr)
         raise
 
 
@@ -101,5 +104,5 @@ def _options(
     if version:
         from pipeline import __version__
 
-        print(f"clipcache {__version__}")
+        say(f"clipcache {__version__}")
         raise typer.Exit

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.terminal import say, show_table
+
 if TYPE_CHECKING:
     from pipeline.store.cache_tools import Collected, Contents
 
@@ -17,7 +19,7 @@ def info() -> None:
 
     contents, left_out = describe()
     for sentence in left_out:
-        print(sentence)
+        say(sentence)
     _print_contents(contents)
 
 
@@ -28,7 +30,7 @@ def verify() -> None:
 
     done = verify()
     for sentence in (*done.damaged, *done.unreadable):
-        print(sentence)
+        say(sentence)
     problems = []
     if done.damaged:
         problems.append(
@@ -42,7 +44,7 @@ def verify() -> None:
         )
     if problems:
         raise CacheError(" ".join(problems))
-    print(f"{done.shards} shards, all sound.")
+    say(f"{done.shards} shards, all sound.")
 
 
 def gc(
@@ -62,14 +64,13 @@ def gc(
 
 
 def _print_contents(contents: "list[Contents]") -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from pipeline.store.cache import embeddings_folder
 
-    console, folder = Console(), embeddings_folder()
+    folder = embeddings_folder()
     if not contents:
-        console.print(f"The cache in {folder} is empty.")
+        say(f"The cache in {folder} is empty.")
         return
     table = Table("extractor", "backbone", "pixels", "resize", "precision", "stream", "view",
                   title=f"Embedding cache in {folder}")  # fmt: skip
@@ -87,14 +88,14 @@ def _print_contents(contents: "list[Contents]") -> None:
             f"{one.bytes / MEBIBYTE:,.1f}",
         )
     total = sum(one.bytes for one in contents)
-    console.print(table)
-    console.print(f"{total / MEBIBYTE:,.1f} MiB in all; `clipcache cache gc` drops what is unused.")
+    show_table(table)
+    say(f"{total / MEBIBYTE:,.1f} MiB in all; `clipcache cache gc` drops what is unused.")
 
 
 def _print_collected(done: "Collected", *, really: bool) -> None:
     for sentence in done.left_alone:
-        print(sentence)
+        say(sentence)
     verb, size = "Dropped" if really else "Would drop", done.bytes / MEBIBYTE
-    print(f"{verb} {done.entries:,} entries with {done.frames:,} frames, {size:,.1f} MiB.")
+    say(f"{verb} {done.entries:,} entries with {done.frames:,} frames, {size:,.1f} MiB.")
     if not really and done.bytes:
-        print("Nothing was changed; --yes does it. Other projects' features folders must be named.")
+        say("Nothing was changed; --yes does it. Other projects' features folders must be named.")

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from pipeline.commands.options import DEFAULT_PARAMS, Changes, ParamsFile, load_settings
+from pipeline.terminal import say
 
 
 def explore(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> None:
@@ -16,8 +17,8 @@ def explore(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> Non
 
     settings = load_settings(params, changes)
     survey = run(settings.dataset, settings.features.workers)
-    print(exploration_text(settings.dataset, survey))
-    print(f"-> {EXPLORE}/")
+    say(exploration_text(settings.dataset, survey))
+    say(f"-> {EXPLORE}/")
 
 
 def sample(
@@ -43,4 +44,4 @@ def sample(
             progress=lambda *_: progress.advance(),
         )  # fmt: skip
     labels = len({path.parent.name for path in paths})
-    print(f"{len(paths)} videos of {labels} actions -> {folder}/")
+    say(f"{len(paths)} videos of {labels} actions -> {folder}/")

@@ -14,6 +14,7 @@ from pipeline.commands.options import (
     ParamsFile,
     load_settings,
 )
+from pipeline.terminal import say, show_table
 from pipeline.wording import some
 
 if TYPE_CHECKING:
@@ -79,7 +80,6 @@ def export(
 
 def _print_exported(done: "Exported", where: str) -> None:
     """A table of how far the export is from its original."""
-    from rich.console import Console
     from rich.table import Table
 
     comparison = done.comparison
@@ -94,11 +94,11 @@ def _print_exported(done: "Exported", where: str) -> None:
         f"{comparison.largest:.1e}",
         f"{comparison.mean:.1e}",
     )
-    print(f"Compared with the model on {comparison.windows} windows of {where}:")
-    Console().print(table)
+    say(f"Compared with the model on {comparison.windows} windows of {where}:")
+    show_table(table)
     if comparison.skipped:
-        print(f"Left out: {some(comparison.skipped)}.")
-    print(f"-> {done.path}")
+        say(f"Left out: {some(comparison.skipped)}.")
+    say(f"-> {done.path}")
 
 
 def explain(
@@ -130,5 +130,5 @@ def explain(
     found = run(file, label, model)
     write_explanation(found, folder)
     other = "" if found.predicted == found.label else f", predicted is {found.predicted}"
-    print(f"{found.label} {found.probability:.1%}{other}; {len(found.pictures)} frames")
-    print(f"{summary(found)} -> {folder / OVERVIEW}")
+    say(f"{found.label} {found.probability:.1%}{other}; {len(found.pictures)} frames")
+    say(f"{summary(found)} -> {folder / OVERVIEW}")

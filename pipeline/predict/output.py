@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from pipeline.csv_tables import listed, write_rows
 from pipeline.predict.prediction import DIGITS, TIME_DIGITS, Prediction
 from pipeline.predict.windows import timeline
 
@@ -12,8 +13,6 @@ SPAN_COLUMNS = ("file", "start", "end", "label", "confidence")
 
 def write_csv(predictions: Sequence[Prediction], path: Path, top: int) -> None:
     """A row for each clip; or, where there are windows, a row for each span of each clip."""
-    from pipeline.csv_tables import write_rows
-
     if any(prediction.windows for prediction in predictions):
         write_rows(path, SPAN_COLUMNS, _span_rows(predictions))
         return
@@ -29,7 +28,7 @@ def _file_row(prediction: Prediction, top: int) -> list[object]:
         f"{prediction.confidence:.{DIGITS}f}",
         f"{prediction.seconds:.{TIME_DIGITS}f}",
         prediction.frames,
-        "|".join(label for label, _ in ranked),
+        listed(label for label, _ in ranked),
         "|".join(f"{share:.{DIGITS}f}" for _, share in ranked),
     ]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.csv_tables import write_rows
+from pipeline.csv_tables import listed, write_rows
 from pipeline.dataset.clips import (
     IMAGES,
     INDEX,
@@ -235,7 +235,7 @@ def _write_tables(measured: Measured, name: str, reports: Path, most: int) -> No
             actual,
             predicted,
             (f"{value:.{DIGITS}f}" for value in outcome.confidence),
-            ("|".join(labels[i] for i in top) for top in ranked),
+            (listed(labels[i] for i in top) for top in ranked),
             chances,
             (labels[i] for i in outcome.baseline),
             strict=True,

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -38,7 +38,7 @@ def check_table(path: Path) -> None:
         )
 
 
-def read_table(path: Path, columns: Mapping[str, str]) -> "pa.Table":
+def read_table(path: Path, columns: Mapping[Any, str]) -> "pa.Table":
     """The known columns as text, without white space around the cells; "" where there is none.
 
     Parameters
