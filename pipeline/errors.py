@@ -43,6 +43,10 @@ class ModelError(ClipcacheError):
     """The model folder is missing, damaged or does not fit the features."""
 
 
+class TrainingError(ClipcacheError):
+    """The training came to nothing, and nothing of it is kept."""
+
+
 class CacheError(ClipcacheError):
     """The embedding cache cannot be written to or read from."""
 

@@ -19,6 +19,8 @@ from pipeline.errors import DiskError
 
 NAME_LENGTH = 40  # characters of the final name in the temporary one; file systems allow 255 bytes
 UNLOCKED_SECONDS = 7 * 24 * 3600.0  # age of leftovers that go where nothing can be locked
+PROBE_BYTES = 1 << 20  # written to find out whether a disk is full
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 NOT_WRITABLE = frozenset(
     {
         errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM,
@@ -47,6 +49,9 @@ def replacing(path: Path) -> Iterator[Path]:
             sync(temporary)
             os.replace(temporary, path)
             sync(path.parent)
+        except Exception:
+            check_room(path)
+            raise
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -75,6 +80,30 @@ def check_writable(path: Path) -> None:
                 folder.rmdir()
 
 
+def check_room(path: Path) -> None:
+    """Find out, after something went wrong beside `path`, whether the reason was a full disk.
+
+    Most libraries that write files have words of their own for it, or blame something else.
+
+    Raises
+    ------
+    DiskError
+        When it was.
+    """
+    probe = _beside(path)
+    try:
+        with probe.open("wb") as stream:
+            stream.write(bytes(PROBE_BYTES))
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError as error:
+        if error.errno in FULL:
+            raise DiskError(path, os.strerror(error.errno)) from None
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink(missing_ok=True)
+
+
 def _beside(path: Path) -> Path:
     """A name of its own in the same folder, with the same ending."""
     return path.with_name(f".{path.stem[:NAME_LENGTH]}.{uuid.uuid4().hex[:12]}{path.suffix}")
@@ -98,7 +127,11 @@ def replacing_folder(folder: Path, *, durable: bool = True) -> Iterator[Path]:
         When there is no room, or no permission to write.
     """
     with _writing(folder), locked_folder(folder) as temporary:
-        yield temporary
+        try:
+            yield temporary
+        except Exception:
+            check_room(folder)
+            raise
         for path in temporary.rglob("*") if durable else ():
             if path.is_file():
                 sync(path)
@@ -116,6 +149,33 @@ def replacing_folder(folder: Path, *, durable: bool = True) -> Iterator[Path]:
                 shutil.rmtree(old, ignore_errors=True)
         if durable:
             sync(folder.parent)
+
+
+@contextlib.contextmanager
+def replacing_within(folder: Path) -> Iterator[Path]:
+    """Yield a temporary folder; on success what is in it takes the place of its namesakes in
+    `folder`, one after the other, once all of it is on disk.
+
+    Raises
+    ------
+    DiskError
+        When there is no room, or no permission to write; nothing in `folder` has changed then.
+    """
+    with _writing(folder), locked_folder(folder / "written") as temporary:
+        try:
+            yield temporary
+        except Exception:
+            check_room(folder / "written")
+            raise
+        for path in temporary.rglob("*"):
+            if path.is_file():
+                sync(path)
+        for path in sorted(temporary.iterdir()):
+            old = temporary / f"{path.name}.old"
+            if path.is_dir() and (folder / path.name).is_dir():
+                os.replace(folder / path.name, old)
+            os.replace(path, folder / path.name)
+        sync(folder)
 
 
 @contextlib.contextmanager

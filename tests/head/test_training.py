@@ -193,6 +193,41 @@ def test_units_change_the_preset_and_nothing_else() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"learning_rate": 1e30}, r"train.learning_rate \(1e\+30\); nothing"),
+        ({"weight_decay": 1e30, "head": "lstm"}, r"or train.weight_decay \(1e\+30\); nothing"),
+        ({"noise": 1e38, "head": "lstm"}, r"or train.noise \(1e\+38\); nothing"),
+    ],
+)
+@pytest.mark.parametrize("validate", [True, False])
+def test_a_training_that_diverges_is_one_sentence_and_leaves_all_as_it_was(
+    project, tmp_path, changes, said, validate
+) -> None:
+    if not validate:
+        write_splits(
+            {name: "train" if side == "val" else side
+             for name, side in read_splits(project.splits).items()},
+            tmp_path / "splits.csv",
+        )  # fmt: skip
+    else:
+        shutil.copy(project.splits, tmp_path / "splits.csv")
+    for name in ("model", "curves"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "before").touch()
+    with pytest.raises(TrainingError, match=f"^Training diverged in epoch .*{said}"):
+        train(
+            Params(train=TrainParams(epochs=3, units=8, **changes)),
+            features_folder=project.features_folder, index=project.index,
+            splits=tmp_path / "splits.csv", backbone=project.backbone,
+            model_folder=tmp_path / "model", curves=tmp_path / "curves", work=tmp_path / "work",
+        )  # fmt: skip
+    for name in ("model", "curves"):
+        assert [path.name for path in (tmp_path / name).iterdir()] == ["before"]
+    assert not list((tmp_path / "work").rglob("*.npz"))
+
+
 def test_one_class_to_train_on_is_refused(project, tmp_path) -> None:
     lonely = tmp_path / "splits.csv"
     rows = [f"{clip},{'train' if clip.startswith('cold') else 'test'}"

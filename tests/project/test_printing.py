@@ -7,7 +7,7 @@ from clone import ROOT
 
 SPEAKERS = {"print", "pprint", "Console", "echo", "secho"}
 PACKAGES = ("pipeline", "clipcache")
-MAY_PRINT = ("pipeline/terminal.py",)
+MAY_PRINT = ("pipeline/terminal.py", "pipeline/progress.py")
 
 
 def spoken(source: str) -> list[int]:
