@@ -1,5 +1,6 @@
 """Commands that take a model elsewhere, or look into it."""
 
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -127,7 +128,7 @@ def explain(
 
     folder = out or EXPLAINED / file.stem
     check_replaceable(folder)  # said before any work is done
-    found = run(file, label, model)
+    found = run(file, label, model, say=lambda text: say(text, sys.stderr))
     write_explanation(found, folder)
     other = "" if found.predicted == found.label else f", predicted is {found.predicted}"
     say(f"{found.label} {found.probability:.1%}{other}; {len(found.pictures)} frames")

@@ -116,7 +116,10 @@ def features(
     settings, clips, images = load_settings(params, changes), read_index(), read_images()
     if plan:
         from pipeline.embedding.forecast import forecast
+        from pipeline.stages.index import changed_since
 
+        if stale := changed_since(settings.dataset, clips, images):
+            say(f"{stale} What follows is of the clips in the index.")
         say("\n".join(forecast(settings.features, clips, ClipFiles.of(settings.dataset, images))))
         return
     from pipeline.stages.features import extract_features

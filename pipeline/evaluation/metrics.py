@@ -337,7 +337,8 @@ def _wilson(share: float, clips: float) -> Interval:
     scale = 1 + z**2 / clips
     centre = (share + z**2 / (2 * clips)) / scale
     half = z / scale * np.sqrt(share * (1 - share) / clips + z**2 / (4 * clips**2))
-    return Interval(max(0.0, float(centre - half)), min(1.0, float(centre + half)))
+    low = 0.0 if share == 0 else max(0.0, float(centre - half))
+    return Interval(low, 1.0 if share == 1 else min(1.0, float(centre + half)))
 
 
 def score(actual: np.ndarray, predicted: np.ndarray, groups: np.ndarray) -> Scores:

@@ -115,6 +115,7 @@ def train(
             state.unlink(missing_ok=True)
             raise
         head = trained.head
+        read = {stream_and_view(name)[0] for name in head.readings} - {RGB}
         temperature = 1.0
         if settings.calibrate and len(val_set):
             logits = head.logits(features.clip(i) for i in val_set.positions)
@@ -125,11 +126,7 @@ def train(
             extractor=features.extractor,
             sampling=features.sampling,
             readings=dict(head.readings),
-            streams={
-                stream: made
-                for stream, made in features.streams.items()
-                if stream != RGB and any(stream_and_view(name)[0] == stream for name in head.readings)
-            },
+            streams={name: made for name, made in features.streams.items() if name in read},
             window=_window(features, train_set, settings),
             views=head.views,
             mirror=head.mirror,

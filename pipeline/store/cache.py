@@ -310,10 +310,14 @@ class ShardWriter:
     """Collects entries and writes them as shards of bounded size, age and memory.
 
     Use as a context manager. What was collected is written on any way out, Ctrl-C included.
+
+    Parameters
+    ----------
+    made_by : see `pipeline.store.shards.write_shard`
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, made_by: str = "") -> None:
+        self._folder, self._made_by = folder, made_by
         self._entries: list[Entry] = []
         self._bytes = 0
         self._since = time.monotonic()
@@ -352,7 +356,7 @@ class ShardWriter:
             return
         path = self._folder / f"{uuid.uuid4().hex}.h5"
         try:
-            write_shard(path, self._entries)
+            write_shard(path, self._entries, self._made_by)
         except (DiskError, OSError, RuntimeError) as error:  # HDF5 gives a full disk many names
             reason = error.reason if isinstance(error, DiskError) else " ".join(str(error).split())
             raise CacheError(

@@ -21,6 +21,7 @@ from pipeline.store.shards import (
     check_shard,
     read_entries,
     read_index,
+    read_made_by,
     set_aside,
     write_shard,
 )
@@ -253,5 +254,5 @@ def _rewrite(path: Path, keep: Sequence[bool]) -> None:
         kept: list[Entry] = [
             entry for entry, needed in zip(read_entries(path), keep, strict=True) if needed
         ]
-        write_shard(path.with_name(f"{uuid.uuid4().hex}.h5"), kept)
+        write_shard(path.with_name(f"{uuid.uuid4().hex}.h5"), kept, read_made_by(path))
     path.unlink(missing_ok=True)

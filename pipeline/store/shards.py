@@ -10,7 +10,8 @@
 | `embedding`       | (N, D) float16       | D is 1280 in the stream rgb                   |
 
 Two checksums are stored: `index_sha256` over all but the embeddings, checked whenever a shard is
-opened, and `sha256` over everything, checked before embeddings are used.
+opened, and `sha256` over everything, checked before embeddings are used. The attribute `made_by`
+says for people which engine made the embeddings, on which processor.
 """
 
 import contextlib
@@ -80,8 +81,13 @@ class ShardIndex:
         return sum(getattr(self, name).nbytes for name in INDEX_NAMES)
 
 
-def write_shard(path: Path, entries: Sequence[Entry]) -> None:
-    """Write a shard, whole or not at all."""
+def write_shard(path: Path, entries: Sequence[Entry], made_by: str = "") -> None:
+    """Write a shard, whole or not at all.
+
+    Parameters
+    ----------
+    made_by : engine and processor, for people; in no checksum
+    """
     index = {
         "digest": np.array([entry.digest for entry in entries], "S64"),
         "offsets": _offsets([len(entry.frame) for entry in entries]),
@@ -106,6 +112,8 @@ def write_shard(path: Path, entries: Sequence[Entry]) -> None:
             start += len(embeddings)
         file.attrs["sha256"] = np.bytes_(digest.hexdigest())
         file.attrs["schema"] = SCHEMA
+        if made_by:
+            file.attrs["made_by"] = np.bytes_(made_by.encode())
 
 
 def read_index(path: Path) -> ShardIndex:
@@ -181,6 +189,12 @@ def set_aside(path: Path) -> Path:
             "delete it by hand."
         ) from None
     return aside
+
+
+def read_made_by(path: Path) -> str:
+    """Engine and processor that made a shard's embeddings; "" where it does not say."""
+    with _reading(path) as file:
+        return bytes(file.attrs.get("made_by", b"")).decode()
 
 
 def read_entries(path: Path) -> Iterator[Entry]:

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from pipeline.evaluation.metrics import (
-    accuracy_interval,
     Interval,
     Outcome,
+    accuracy_interval,
     bootstrap_interval,
     class_scores,
     confusion_counts,

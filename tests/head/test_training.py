@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,9 +13,10 @@ import pytest
 from clips_in_memory import make_clips
 from clone import ROOT
 from pydantic import ValidationError
-from small_features import EXTRACTOR, LABELS, SmallProject, write_small_project
+from small_features import EXTRACTOR, LABELS, SmallProject, write_small_project, write_splits
 
-from pipeline.errors import DatasetError
+from pipeline.dataset.clips import read_splits
+from pipeline.errors import DatasetError, TrainingError
 from pipeline.head.batches import batch_size
 from pipeline.head.calibration import cross_entropy, fit_temperature, softmax
 from pipeline.head.fit import fit
@@ -197,8 +199,8 @@ def test_units_change_the_preset_and_nothing_else() -> None:
     ("changes", "said"),
     [
         ({"learning_rate": 1e30}, r"train.learning_rate \(1e\+30\); nothing"),
-        ({"weight_decay": 1e30, "head": "lstm"}, r"or train.weight_decay \(1e\+30\); nothing"),
-        ({"noise": 1e38, "head": "lstm"}, r"or train.noise \(1e\+38\); nothing"),
+        ({"weight_decay": 1e30, "head": "recurrent"}, r"or train.weight_decay \(1e\+30\); nothing"),
+        ({"noise": 1e38, "head": "recurrent"}, r"or train.noise \(1e\+38\); nothing"),
     ],
 )
 @pytest.mark.parametrize("validate", [True, False])
