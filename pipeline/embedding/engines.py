@@ -9,6 +9,7 @@ import contextlib
 import functools
 import importlib.util
 import json
+import logging
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -33,6 +34,8 @@ from pipeline.locations import cache_folder
 from pipeline.processes import available_cores, processor_name
 from pipeline.quiet import import_tensorflow, quiet_native_output
 from pipeline.wording import how_to_install
+
+logger = logging.getLogger("clipcache.engines")
 
 COLUMNS = DIMENSION + PLACE_DIMENSION  # that an engine gives for a frame
 SPEEDS = "engines.json"  # in the user's cache: how fast each engine is on this machine
@@ -95,6 +98,8 @@ def choose_engine(wanted: str, folder: Path) -> tuple[str, str]:
     if len(possible) == 1:
         return "litert", "a CPU"
     speeds = _speeds(possible, folder)
+    if not any(speeds.values()):
+        return "litert", "a CPU, and no engine could be timed"
     best = max(speeds, key=speeds.__getitem__)
     measured = ", ".join(f"{name} {speed:.0f}" for name, speed in speeds.items())
     kind = "GPU" if best == "keras" else "CPU"
@@ -111,17 +116,27 @@ def _speeds(names: Sequence[str], folder: Path) -> dict[str, float]:
             return {name: float(known[machine][name]) for name in names}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         known = {}
-    measured = {name: round(_speed(load_engine(name, folder), folder), 1) for name in names}
+    measured = {name: _speed(name, folder) for name in names}
+    if not all(measured.values()):
+        return measured
     with contextlib.suppress(DiskError):  # measured again the next time
         write_json(path, {**(known if isinstance(known, dict) else {}), machine: measured})
     return measured
 
 
-def _speed(engine: Engine, folder: Path) -> float:
-    """Frames a second; the best of a few batches, as other work of the machine only slows down."""
+def _speed(name: str, folder: Path) -> float:
+    """Frames a second; the best of a few batches, as other work of the machine only slows down.
+
+    0 of an engine that does not run here: a package may be installed for another processor.
+    """
     side = read_backbone(folder).input_size
     frames = np.random.default_rng(0).integers(0, 256, (TRIED_FRAMES, side, side, 3), np.uint8)
-    engine(frames[:1])  # what is prepared once
+    try:
+        engine = load_engine(name, folder)
+        engine(frames[:1])  # what is prepared once
+    except Exception as error:
+        logger.info("The engine %s does not run here: %s", name, error)
+        return 0.0
     shortest, end = float("inf"), time.perf_counter() + TRIED_SECONDS
     while True:
         started = time.perf_counter()
@@ -129,13 +144,14 @@ def _speed(engine: Engine, folder: Path) -> float:
         now = time.perf_counter()
         shortest = min(shortest, now - started)
         if now > end:
-            return TRIED_FRAMES / shortest
+            return round(TRIED_FRAMES / shortest, 1)
 
 
 def engine_and_processor(name: str) -> str:
     """What the last bits of an embedding depend on: "litert 2.1.0, <processor>, 8 cores"."""
-    package = {"litert": "ai-edge-litert", "openvino": "openvino", "keras": "tensorflow"}[name]
-    return f"{name} {version(package)}, {processor_name()}, {available_cores()} cores"
+    package = {"litert": "ai-edge-litert", "openvino": "openvino", "keras": "tensorflow"}.get(name)
+    numbered = f"{name} {version(package)}" if package else name
+    return f"{numbered}, {processor_name()}, {available_cores()} cores"
 
 
 def check_engine(name: str) -> None:

@@ -84,6 +84,14 @@ def test_the_fastest_engine_is_measured_once(
     assert choose_engine("auto", tmp_path)[0] == slowest
 
 
+def test_an_engine_that_does_not_run_is_not_chosen_and_not_remembered(
+    backbone_folder: Path, own_cache: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "backbone.json").write_bytes((backbone_folder / "backbone.json").read_bytes())
+    assert choose_engine("auto", tmp_path)[0] == "litert"
+    assert not (own_cache / "engines.json").exists()
+
+
 @pytest.mark.parametrize("damage", ["", "[1]", '{"a": 1}', "null", "{"])
 def test_a_damaged_memory_is_measured_anew(
     backbone_folder: Path, own_cache: Path, damage: str
