@@ -84,7 +84,7 @@ def check_installed() -> None:
 def example_files(folder: Path | None) -> tuple[Path, ...]:
     """Images and videos below a folder, by content; at most `MOST_EXAMPLES`."""
     found: list[Path] = []
-    for name in find_files(folder, leave=True) if folder is not None else ():
+    for name in find_files(folder, leave=False) if folder is not None else ():
         path = Path(folder or "", name)
         with path.open("rb") as stream:
             if kind_of(stream.read(HEAD_BYTES)):

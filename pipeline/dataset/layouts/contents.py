@@ -59,13 +59,12 @@ def look_into(folder: Path) -> Contents:
 
 def passed_over(contents: Contents) -> list[str]:
     """What a folder holds in which clips may be that people miss: ends of "<raw> holds ..."."""
-    parts = []
-    if contents.archives:
-        parts.append(
-            f"archives, which are not looked into ({some(contents.archives)}): unpack them "
-            "there if they hold clips"
-        )
-    return parts + leading_nowhere(contents.links)
+    if not contents.archives:
+        return []
+    return [
+        f"archives, which are not looked into ({some(contents.archives)}): unpack them there if "
+        "they hold clips"
+    ]
 
 
 def leading_nowhere(links: Links) -> list[str]:
@@ -170,7 +169,7 @@ def _nothing(params: DatasetParams) -> Iterator[str]:
             f"set dataset.layout to {named(layouts)}."
         )
         return
-    if parts := passed_over(contents):
+    if parts := passed_over(contents) + leading_nowhere(contents.links):
         yield f"{params.raw} holds no {kind}, but {'; and '.join(parts)}."
         return
     extensions = ".avi .mp4 .mov .mkv .webm" if kind == "video" else ".jpg .png .bmp .webp"
