@@ -17,6 +17,16 @@ def how_to_have(path: Path, command: str) -> str:
     return f"run `{command}` first (or `dvc repro`){back}"
 
 
+def mended_by(error: Exception, otherwise: str) -> str:
+    """What to do about a file that could not be loaded: `otherwise`, unless the system refused.
+
+    No permission, too many open files or a failing disk say nothing about what is in a file.
+    """
+    if isinstance(error, OSError) and error.errno is not None:
+        return "mend that; as far as is known the file is sound"
+    return otherwise
+
+
 class ClipcacheError(Exception):
     """Base of every error that ends a command; the command line prints it and exits."""
 

@@ -21,6 +21,8 @@ from ruamel.yaml import YAML
 from pipeline.dataset.layouts import find_clips
 from pipeline.dataset.params import DatasetParams
 from pipeline.errors import ClipcacheError
+from pipeline.frames.images import IMAGE_EXTENSIONS
+from pipeline.frames.video import VIDEO_EXTENSIONS
 from pipeline.params import Params, load_params
 from pipeline.stages.index import changed_since, index_clips
 from pipeline.stages.split import split_clips
@@ -175,7 +177,7 @@ def grow(raw: Path, tree: list[tuple[list[str], str, str]], ending_of_a_clip: st
             continue  # a file stands where a folder would have to
 
 
-def clips_in(raw: Path, extensions: set[str]) -> set[str]:
+def clips_in(raw: Path, extensions: frozenset[str]) -> set[str]:
     """What people would count: everything with the ending of a clip that is no folder."""
     return {
         path.relative_to(raw).as_posix()
@@ -201,7 +203,7 @@ def test_any_tree_of_folders(
         except ClipcacheError as error:
             sentence(error)
             return
-        read = {".mp4", ".avi", ".mkv", ".gif"} if layout == "folders" else {".jpg"}
+        read = VIDEO_EXTENSIONS if layout == "folders" else IMAGE_EXTENSIONS
         found = {file for clip in findings.clips for file in clip.images or (clip.path,)}
         lost = clips_in(raw, read) - found
         told = sum(int(number) for note in findings.notes

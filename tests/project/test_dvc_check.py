@@ -12,12 +12,10 @@ BIN = Path(sys.executable).parent
 NAMES = [f"{label}/anna{i}_x.avi" for label in ("run", "walk") for i in range(4)]
 SLIPS = {
     "a misspelt setting": ("  units:", "  unitss:", "`train.unitss` is not a setting"),
-    "a value out of range": ("  epochs: 40", "  epochs: 0", "`train.epochs`"),
     "a setting of the last stage": ("  bootstrap: 2000", "  bootstrap: -1", "`evaluate.bootstrap`"),
     "a group that is a number": ("  held_out: null", "  held_out: 01", "put it in quotes"),
     "lists that are not there": ("  method: group", "  method: official", "which holds no lists"),
     "weights that are not there": ("  weights: imagenet", "  weights: none.h5", "none.h5"),
-    "home": (
         "  lists: lists",
         "  lists: ~/lists",
         "begins with ~, which DVC does not know: write /",

@@ -14,8 +14,9 @@ from clone import ROOT
 from small_features import SmallProject, write_small_project
 from test_shards import entry
 
-from pipeline.errors import CacheError, FeaturesError
+from pipeline.errors import CacheError, FeaturesError, ModelError
 from pipeline.files import replacing_folder
+from pipeline.head.network_files import load_litert
 from pipeline.store.cache import EmbeddingCache, ShardWriter
 from pipeline.store.cache_tools import collect, describe, verify
 from pipeline.store.extractor_spec import ExtractorSpec
@@ -36,6 +37,7 @@ import pytest
 from test_shards import entry
 from small_features import write_small_project
 from pipeline.files import replacing_folder
+from pipeline.head.network_files import load_litert
 from pipeline.store.cache import EmbeddingCache, ShardWriter
 from pipeline.store.cache_tools import verify
 from pipeline.store.extractor_spec import ExtractorSpec
@@ -197,3 +199,13 @@ def test_collecting_leaves_alone_what_cannot_be_read(shard: Path, project: Small
     assert len(done.left_alone) == 1
     assert "damaged" not in done.left_alone[0]
     assert shard.is_symlink()
+
+
+def test_a_model_that_the_system_does_not_hand_out_need_not_be_trained_again(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "head.tflite"
+    path.symlink_to(path)
+    with pytest.raises(ModelError, match="as far as is known the file is sound") as raised:
+        load_litert(path)
+    assert "train again" not in str(raised.value)
