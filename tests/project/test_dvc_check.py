@@ -16,10 +16,6 @@ SLIPS = {
     "a group that is a number": ("  held_out: null", "  held_out: 01", "put it in quotes"),
     "lists that are not there": ("  method: group", "  method: official", "which holds no lists"),
     "weights that are not there": ("  weights: imagenet", "  weights: none.h5", "none.h5"),
-        "  lists: lists",
-        "  lists: ~/lists",
-        "begins with ~, which DVC does not know: write /",
-    ),
 }
 
 
