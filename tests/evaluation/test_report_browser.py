@@ -68,10 +68,11 @@ def test_a_click_in_the_navigation_lands_on_its_section(
     for name in ("confusion", "mistakes", "rejected"):
         address = pages["report"].as_uri()
         with visit(browser, address, own=address, size=WIDE) as tab:
-            tab.page.evaluate("window.over = false; onscrollend = () => { window.over = true }")
             tab.page.click(f"nav a[href='#{name}']")
-            tab.page.wait_for_function("window.over")
-            tab.page.wait_for_timeout(200)  # for pictures that would still change the layout
+            before = -1
+            while (now := tab.page.evaluate("scrollY")) != before:  # it scrolls smoothly
+                before = now
+                tab.page.wait_for_timeout(500)
             top, most = tab.page.evaluate(
                 f"[document.getElementById('{name}').getBoundingClientRect().top, "
                 "document.documentElement.scrollHeight - innerHeight - scrollY]"
