@@ -80,7 +80,7 @@ def test_explore_takes_a_folder(project: Project) -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_no_help_loses_its_words_to_markup(tmp_path: Path, command: str) -> None:
     said = run(tmp_path, *command.split(), "--help").stdout
-    for gap in ("/.mp4", " .mp4", " ,", "''", "``", "//."):
+    for gap in ("/.mp4", " .mp4", " ,", "''", "``"):
         assert gap not in said, gap
 
 
