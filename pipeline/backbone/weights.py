@@ -17,7 +17,7 @@ import numpy as np
 from pipeline.errors import WeightsError
 from pipeline.files import replacing
 from pipeline.hdf5 import DAMAGE, open_hdf5
-from pipeline.locations import cache_folder
+from pipeline.locations import cache_folder, from_home
 
 Tensors = dict[str, np.ndarray]  # "<layer>/<tensor>" -> float32
 TENSORS = 260  # 52 convolutions, and 52 batch normalisations of 4 tensors each
@@ -82,7 +82,7 @@ def check_weights(weights: str) -> Path:
     WeightsError
         When it is not there.
     """
-    path = Path(weights).expanduser()
+    path = from_home(weights)
     if weights != "imagenet" and not path.is_file():
         raise WeightsError(
             f"backbone.weights names {weights}, which is not a file: give a path to MobileNetV2"

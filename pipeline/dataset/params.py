@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from pipeline.locations import from_home
 from pipeline.section import Fraction, Section
 
 GROUP_PRESETS = ("ucf", "hmdb", "person_first", "none")
@@ -81,7 +82,7 @@ class DatasetParams(Section):
     @property
     def folder(self) -> Path:
         """The folder of clips."""
-        return Path(self.raw).expanduser()
+        return Path(self.raw)
 
 
 class SplitParams(Section):
@@ -137,8 +138,9 @@ def written_out(path: str) -> str:
     ValueError
     """
     if path.startswith("~"):
-        whole = Path(path).expanduser()
-        raise ValueError(f"begins with ~, which DVC does not know: write {whole}")
+        whole = from_home(path)
+        known = f": write {whole}" if str(whole) != path else ": write the whole path"
+        raise ValueError(f"begins with ~, which DVC does not know{known}")
     return path
 
 

@@ -161,7 +161,7 @@ def lines_of(where: str, rows: Sequence[int]) -> list[int]:
     ----------
     rows : ascending, counted from 0 below the header
     """
-    path = Path(where).expanduser()
+    path = Path(where)
     separator, lines, last = _header(path)[1], [], 1
     wanted = iter(rows)
     with path.open(newline="", encoding="utf-8-sig") as stream:

@@ -80,7 +80,7 @@ def read_lists(params: SplitParams) -> Lists:
     DatasetError
         When there are none, or a line makes no sense.
     """
-    folder = Path(params.lists).expanduser()
+    folder = Path(params.lists)
     if not folder.is_dir():
         raise DatasetError(
             f"split.lists is {params.lists}, which is not a folder: unpack the official lists of "
