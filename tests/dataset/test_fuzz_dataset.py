@@ -35,8 +35,9 @@ HARD = settings(
 )
 SETTINGS = {name: list(type(section).model_fields) for name, section in Params()}
 ODD_TEXT = st.sampled_from(
-    ["", " ", "~", "~root/x", "~nobody-here/x", "..", "/", "null", "01", "1e3", "a/../b", "\x00", "\x1b[31m", "=1+1",
-     "\u202e", "caf\u00e9", "cafe\u0301", "file:///dev/zero", "zip://a", "[", "(", "(a)", "*", "&a",
+    ["", " ", "~", "~root/x", "~nobody-here/x", "..", "/", "null", "01", "1e3", "a/../b",
+     "\x00", "\x1b[31m", "=1+1", "\u202e", "caf\u00e9", "cafe\u0301", "file:///dev/zero",
+     "zip://a", "[", "(", "(a)", "*", "&a",
      "a" * 300, "reference://x", "\ud800"]
 )  # fmt: skip
 SCALARS = st.one_of(
