@@ -78,17 +78,12 @@ def test_explore_takes_a_folder(project: Project) -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_no_help_loses_its_words_to_markup(tmp_path: Path, command: str) -> None:
-    said = run(tmp_path, *command.split(), "--help").stdout
-    for gap in ("/.mp4", " .mp4", " ,", "''", "``"):
-        assert gap not in said, gap
-
-
-@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(tmp_path: Path, command: str) -> None:
     done = run(tmp_path, *command.split(), "--help")
     assert done.returncode == 0, done.stderr
     assert f"pipeline {command}" in done.stdout
+    for gap in ("/.mp4", " .mp4", " ,", "''", "``"):  # where markup swallowed a word
+        assert gap not in done.stdout
     assert not list(tmp_path.iterdir())
 
 

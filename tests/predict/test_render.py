@@ -103,7 +103,7 @@ def test_any_label_fits_on_any_picture(shape: tuple[int, int]) -> None:
 def test_a_full_disk_is_not_blamed_on_the_codec(make_video, tmp_path: Path) -> None:
     source = make_video("noisy.avi", frames=60, size=(320, 240))
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, limits[1]))
     try:
         with pytest.raises(DiskError, match=r"out\.mp4 cannot be written \(File too large\): make"):
             render_video(VideoReader(source), windows("walk", seconds=9.0), tmp_path / "out.mp4")
