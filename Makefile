@@ -15,8 +15,14 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .PHONY: demo extras test test-pythons check bench lock clean
 
 demo: $(VENV)/installed
+	@echo "1 of 4: sample videos"
 	@test -d data/raw || clipcache sample data/raw
+	@echo "2 of 4: what the CNN will see of them"
+	@dvc repro frames
+	@echo "Pictures: $(CURDIR)/reports/frames/"
+	@echo "3 of 4: embeddings, the head and its report; the longest of them says how far it is"
 	@dvc repro
+	@echo "4 of 4: how good it is"
 	@dvc metrics show
 	@echo "Report: $(CURDIR)/reports/report.html"
 

@@ -12,7 +12,7 @@ from pipeline.backbone.folder import Backbone, read_backbone
 from pipeline.backbone.params import BackboneParams
 from pipeline.backbone.weights import IMAGENET_SHA256
 from pipeline.embedding.clip_embedding import embed_clip
-from pipeline.embedding.engines import Engine, load_model_engine
+from pipeline.embedding.engines import Engine, engine_and_processor, load_model_engine
 from pipeline.embedding.params import FeaturesParams
 from pipeline.errors import ClipError
 from pipeline.frames.sources import file_source, source_digest
@@ -99,7 +99,7 @@ def embed(
             )
         known = cache.find(digest)  # a pass for some frames ends with the last of them
         timeline = known.timeline if known else done.timeline
-        with ShardWriter(cache.folder) as writer:
+        with ShardWriter(cache.folder, engine_and_processor("litert")) as writer:
             writer.add(Entry(digest, timeline, done.frames[VIEW], done.embeddings[VIEW]))
         cache.refresh()
     found = cache.find(digest)

@@ -1,6 +1,7 @@
 """The command line: which commands there are, and how an error is told."""
 
 import errno
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -10,10 +11,12 @@ import typer
 
 from pipeline.commands import cache, data, export, model, predict, project, serve, stages
 from pipeline.errors import ClipcacheError
+from pipeline.terminal import TerminalHandler, say
 
 COMMANDS: dict[str, list[Callable[..., Any]]] = {
     "A project": [project.init],
     "Stages, in order": [
+        stages.check,
         stages.index,
         stages.frames,
         stages.split,
@@ -39,7 +42,7 @@ app = typer.Typer(
     name="clipcache",
     help="Human action recognition in video on an ordinary machine.\n\n"
     "Every setting is in params.yaml; `dvc repro` runs all stages that need it, and each stage is "
-    "also a command here: index, frames, split, backbone, features, train, evaluate.",
+    "also a command here: check, index, frames, split, backbone, features, train, evaluate.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -62,6 +65,7 @@ def main() -> None:
     """Run the command line; an error that the user can mend is one sentence, not a traceback."""
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    logging.getLogger("clipcache").addHandler(TerminalHandler())
     try:
         try:
             app(arguments)
@@ -70,7 +74,13 @@ def main() -> None:
     except ClipcacheError as error:
         if debug:
             raise
-        print(f"Error: {error}", file=sys.stderr)
+        say(f"Error: {error}", sys.stderr)
+        if os.environ.get("DVC_STAGE", "check") != "check":
+            say(
+                "DVC removed what this stage had written before; once the reason is mended, `dvc "
+                "repro` makes it anew, and `dvc checkout` brings back what the last run left.",
+                sys.stderr,
+            )
         sys.exit(error.exit_code)
     except OSError as error:
         if debug or error.filename is not None or error.errno not in OUTPUT_LOST:
@@ -78,11 +88,11 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more
         if error.errno != errno.EPIPE:  # `| head` has seen enough
             reason = os.strerror(error.errno)
-            print(f"Error: The output cannot be written ({reason}): make room.", file=sys.stderr)
+            say(f"Error: The output cannot be written ({reason}): make room.", sys.stderr)
         sys.exit(1)
     except SystemExit as end:
         if end.code == 130:  # what Typer makes of Ctrl-C
-            print("Interrupted; what was embedded so far is in the cache.", file=sys.stderr)
+            say("Interrupted; what was embedded so far is in the cache.", sys.stderr)
         raise
 
 
@@ -94,5 +104,5 @@ def _options(
     if version:
         from pipeline import __version__
 
-        print(f"clipcache {__version__}")
+        say(f"clipcache {__version__}")
         raise typer.Exit

@@ -1,19 +1,22 @@
 """CSV files as columns: what is read lies in Arrow arrays, what is written streams row by row."""
 
 import csv
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.errors import DatasetError
+from pipeline.errors import DatasetError, how_to_have
 from pipeline.files import replacing
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 SEPARATORS = ",;\t"  # that people use; ours is the first
+FORMULA = re.compile(r"'*\s*[=+\-@\t\r]")
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 BLOCK_BYTES = 8 << 20  # of a file parsed at a time; the longest row that is read
 
 
@@ -35,7 +38,7 @@ def read_columns(path: Path, types: Mapping[str, "pa.DataType"], command: str) -
     import pyarrow as pa
 
     if not path.exists():
-        raise DatasetError(f"{path} is not there: run `{command}` first (or `dvc repro`).")
+        raise DatasetError(f"{path} is not there: {how_to_have(path, command)}.")
     try:
         present, separator = read_header(path)
     except (csv.Error, UnicodeDecodeError) as error:
@@ -93,12 +96,44 @@ def damaged(path: Path, reason: str, command: str) -> DatasetError:
     return DatasetError(f"{path} is damaged ({reason}): run `{command}` again.")
 
 
-def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Iterable[object]]) -> None:
-    """Write a CSV file, whole or not at all; None is an empty cell."""
+def write_rows(
+    path: Path,
+    columns: Sequence[str],
+    rows: Iterable[Iterable[object]],
+    *,
+    exact: bool = False,
+) -> None:
+    """Write a CSV file, whole or not at all; None is an empty cell.
+
+    Parameters
+    ----------
+    exact : texts as they are, for tables that we read again; else as `cell` makes them, for those
+        that people open in a spreadsheet
+    """
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)
+        writer.writerow(columns if exact else map(cell, columns))
+        writer.writerows(rows if exact else (map(cell, row) for row in rows))
+
+
+def cell(value: object) -> object:
+    """A cell that no spreadsheet takes for a formula: a text that would be one gets a ' in front.
+
+    https://owasp.org/www-community/attacks/CSV_Injection
+    """
+    if isinstance(value, str) and FORMULA.match(value) and not NUMBER.fullmatch(value):
+        return f"'{value}"
+    return value
+
+
+def text_of(cell: str) -> str:
+    """The text of which `cell` made a cell."""
+    return cell[1:] if cell.startswith("'") and FORMULA.match(cell[1:]) else cell
+
+
+def listed(labels: Iterable[str]) -> str:
+    """Labels in one cell, with | between them; a | of a label has a backslash in front of it."""
+    return "|".join(re.sub(r"([|\\])", r"\\\1", label) for label in labels)
 
 
 def as_numpy(column: "pa.Array") -> np.ndarray:

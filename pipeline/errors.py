@@ -3,6 +3,30 @@
 from pathlib import Path
 
 
+def how_to_have(path: Path, command: str) -> str:
+    """What to do where the output of a stage is not there, to complete "<path> is not there: ".
+
+    DVC removes outputs before a stage runs; where it knows them, those of the last run that ended
+    well can be had back.
+    """
+    try:
+        known = f"path: {path}\n" in Path("dvc.lock").read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        known = False
+    back = f"; `dvc checkout {path}` brings back the last one" if known else ""
+    return f"run `{command}` first (or `dvc repro`){back}"
+
+
+def mended_by(error: Exception, otherwise: str) -> str:
+    """What to do about a file that could not be loaded: `otherwise`, unless the system refused.
+
+    No permission, too many open files or a failing disk say nothing about what is in a file.
+    """
+    if isinstance(error, OSError) and error.errno is not None:
+        return "mend that; as far as is known the file is sound"
+    return otherwise
+
+
 class ClipcacheError(Exception):
     """Base of every error that ends a command; the command line prints it and exits."""
 
@@ -27,6 +51,10 @@ class FeaturesError(ClipcacheError):
 
 class ModelError(ClipcacheError):
     """The model folder is missing, damaged or does not fit the features."""
+
+
+class TrainingError(ClipcacheError):
+    """The training came to nothing, and nothing of it is kept."""
 
 
 class CacheError(ClipcacheError):

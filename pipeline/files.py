@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,9 @@ from typing import Any
 from pipeline.errors import DiskError
 
 NAME_LENGTH = 40  # characters of the final name in the temporary one; file systems allow 255 bytes
+UNLOCKED_SECONDS = 7 * 24 * 3600.0  # age of leftovers that go where nothing can be locked
+PROBE_BYTES = 1 << 20  # written to find out whether a disk is full
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 NOT_WRITABLE = frozenset(
     {
         errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM,
@@ -45,6 +49,9 @@ def replacing(path: Path) -> Iterator[Path]:
             sync(temporary)
             os.replace(temporary, path)
             sync(path.parent)
+        except Exception:
+            check_room(path)
+            raise
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -73,6 +80,30 @@ def check_writable(path: Path) -> None:
                 folder.rmdir()
 
 
+def check_room(path: Path) -> None:
+    """Find out, after something went wrong beside `path`, whether the reason was a full disk.
+
+    Most libraries that write files have words of their own for it, or blame something else.
+
+    Raises
+    ------
+    DiskError
+        When it was.
+    """
+    probe = _beside(path)
+    try:
+        with probe.open("wb") as stream:
+            stream.write(bytes(PROBE_BYTES))
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError as error:
+        if error.errno in FULL:
+            raise DiskError(path, os.strerror(error.errno)) from None
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink(missing_ok=True)
+
+
 def _beside(path: Path) -> Path:
     """A name of its own in the same folder, with the same ending."""
     return path.with_name(f".{path.stem[:NAME_LENGTH]}.{uuid.uuid4().hex[:12]}{path.suffix}")
@@ -96,7 +127,11 @@ def replacing_folder(folder: Path, *, durable: bool = True) -> Iterator[Path]:
         When there is no room, or no permission to write.
     """
     with _writing(folder), locked_folder(folder) as temporary:
-        yield temporary
+        try:
+            yield temporary
+        except Exception:
+            check_room(folder)
+            raise
         for path in temporary.rglob("*") if durable else ():
             if path.is_file():
                 sync(path)
@@ -117,10 +152,38 @@ def replacing_folder(folder: Path, *, durable: bool = True) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
+def replacing_within(folder: Path) -> Iterator[Path]:
+    """Yield a temporary folder; on success what is in it takes the place of its namesakes in
+    `folder`, one after the other, once all of it is on disk.
+
+    Raises
+    ------
+    DiskError
+        When there is no room, or no permission to write; nothing in `folder` has changed then.
+    """
+    with _writing(folder), locked_folder(folder / "written") as temporary:
+        try:
+            yield temporary
+        except Exception:
+            check_room(folder / "written")
+            raise
+        for path in temporary.rglob("*"):
+            if path.is_file():
+                sync(path)
+        for path in sorted(temporary.iterdir()):
+            old = temporary / f"{path.name}.old"
+            if path.is_dir() and (folder / path.name).is_dir():
+                os.replace(folder / path.name, old)
+            os.replace(path, folder / path.name)
+        sync(folder)
+
+
+@contextlib.contextmanager
 def locked_folder(folder: Path) -> Iterator[Path]:
     """A temporary folder beside `folder`; removed afterwards, or by a later run.
 
-    It is locked as long as this process lives and uses it, so that others leave it alone.
+    It is locked as long as this process lives and uses it, so that others leave it alone. Where
+    the file system has no locks, others leave it alone for `UNLOCKED_SECONDS`.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     name = f".{folder.name[:NAME_LENGTH]}."
@@ -132,7 +195,8 @@ def locked_folder(folder: Path) -> Iterator[Path]:
     unlocked.mkdir()
     descriptor = os.open(unlocked, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with contextlib.suppress(OSError):  # no locks here: NFS, FUSE
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
         os.replace(unlocked, temporary)
         yield temporary
     finally:
@@ -157,10 +221,20 @@ def _remove_unless_locked(folder: Path) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         shutil.rmtree(folder, ignore_errors=True)
-    except OSError:
+    except BlockingIOError:
         pass  # locked: it belongs to a run that is alive
+    except OSError:  # no locks here
+        if time.time() - _last_change(folder) > UNLOCKED_SECONDS:
+            shutil.rmtree(folder, ignore_errors=True)
     finally:
         os.close(descriptor)
+
+
+def _last_change(folder: Path) -> float:
+    """When a folder or anything in it last changed, in seconds since 1970."""
+    with contextlib.suppress(FileNotFoundError):  # its run goes on
+        return max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
+    return time.time()
 
 
 @contextlib.contextmanager
@@ -173,6 +247,11 @@ def _writing(path: Path) -> Iterator[None]:
         if error.errno is None or (error.errno not in NOT_WRITABLE and not nowhere):
             raise
         raise DiskError(path, os.strerror(error.errno)) from None
+
+
+def as_file_name(label: str) -> str:
+    """A label as the name of a file; no two labels give the same."""
+    return label.replace("%2", "%252").replace("/", "%2F")
 
 
 def sync(path: Path) -> None:

@@ -6,6 +6,7 @@ reported with its place in the file and that sentence.
 
 import difflib
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any, get_args
 
@@ -59,7 +60,7 @@ def load_params(path: Path = PARAMS, changes: Sequence[str] = ()) -> Params:
         )
     try:
         content = YAML(typ="safe").load(path)  # YAML 1.2, as DVC reads it: 1e-3 is a number
-    except (YAMLError, UnicodeDecodeError) as error:
+    except (YAMLError, ValueError, RecursionError) as error:  # also what Python cannot hold
         raise ParamsError(f"{path} is not readable as YAML: {_one_line(error)}") from None
     if not isinstance(content, dict):
         raise ParamsError(f"{path} must hold sections such as `dataset:` and `train:`.")
@@ -86,7 +87,7 @@ def _apply(change: str, content: dict[str, Any]) -> None:
         )
     try:
         value = YAML(typ="safe").load(text)
-    except YAMLError as error:
+    except (YAMLError, ValueError, RecursionError) as error:
         raise ParamsError(f"The value of {change!r} is not YAML: {_one_line(error)}") from None
     settings = content.setdefault(section, {})
     if isinstance(settings, dict):  # else the validation says what is wrong with the section
@@ -106,7 +107,9 @@ def _sentence(detail: Any) -> str:
     reason = detail["msg"].removeprefix("Value error, ")
     value = "" if isinstance(detail["input"], dict) else f" (it is {detail['input']!r})"
     text = f"`{path}`: {reason[0].lower()}{reason[1:]}{value}"
-    return f"{text}; {path} is the {field.description}." if field and field.description else text
+    if detail["type"] == "string_type" and isinstance(detail["input"], int | float | date):
+        text += ": put it in quotes"
+    return f"{text}; it means: {field.description}." if field and field.description else text
 
 
 def _walk(place: list[str]) -> tuple[list[str], dict[str, FieldInfo]]:

@@ -8,6 +8,7 @@ library and of pebble share one queue: a worker killed between two tasks ends th
 import contextlib
 import multiprocessing
 import os
+import platform
 import signal
 import threading
 import time
@@ -16,6 +17,7 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from pipeline.errors import ClipcacheError
@@ -88,6 +90,16 @@ class _Worker(Generic[Task]):
         self.process.kill()
         self.process.join()
         self.pipe.close()
+
+
+def processor_name() -> str:
+    """What the processor calls itself."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or platform.machine())
 
 
 def available_cores() -> int:

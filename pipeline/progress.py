@@ -3,9 +3,10 @@
 import sys
 import time
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
+
+from pipeline.terminal import plain_console, say
 
 LINE_SECONDS = 15.0  # between lines where there is no terminal
 
@@ -29,7 +30,7 @@ class Progress:
                 MofNCompleteColumn(),
                 TextColumn(unit + "{task.fields[rate]}"),
                 TimeRemainingColumn(),
-                console=Console(stderr=True),
+                console=plain_console(stderr=True),
                 transient=True,
             )
             self._task = self._bar.add_task(name, total=total, rate="")
@@ -54,15 +55,14 @@ class Progress:
         elif time.monotonic() - self._said >= LINE_SECONDS:
             self._said = time.monotonic()
             left = seconds / max(self._done, 1) * (self._total - self._done)
-            print(
+            say(
                 f"{self._name}: {self._done}/{self._total} {self._unit}{rate}, {left:.0f} s left",
-                file=sys.stderr,
-                flush=True,
+                sys.stderr,
             )
 
     def say(self, text: str) -> None:
         """Print a line without breaking the bar."""
         if self._bar:
-            self._bar.console.print(text, highlight=False, markup=False)
+            self._bar.console.print(text)
         else:
-            print(text, file=sys.stderr, flush=True)
+            say(text, sys.stderr)

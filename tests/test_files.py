@@ -3,7 +3,9 @@
 import errno
 import fcntl
 import os
+import resource
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from pipeline.files import (
     check_writable,
     replacing,
     replacing_folder,
+    replacing_within,
     sha256,
     write_json,
     write_text,
@@ -150,3 +153,55 @@ def test_to_ask_whether_a_file_can_be_written_leaves_nothing(tmp_path: Path) -> 
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(DiskError, match=r"below\.csv cannot be written"):
         check_writable(tmp_path / "file/below.csv")
+
+
+def library_blames_something_else(path: Path) -> None:
+    """What TensorFlow, OpenCV and HDF5 do on a full disk."""
+    try:
+        path.write_bytes(bytes(1 << 22))
+    except OSError:
+        raise RuntimeError("the codec is not supported") from None
+
+
+@pytest.fixture
+def full_disk() -> Iterator[None]:
+    """No file of this process may grow beyond 64 KiB."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_a_full_disk_is_found_whatever_a_library_says(tmp_path: Path) -> None:
+    with pytest.raises(DiskError, match=r"a\.mp4 cannot be written"), \
+            replacing(tmp_path / "a.mp4") as path:  # fmt: skip
+        library_blames_something_else(path)
+    with pytest.raises(DiskError, match="out cannot be written"), \
+            replacing_folder(tmp_path / "out") as folder:  # fmt: skip
+        library_blames_something_else(folder / "model")
+    (tmp_path / "a.txt").write_text("before")
+    with pytest.raises(DiskError, match="cannot be written"), \
+            replacing_within(tmp_path) as folder:  # fmt: skip
+        library_blames_something_else(folder / "a.txt")
+    assert everything_in(tmp_path) == ["a.txt"]
+    assert (tmp_path / "a.txt").read_text() == "before"
+
+
+def test_other_failures_are_not_blamed_on_a_disk_with_room(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="codec"), replacing(tmp_path / "a.mp4"):
+        raise RuntimeError("the codec is not supported")
+    assert everything_in(tmp_path) == []
+
+
+def test_several_files_and_folders_are_replaced_together(tmp_path: Path) -> None:
+    reports = tmp_path / "reports"
+    for text in ("one", "two"):
+        with replacing_within(reports) as folder:
+            (folder / "plots").mkdir()
+            (folder / "plots" / text).write_text(text)
+            (folder / "metrics.json").write_text(text)
+    (reports / "other").write_text("stays")
+    assert everything_in(reports) == ["metrics.json", "other", "plots"]
+    assert everything_in(reports / "plots") == ["two"]
+    assert (reports / "metrics.json").read_text() == "two"

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.errors import FeaturesError, WeightsError
+from pipeline.errors import FeaturesError, WeightsError, how_to_have
 from pipeline.files import replacing_folder, write_json
 from pipeline.quiet import import_tensorflow, quiet_native_output
 
@@ -49,15 +49,15 @@ def write_backbone(folder: Path, tensors: "Tensors", *, source: str, input_size:
     does with `place`. Conversion takes about 10 seconds.
     """
     import_tensorflow()
-    import h5py
     import keras
 
     from pipeline.backbone.weights import tensors_sha256
+    from pipeline.hdf5 import create_hdf5
 
     keras.backend.clear_session()  # layer names count up otherwise, and end up in the LiteRT file
     backbone = Backbone(tensors_sha256(tensors), input_size, source)
     with replacing_folder(folder) as temporary:
-        with h5py.File(temporary / WEIGHTS_FILE, "w") as file:
+        with create_hdf5(temporary / WEIGHTS_FILE) as file:
             for name in sorted(tensors):
                 file.create_dataset(name, data=tensors[name])
         model = build_keras_model(tensors, input_size, place=True)
@@ -76,9 +76,7 @@ def read_backbone(folder: Path = BACKBONE) -> Backbone:
     """
     path = folder / DESCRIPTION_FILE
     if not path.exists():
-        raise FeaturesError(
-            f"{path} is not there: run `clipcache backbone` first (or `dvc repro`)."
-        )
+        raise FeaturesError(f"{path} is not there: {how_to_have(folder, 'clipcache backbone')}.")
     return Backbone(**json.loads(path.read_text()))
 
 

@@ -1,6 +1,7 @@
 """Where MobileNetV2's ImageNet weights come from, and how they are known to be the right ones."""
 
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,8 @@ import numpy as np
 
 from pipeline.errors import WeightsError
 from pipeline.files import replacing
-from pipeline.locations import cache_folder
+from pipeline.hdf5 import DAMAGE, open_hdf5
+from pipeline.locations import cache_folder, from_home
 
 Tensors = dict[str, np.ndarray]  # "<layer>/<tensor>" -> float32
 TENSORS = 260  # 52 convolutions, and 52 batch normalisations of 4 tensors each
@@ -51,12 +53,7 @@ def load_weights(weights: str) -> tuple[Tensors, str]:
         When no source can be reached, or a file does not hold the layers.
     """
     if weights != "imagenet":
-        path = Path(weights).expanduser()
-        if not path.is_file():
-            raise WeightsError(
-                f"backbone.weights names {weights}, which is not a file: give a path to MobileNetV2"
-                " weights in Keras's HDF5 format, or `imagenet`."
-            )
+        path = check_weights(weights)
         return read_tensors(path), str(path)
     failures = []
     for name, source in SOURCES.items():
@@ -77,16 +74,33 @@ def load_weights(weights: str) -> tuple[Tensors, str]:
     )
 
 
+def check_weights(weights: str) -> Path:
+    """The file that `weights` names; of "imagenet" nothing is asked.
+
+    Raises
+    ------
+    WeightsError
+        When it is not there.
+    """
+    path = from_home(weights)
+    if weights != "imagenet" and not path.is_file():
+        raise WeightsError(
+            f"backbone.weights names {weights}, which is not a file: give a path to MobileNetV2"
+            " weights in Keras's HDF5 format, or `imagenet`."
+        )
+    return path
+
+
 def read_tensors(path: Path) -> Tensors:
     """The tensors in an HDF5 file that Keras wrote, of the layers that MobileNetV2 has.
 
     Raises
     ------
     WeightsError
-        When the file is not HDF5 or lacks layers.
+        When the file cannot be read, is not HDF5 or lacks layers.
     """
     try:
-        with h5py.File(path) as file:
+        with open_hdf5(path) as file:
             root = file.get("model_weights", file)
             tensors = {
                 _tensor_name(layer, str(item)): np.asarray(value, np.float32)
@@ -94,7 +108,9 @@ def read_tensors(path: Path) -> Tensors:
                 if _is_backbone(layer) and isinstance(group, h5py.Group)
                 for item, value in _datasets(group).items()
             }
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+    except DAMAGE as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise WeightsError(f"{path} cannot be read: {os.strerror(error.errno)}.") from None
         raise WeightsError(f"{path} is not a Keras weight file in HDF5: {error}.") from None
     if len(tensors) != TENSORS:
         raise WeightsError(

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.terminal import say, show_table
+
 if TYPE_CHECKING:
     from pipeline.store.cache_tools import Collected, Contents
 
@@ -15,9 +17,9 @@ def info() -> None:
     """What is in the cache, by extractor and view, and how large."""
     from pipeline.store.cache_tools import describe
 
-    contents, damaged = describe()
-    for sentence in damaged:
-        print(sentence)
+    contents, left_out = describe()
+    for sentence in left_out:
+        say(sentence)
     _print_contents(contents)
 
 
@@ -26,15 +28,23 @@ def verify() -> None:
     from pipeline.errors import CacheError
     from pipeline.store.cache_tools import verify
 
-    checked, damaged = verify()
-    for sentence in damaged:
-        print(sentence)
-    if damaged:
-        raise CacheError(
-            f"{len(damaged)} of {checked} shards were damaged and are set aside; the next "
+    done = verify()
+    for sentence in (*done.damaged, *done.unreadable):
+        say(sentence)
+    problems = []
+    if done.damaged:
+        problems.append(
+            f"{len(done.damaged)} of {done.shards} shards were damaged and are set aside; the next "
             "`clipcache features` embeds their clips again."
         )
-    print(f"{checked} shards, all sound.")
+    if done.unreadable:
+        problems.append(
+            f"{len(done.unreadable)} of {done.shards} shards cannot be read, and are left as they "
+            "are: mend the reason and check again."
+        )
+    if problems:
+        raise CacheError(" ".join(problems))
+    say(f"{done.shards} shards, all sound.")
 
 
 def gc(
@@ -54,14 +64,13 @@ def gc(
 
 
 def _print_contents(contents: "list[Contents]") -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from pipeline.store.cache import embeddings_folder
 
-    console, folder = Console(), embeddings_folder()
+    folder = embeddings_folder()
     if not contents:
-        console.print(f"The cache in {folder} is empty.")
+        say(f"The cache in {folder} is empty.")
         return
     table = Table("extractor", "backbone", "pixels", "resize", "precision", "stream", "view",
                   title=f"Embedding cache in {folder}")  # fmt: skip
@@ -79,14 +88,14 @@ def _print_contents(contents: "list[Contents]") -> None:
             f"{one.bytes / MEBIBYTE:,.1f}",
         )
     total = sum(one.bytes for one in contents)
-    console.print(table)
-    console.print(f"{total / MEBIBYTE:,.1f} MiB in all; `clipcache cache gc` drops what is unused.")
+    show_table(table)
+    say(f"{total / MEBIBYTE:,.1f} MiB in all; `clipcache cache gc` drops what is unused.")
 
 
 def _print_collected(done: "Collected", *, really: bool) -> None:
     for sentence in done.left_alone:
-        print(sentence)
+        say(sentence)
     verb, size = "Dropped" if really else "Would drop", done.bytes / MEBIBYTE
-    print(f"{verb} {done.entries:,} entries with {done.frames:,} frames, {size:,.1f} MiB.")
+    say(f"{verb} {done.entries:,} entries with {done.frames:,} frames, {size:,.1f} MiB.")
     if not really and done.bytes:
-        print("Nothing was changed; --yes does it. Other projects' features folders must be named.")
+        say("Nothing was changed; --yes does it. Other projects' features folders must be named.")

@@ -1,5 +1,6 @@
 """Commands that take a model elsewhere, or look into it."""
 
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +15,7 @@ from pipeline.commands.options import (
     ParamsFile,
     load_settings,
 )
+from pipeline.terminal import say, show_table
 from pipeline.wording import some
 
 if TYPE_CHECKING:
@@ -79,7 +81,6 @@ def export(
 
 def _print_exported(done: "Exported", where: str) -> None:
     """A table of how far the export is from its original."""
-    from rich.console import Console
     from rich.table import Table
 
     comparison = done.comparison
@@ -94,11 +95,11 @@ def _print_exported(done: "Exported", where: str) -> None:
         f"{comparison.largest:.1e}",
         f"{comparison.mean:.1e}",
     )
-    print(f"Compared with the model on {comparison.windows} windows of {where}:")
-    Console().print(table)
+    say(f"Compared with the model on {comparison.windows} windows of {where}:")
+    show_table(table)
     if comparison.skipped:
-        print(f"Left out: {some(comparison.skipped)}.")
-    print(f"-> {done.path}")
+        say(f"Left out: {some(comparison.skipped)}.")
+    say(f"-> {done.path}")
 
 
 def explain(
@@ -127,8 +128,8 @@ def explain(
 
     folder = out or EXPLAINED / file.stem
     check_replaceable(folder)  # said before any work is done
-    found = run(file, label, model)
+    found = run(file, label, model, say=lambda text: say(text, sys.stderr))
     write_explanation(found, folder)
     other = "" if found.predicted == found.label else f", predicted is {found.predicted}"
-    print(f"{found.label} {found.probability:.1%}{other}; {len(found.pictures)} frames")
-    print(f"{summary(found)} -> {folder / OVERVIEW}")
+    say(f"{found.label} {found.probability:.1%}{other}; {len(found.pictures)} frames")
+    say(f"{summary(found)} -> {folder / OVERVIEW}")

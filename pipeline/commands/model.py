@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from pipeline.commands.options import DEFAULT_PARAMS, Changes, ParamsFile, load_settings
+from pipeline.terminal import say, show_table
 
 if TYPE_CHECKING:
     from pipeline.evaluation.crossval import CrossValidation
@@ -21,23 +22,21 @@ def crossval(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> No
 
 def _print_folds(done: "CrossValidation") -> None:
     import numpy as np
-    from rich.console import Console
     from rich.table import Table
 
-    console, scores, tested = Console(), done.scores, done.tested
+    scores, tested = done.scores, done.tested
     table = Table("fold", "groups", "clips", "accuracy")
     for fold, accuracy in enumerate(scores["accuracy_per_fold"]):
         here = tested.clips.groups[tested.fold_of == fold]
         names = [tested.clips.group_names[group] for group in np.unique(here)]
         shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
         table.add_row(str(fold), shown, str(len(here)), f"{accuracy:.1%}")
-    console.print(table)
+    show_table(table)
     many = len(scores["seeds"]) > 1
     over = f"{len(scores['seeds'])} seeds" if many else "folds"
-    console.print(
+    say(
         f"accuracy {scores['accuracy']:.1%} (standard deviation over {over} {scores['std']:.1%}), "
         f"macro F1 {scores['macro_f1']:.3f}, calibration error {scores['ece']:.3f}; "
         f"frame-mean baseline {scores['baseline_accuracy']:.1%}, "
-        f"ordered baseline {scores['ordered_baseline_accuracy']:.1%}",
-        highlight=False,
+        f"ordered baseline {scores['ordered_baseline_accuracy']:.1%}"
     )

@@ -1,10 +1,8 @@
 """Commands that use a trained head on clips."""
 
-import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +10,7 @@ import typer
 
 from pipeline.commands.options import DEFAULT_MODEL, ModelFolder
 from pipeline.errors import ClipcacheError, ClipError
+from pipeline.terminal import cells, say, say_json, show_table
 
 if TYPE_CHECKING:
     from pipeline.predict.files import Answers
@@ -139,7 +138,7 @@ def predict(
         if timeline:
             _print_timelines(answers.predictions)
     for note in write_outputs(outputs, predictor, answers, inputs, top):
-        print(note, file=sys.stderr)
+        say(note, sys.stderr)
     _judge(answers)
 
 
@@ -173,16 +172,17 @@ def live(
     """
     from pipeline.predict.live import live as run
 
-    say = partial(print, file=sys.stderr, flush=True)
+    def tell(text: str) -> None:
+        say(text, sys.stderr)
+
     show = _print_line if as_json else None
     summary = run(source, model=model, threshold=threshold, smoothing=smoothing, show=show,
-                  as_fast=as_fast, say=say)  # fmt: skip
-    say(str(summary))
+                  as_fast=as_fast, say=tell)  # fmt: skip
+    tell(str(summary))
 
 
 def _print_predictions(predictions: "Sequence[Prediction]", top: int) -> None:
     """A table of the `top` most probable labels of each clip."""
-    from rich.console import Console
     from rich.table import Table
 
     from pipeline.predict.prediction import UNSURE
@@ -196,21 +196,19 @@ def _print_predictions(predictions: "Sequence[Prediction]", top: int) -> None:
         if prediction.label == UNSURE:
             rows.insert(0, (UNSURE, f"< {100 * prediction.threshold:.6g}%"))
         for number, row in enumerate(rows):
-            table.add_row("" if number else prediction.file, *row)
-    Console().print(table)
+            table.add_row(*cells(["" if number else prediction.file, *row]))
+    show_table(table)
 
 
 def _print_timelines(predictions: "Iterable[Prediction]") -> None:
     """A table for each clip: start and end in minutes and seconds, label, confidence."""
-    from rich.console import Console
     from rich.table import Table
 
     from pipeline.predict.clock import clock
     from pipeline.predict.windows import timeline
 
-    console = Console()
     for prediction in predictions:
-        print(f"\n{prediction.file}: {clock(prediction.seconds)} long")
+        say(f"\n{prediction.file}: {clock(prediction.seconds)} long")
         table = Table(box=None, header_style="bold")
         for column in ("start", "end"):
             table.add_column(column, justify="right", no_wrap=True)
@@ -218,13 +216,13 @@ def _print_timelines(predictions: "Iterable[Prediction]") -> None:
         table.add_column("confidence", justify="right", no_wrap=True)
         for span in timeline(prediction):
             share = f"{span.confidence:.1%}"
-            table.add_row(clock(span.start), clock(span.end), span.label, share)
-        console.print(table)
+            table.add_row(*cells([clock(span.start), clock(span.end), span.label, share]))
+        show_table(table)
 
 
 def _print_json(predictions: "Iterable[Prediction]", top: int) -> None:
     objects = [prediction.as_dict(top) for prediction in predictions]
-    print(json.dumps(objects, indent=2, ensure_ascii=False))
+    say_json(objects, indent=2)
 
 
 def _judge(answers: "Answers") -> None:
@@ -234,7 +232,7 @@ def _judge(answers: "Answers") -> None:
         raise StoppedError(f"Stopped after {done} of {answers.total} clips.")
     if len(failed) > NAMED_AT_ONCE:
         for one in failed:
-            print(f"{one}.", file=sys.stderr)
+            say(f"{one}.", sys.stderr)
         raise ClipError(
             f"{len(failed)} of {answers.total} clips could not be read; they are named above."
         )
@@ -245,7 +243,7 @@ def _judge(answers: "Answers") -> None:
 def _print_line(line: dict[str, object]) -> bool:
     """Print a line of JSON; False when nobody reads on."""
     try:
-        print(json.dumps(line, ensure_ascii=False), flush=True)
+        say_json(line)
     except BrokenPipeError:  # `| head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return False

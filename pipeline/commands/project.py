@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from pipeline.commands.options import DEFAULT_PARAMS, load_settings
+from pipeline.terminal import say
 
 
 def init(
@@ -30,12 +31,12 @@ def init(
     if config is None and params.exists():
         load_settings(params, None)  # it stays, so it must be ours
     written = start_project(folder, config, git=git)
-    print(f"{', '.join(written) or 'nothing new'} -> {folder}/")
+    say(f"{', '.join(written) or 'nothing new'} -> {folder}/")
     if config is not None:
         for line in config_text(config).splitlines():
             if line.startswith("# "):
-                print(line.removeprefix("# "))
-    print(f"Put the clips into {load_settings(params, None).dataset.raw}, then run `dvc repro`.")
+                say(line.removeprefix("# "))
+    say(f"Put the clips into {load_settings(params, None).dataset.raw}, then run `dvc repro`.")
 
 
 def installed() -> None:

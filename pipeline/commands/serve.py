@@ -1,9 +1,7 @@
 """The command that runs the server."""
 
-import json
 from datetime import UTC, datetime
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +9,7 @@ import typer
 
 from pipeline.commands.options import DEFAULT_MODEL, ModelFolder
 from pipeline.serve.settings import Limits, Settings
+from pipeline.terminal import say, say_json
 
 
 class Log(StrEnum):
@@ -119,7 +118,7 @@ def serve(
             ui=ui,
             examples=examples,
         ),
-        say=_say_line if json_log else partial(print, flush=True),
+        say=_say_line if json_log else say,
         write=_write_line if json_log else None,
     )
 
@@ -127,7 +126,7 @@ def serve(
 def _write_line(values: dict[str, Any]) -> None:
     """A line of JSON, with the time; ASCII, so that nothing that was sent can look like another."""
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    print(json.dumps({"time": now} | values), flush=True)
+    say_json({"time": now} | values)
 
 
 def _say_line(sentence: str) -> None:

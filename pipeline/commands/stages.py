@@ -1,16 +1,26 @@
 """The stages of dvc.yaml as commands."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline.commands.options import DEFAULT_PARAMS, Changes, ParamsFile, load_settings
+from pipeline.terminal import say, show_table
 from pipeline.wording import count, some
 
 if TYPE_CHECKING:
     from pipeline.evaluation.metrics import Interval, Scores
     from pipeline.stages.evaluate import Evaluated
+
+
+def check(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> None:
+    """Look whether every setting can be used, and what it names is there: before DVC begins."""
+    from pipeline.stages.check import check_settings
+
+    check_settings(load_settings(params, changes))
+    say(f"{params} can be used")
 
 
 def index(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> None:
@@ -20,7 +30,7 @@ def index(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> None:
     clips = index_clips(load_settings(params, changes).dataset)
     labels, groups = (len(clips.codes(name)[1]) for name in ("label", "group"))
     found = f"{count(len(clips), 'clip')} of {count(labels, 'class', 'classes')}"
-    print(f"{found} in {count(groups, 'group')} -> data/index.csv")
+    say(f"{found} in {count(groups, 'group')} -> data/index.csv")
 
 
 def frames(
@@ -48,7 +58,7 @@ def frames(
     clips = read_index()
     if not clip and not every and out is None:
         sheets = write_contact_sheets(settings, clips, images=read_images())
-        print(f"{count(len(sheets), 'contact sheet')} -> {SHEETS}/")
+        say(f"{count(len(sheets), 'contact sheet')} -> {SHEETS}/")
         return
     if out is None or bool(clip) == every:
         raise ParamsError(
@@ -57,7 +67,7 @@ def frames(
         )
     chosen = clips if every else named_clips(clips, clip or [])
     written = write_frames(settings, chosen, out, images=read_images())
-    print(f"{count(sum(written.values()), 'frame')} of {count(len(written), 'clip')} -> {out}/")
+    say(f"{count(sum(written.values()), 'frame')} of {count(len(written), 'clip')} -> {out}/")
 
 
 def split(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> None:
@@ -69,14 +79,14 @@ def split(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> None:
 
     settings = load_settings(params, changes)
     clips = read_index()
-    splits = split_clips(clips, settings.split, say=print)
+    splits = split_clips(clips, settings.split, say=say)
     groups = clips.codes("group")[0]
     for code, name in enumerate(SPLIT_NAMES):
         here = splits == code
-        print(f"{name:5}  {here.sum():6} clips  {len(np.unique(groups[here])):6} groups")
+        say(f"{name:5}  {here.sum():6} clips  {len(np.unique(groups[here])):6} groups")
     if left := int((splits == NO_SPLIT).sum()):
-        print(f"none   {left:6} clips")
-    print(f"{settings.split.method}, grouped by {settings.dataset.group} -> data/splits.csv")
+        say(f"none   {left:6} clips")
+    say(f"{settings.split.method}, grouped by {settings.dataset.group} -> data/splits.csv")
 
 
 def backbone(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> None:
@@ -84,7 +94,7 @@ def backbone(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> No
     from pipeline.stages.backbone import prepare_backbone
 
     done = prepare_backbone(load_settings(params, changes).backbone)
-    print(f"MobileNetV2, {done.source} weights ({done.digest[:12]}) -> models/backbone/")
+    say(f"MobileNetV2, {done.source} weights ({done.digest[:12]}) -> models/backbone/")
 
 
 def features(
@@ -106,13 +116,16 @@ def features(
     settings, clips, images = load_settings(params, changes), read_index(), read_images()
     if plan:
         from pipeline.embedding.forecast import forecast
+        from pipeline.stages.index import changed_since
 
-        print("\n".join(forecast(settings.features, clips, ClipFiles.of(settings.dataset, images))))
+        if stale := changed_since(settings.dataset, clips, images):
+            say(f"{stale} What follows is of the clips in the index.")
+        say("\n".join(forecast(settings.features, clips, ClipFiles.of(settings.dataset, images))))
         return
     from pipeline.stages.features import extract_features
 
     done = extract_features(settings, clips, images=images)
-    print(
+    say(
         f"{count(done.clips, 'clip')}: {done.cached:,} from the cache, {done.decoded:,} decoded, "
         f"{count(done.embedded, 'frame')} embedded, {len(done.rejected)} rejected -> features/"
     )
@@ -120,12 +133,11 @@ def features(
 
 def train(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> None:
     """Train the head on the cached embeddings: models/head/."""
-    from rich.console import Console
 
     from pipeline.stages.train import train as run
 
-    console = Console(stderr=True)  # standard output stays for results
-    run(load_settings(params, changes), say=lambda text: console.print(text, highlight=False))
+    # standard output stays for results
+    run(load_settings(params, changes), say=lambda text: say(text, sys.stderr))
 
 
 def evaluate(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> None:
@@ -137,7 +149,6 @@ def evaluate(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> No
 
 
 def _print_scores(done: "Evaluated", report: Path) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from pipeline.evaluation.report.evaluation import verdict
@@ -159,8 +170,8 @@ def _print_scores(done: "Evaluated", report: Path) -> None:
     row(done.name, measured.head, f"{measured.calibration_error:.3f}")
     row("frame mean", measured.baseline, "-")
     row("ordered baseline", measured.ordered_baseline, "-")
-    Console().print(table)
-    print(verdict(measured, done.name))
+    show_table(table)
+    say(verdict(measured, done.name))
     if done.skipped:
-        print(f"Left out, without features or not trained: {some(done.skipped)}.")
-    print(f"-> {report}")
+        say(f"Left out, without features or not trained: {some(done.skipped)}.")
+    say(f"-> {report}")

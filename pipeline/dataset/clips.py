@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from pipeline.csv_tables import as_arrow, as_numpy, damaged, read_columns, write_rows
+from pipeline.csv_tables import as_arrow, as_numpy, damaged, read_columns, text_of, write_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -239,7 +239,7 @@ def read_index(path: Path = INDEX) -> ClipTable:
 def write_index(clips: Iterable[Clip], path: Path = INDEX) -> ClipTable:
     """Write index.csv, sorted by clip_id; gives the clips as they are written."""
     table = ClipTable.of(clips).sorted()
-    write_rows(path, COLUMNS, map(astuple, table))
+    write_rows(path, COLUMNS, map(astuple, table), exact=True)
     return table
 
 
@@ -260,7 +260,7 @@ def read_images(path: Path = IMAGES) -> ImageTable:
 def write_images(images: Mapping[str, Sequence[str]], path: Path = IMAGES) -> None:
     """Write images.csv, sorted by clip_id; only its header where all clips are videos."""
     rows = ((clip_id, file) for clip_id in sorted(images) for file in images[clip_id])
-    write_rows(path, ("clip_id", "file"), rows)
+    write_rows(path, ("clip_id", "file"), rows, exact=True)
 
 
 def read_splits(path: Path = SPLITS) -> dict[str, str]:
@@ -292,7 +292,7 @@ def write_split_codes(clips: ClipTable, codes: np.ndarray, path: Path = SPLITS) 
         for clip_id, code in zip(clips.values("clip_id"), codes, strict=True)
         if code != NO_SPLIT
     )
-    write_rows(path, ("clip_id", "split"), rows)
+    write_rows(path, ("clip_id", "split"), rows, exact=True)
 
 
 def read_rejected(path: Path = REJECTED) -> list[Rejected]:
@@ -303,7 +303,7 @@ def read_rejected(path: Path = REJECTED) -> list[Rejected]:
         return []
     types = {field.name: pa.string() for field in fields(Rejected)}
     columns = read_columns(path, types, "clipcache features").to_pydict()
-    return [Rejected(*row) for row in zip(*columns.values(), strict=True)]
+    return [Rejected(*map(text_of, row)) for row in zip(*columns.values(), strict=True)]
 
 
 def write_rejected(rejected: Iterable[Rejected], path: Path = REJECTED) -> None:

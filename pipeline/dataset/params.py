@@ -6,10 +6,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from pipeline.locations import from_home
 from pipeline.section import Fraction, Section
 
 GROUP_PRESETS = ("ucf", "hmdb", "person_first", "none")
 FRAMES_PRESETS = ("auto", "ucf", "number", "cuts")
+
+
+Column = Literal["path", "label", "group", "split", "start", "end", "digest"]
 
 
 class DatasetParams(Section):
@@ -26,6 +30,11 @@ class DatasetParams(Section):
         "lists/clips.csv",
         description="CSV file of the layout csv, with the columns path and label, and optionally "
         "group, split, start and end (seconds) and digest (SHA-256)",
+    )
+    columns: dict[Column, str] = Field(
+        {},
+        description="names of the table's columns where they are others, such as {path: filename, "
+        "label: class} (layout csv)",
     )
     group: str = Field(
         "person_first",
@@ -55,6 +64,11 @@ class DatasetParams(Section):
         "differ for them to form one group (layout images); null: images are not compared",
     )
 
+    @field_validator("raw", "table")
+    @classmethod
+    def _known_to_dvc(cls, value: str) -> str:
+        return written_out(value)
+
     @field_validator("group")
     @classmethod
     def _one_group(cls, value: str) -> str:
@@ -68,7 +82,7 @@ class DatasetParams(Section):
     @property
     def folder(self) -> Path:
         """The folder of clips."""
-        return Path(self.raw).expanduser()
+        return Path(self.raw)
 
 
 class SplitParams(Section):
@@ -94,9 +108,17 @@ class SplitParams(Section):
     number: int = Field(
         1, ge=1, le=3, description="number of the official split: 1, 2 or 3 (method official)"
     )
+    min_clips: int = Field(
+        1, ge=1, description="number of clips below which a class is left out; 1: none is"
+    )
     held_out: str | None = Field(
         None, description="group to test on (method leave_one_group_out), as index.csv names it"
     )
+
+    @field_validator("lists")
+    @classmethod
+    def _known_to_dvc(cls, value: str) -> str:
+        return written_out(value)
 
     @model_validator(mode="after")
     def _whole(self) -> "SplitParams":
@@ -106,6 +128,20 @@ class SplitParams(Section):
                 f"but are {self.train}, {self.val} and {self.test}"
             )
         return self
+
+
+def written_out(path: str) -> str:
+    """A path that stands in dvc.yaml, where ~ would be the name of a folder.
+
+    Raises
+    ------
+    ValueError
+    """
+    if path.startswith("~"):
+        whole = from_home(path)
+        known = f": write {whole}" if str(whole) != path else ": write the whole path"
+        raise ValueError(f"begins with ~, which DVC does not know{known}")
+    return path
 
 
 def _one_group_pattern(value: str) -> str:

@@ -4,6 +4,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.errors import DatasetError
@@ -12,23 +13,38 @@ from pipeline.wording import some
 IGNORED_NAMES = frozenset({"__macosx", "thumbs.db", "desktop.ini", "$recycle.bin"})
 
 
+@dataclass
+class Links:
+    """Links that people may want to hear of, by their relative paths.
+
+    Attributes
+    ----------
+    outward : those that lead out of the folder
+    broken : those that lead nowhere, or to what is neither a file nor a folder
+    """
+
+    outward: list[str] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+
+
 def find_files(
     folder: Path,
     extensions: Collection[str] | None = None,
-    outward: list[str] | None = None,
+    links: Links | None = None,
     *,
-    leave: bool = False,
+    leave: bool = True,
 ) -> list[str]:
     """Files below `folder`, at any depth, as sorted relative paths with forward slashes.
 
     Hidden files and what operating systems leave behind are passed over, at any depth. Links that
-    loop are not followed, and those that lead out of `folder` only if it may be left.
+    loop or lead to a folder that holds `folder` are not followed, and others that lead out of it
+    only if it may be left.
 
     Parameters
     ----------
     extensions : lower-case, with their dots; upper-case endings count too; None: all files
-    outward : filled with the links that are not followed because they lead out of `folder`
-    leave : follow those as well
+    links : filled with links of note
+    leave : follow the links that lead out of `folder`; not where strangers may make links
 
     Raises
     ------
@@ -36,8 +52,8 @@ def find_files(
         When a folder cannot be read, or a name is no text of one line.
     """
     root = os.path.realpath(folder)
-    left = None if leave else [] if outward is None else outward
-    names = sorted(_walk(str(folder), "", (root,), extensions, left))
+    links = Links() if links is None else links
+    names = sorted(_walk(str(folder), "", (root,), extensions, links, leave))
     foreign = [repr(name) for name in names if not is_text(name)]
     if foreign:
         raise DatasetError(
@@ -49,12 +65,9 @@ def find_files(
 
 def _walk(
     folder: str, below: str, above: tuple[str, ...], extensions: Collection[str] | None,
-    outward: list[str] | None,
+    links: Links, leave: bool,
 ) -> Iterator[str]:  # fmt: skip
-    """`above` are the real paths from the root down to `folder`: a link to one of them loops.
-
-    `outward` None: links out of the root are followed.
-    """
+    """`above` are the real paths from the root down to `folder`: a link to one of them loops."""
     try:
         entries = list(os.scandir(folder))
     except OSError as error:
@@ -64,20 +77,34 @@ def _walk(
     for entry in entries:
         if is_ignored(entry.name):
             continue
+        name = below + entry.name
         real = f"{above[-1]}/{entry.name}"
+        of_kind = extensions is None or extension(entry.name) in extensions
+        is_folder, is_file = _kind(entry)
         if entry.is_symlink():
             real = os.path.realpath(entry.path)
-            if outward is not None and not inside(real, above[0]):
-                outward.append(below + entry.name)
+            if of_kind and not is_folder and not is_file:
+                links.broken.append(name)
+            if not (is_folder or (is_file and of_kind)):
                 continue
+            if not inside(real, above[0]):
+                links.outward.append(name)
+                if not leave or inside(above[0], real):
+                    continue
             if real in above:
                 continue
-        if entry.is_dir():
-            yield from _walk(
-                entry.path, f"{below}{entry.name}/", (*above, real), extensions, outward
-            )
-        elif (extensions is None or extension(entry.name) in extensions) and entry.is_file():
-            yield below + entry.name
+        if is_folder:
+            yield from _walk(entry.path, f"{name}/", (*above, real), extensions, links, leave)
+        elif is_file and of_kind:
+            yield name
+
+
+def _kind(entry: "os.DirEntry[str]") -> tuple[bool, bool]:
+    """Whether it is a folder, and whether a regular file; neither where a link leads nowhere."""
+    try:
+        return entry.is_dir(), entry.is_file()
+    except OSError:  # a link to itself, a folder that may not be entered, a disk that is gone
+        return False, False
 
 
 def extension(name: str) -> str:

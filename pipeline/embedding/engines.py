@@ -5,11 +5,16 @@ Embeddings are float16 everywhere: half the disk, and an error (2^-11) far below
 Measured on 2 cores by `make bench`; see docs/benchmarks.md.
 """
 
+import contextlib
 import functools
 import importlib.util
+import json
+import logging
 import shutil
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
@@ -24,11 +29,19 @@ from pipeline.backbone.folder import (
     read_backbone,
 )
 from pipeline.backbone.weights import read_tensors
-from pipeline.errors import FeaturesError
-from pipeline.processes import available_cores
+from pipeline.errors import DiskError, FeaturesError
+from pipeline.files import write_json
+from pipeline.locations import cache_folder
+from pipeline.processes import available_cores, processor_name
 from pipeline.quiet import import_tensorflow, quiet_native_output
+from pipeline.wording import how_to_install
+
+logger = logging.getLogger("clipcache.engines")
 
 COLUMNS = DIMENSION + PLACE_DIMENSION  # that an engine gives for a frame
+SPEEDS = "engines.json"  # in the user's cache: how fast each engine is on this machine
+TRIED_FRAMES = 4  # in a batch that is timed
+TRIED_SECONDS = 0.4  # for which an engine is timed
 SMALLEST_MASS = 0.01  # of an activation; a channel with less has its centre near the middle
 
 
@@ -60,12 +73,16 @@ def centres_of_activation(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     return np.concatenate(centres)
 
 
-def choose_engine(wanted: str) -> tuple[str, str]:
+def choose_engine(wanted: str, folder: Path) -> tuple[str, str]:
     """The engine to use, and why.
+
+    Where several could run on a machine, each is measured once for a moment, and what came of it is
+    remembered: which is faster depends on the processor (docs/benchmarks.md).
 
     Parameters
     ----------
     wanted : "auto", or the name of an engine
+    folder : the backbone folder, to measure with
 
     Returns
     -------
@@ -74,11 +91,82 @@ def choose_engine(wanted: str) -> tuple[str, str]:
     """
     if wanted != "auto":
         return wanted, "features.engine asks for it"
-    if shutil.which("nvidia-smi") or Path("/proc/driver/nvidia/version").exists():
-        return "keras", "this machine has a GPU"
+    possible = ["litert"]
     if importlib.util.find_spec("openvino"):
-        return "openvino", "a CPU, and the extra `fast` is installed"
-    return "litert", "a CPU"
+        possible.append("openvino")
+    if shutil.which("nvidia-smi") or Path("/proc/driver/nvidia/version").exists():
+        possible.append("keras")
+    if len(possible) == 1:
+        return "litert", "a CPU"
+    speeds = _speeds(possible, folder)
+    if not any(speeds.values()):
+        return "litert", "a CPU, and no engine could be timed"
+    best = max(speeds, key=speeds.__getitem__)
+    measured = ", ".join(f"{name} {speed:.0f}" for name, speed in speeds.items())
+    kind = "GPU" if best == "keras" else "CPU"
+    return best, f"the fastest on this {kind}, frames/s: {measured}"
+
+
+def _speeds(names: Sequence[str], folder: Path) -> dict[str, float]:
+    """Frames a second of each engine on one thread, measured once for each machine."""
+    path = cache_folder() / SPEEDS
+    machine = "; ".join(map(engine_and_processor, names))
+    try:
+        known = json.loads(path.read_text("utf-8"))
+        if set(known[machine]) == set(names) and all(known[machine][name] > 0 for name in names):
+            return {name: float(known[machine][name]) for name in names}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        known = {}
+    measured = {name: _speed(name, folder) for name in names}
+    if not all(measured.values()):
+        return measured
+    with contextlib.suppress(DiskError):  # measured again the next time
+        write_json(path, {**(known if isinstance(known, dict) else {}), machine: measured})
+    return measured
+
+
+def _speed(name: str, folder: Path) -> float:
+    """Frames a second; the best of a few batches, as other work of the machine only slows down.
+
+    0 of an engine that does not run here: a package may be installed for another processor.
+    """
+    side = read_backbone(folder).input_size
+    frames = np.random.default_rng(0).integers(0, 256, (TRIED_FRAMES, side, side, 3), np.uint8)
+    try:
+        engine = load_engine(name, folder)
+        engine(frames[:1])  # what is prepared once
+    except Exception as error:
+        logger.info("The engine %s does not run here: %s", name, error)
+        return 0.0
+    shortest, end = float("inf"), time.perf_counter() + TRIED_SECONDS
+    while True:
+        started = time.perf_counter()
+        engine(frames)
+        now = time.perf_counter()
+        shortest = min(shortest, now - started)
+        if now > end:
+            return round(TRIED_FRAMES / shortest, 1)
+
+
+def engine_and_processor(name: str) -> str:
+    """What the last bits of an embedding depend on: "litert 2.1.0, <processor>, 8 cores"."""
+    package = {"litert": "ai-edge-litert", "openvino": "openvino", "keras": "tensorflow"}.get(name)
+    numbered = f"{name} {version(package)}" if package else name
+    return f"{numbered}, {processor_name()}, {available_cores()} cores"
+
+
+def check_engine(name: str) -> None:
+    """Refuse an engine whose package is not installed.
+
+    Raises
+    ------
+    FeaturesError
+    """
+    if name == "openvino" and importlib.util.find_spec("openvino") is None:
+        raise FeaturesError(
+            f"features.engine is openvino, which is not installed: {how_to_install('fast')}; or "
+            "set it to litert."
+        )
 
 
 def load_engine(name: str, folder: Path, *, precision: str = "float32", threads: int = 1) -> Engine:
@@ -143,11 +231,7 @@ def _litert(folder: Path, precision: str, threads: int) -> Engine:
 
 
 def _openvino(folder: Path, precision: str, threads: int) -> Engine:
-    if importlib.util.find_spec("openvino") is None:
-        raise FeaturesError(
-            "features.engine is openvino, which is not installed: `pip install 'clipcache[fast]'`,"
-            " or set it to litert."
-        )
+    check_engine("openvino")
     import openvino
 
     settings = {

@@ -37,7 +37,7 @@ class FeaturesParams(Section):
         "float32", description="arithmetic of the CNN; bfloat16 is less exact, openvino only"
     )
     engine: Literal["auto", "litert", "openvino", "keras"] = Field(
-        "auto", description="what runs the CNN; auto picks by what the machine has"
+        "auto", description="what runs the CNN; auto takes the fastest, measured once"
     )
     workers: Annotated[int, Field(ge=1)] | None = Field(
         None, description="worker processes; null: one per core, or all that Ray has room for"

@@ -65,16 +65,14 @@ class Scores:
 
     Attributes
     ----------
-    over_clips, over_groups : bootstrap intervals of the accuracy; None where there is only one
-        clip or group, or where no resampling was asked for
-    independent : Wilson's interval of the accuracy
+    over_clips : interval of the accuracy, as if clips were independent of each other
+    over_groups : the fairer one, since clips of a group are not; None where there is one group
     """
 
     accuracy: float
     macro_f1: float
-    over_clips: Interval | None
+    over_clips: Interval
     over_groups: Interval | None
-    independent: Interval
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,8 @@ class Comparison:
     Attributes
     ----------
     difference : accuracy of the head minus accuracy of the baseline
-    over_clips, over_groups : paired bootstrap intervals of the difference
+    over_clips, over_groups : paired bootstrap intervals of the difference; None where there is
+        nothing to learn from resampling
     only_head, only_baseline : clips that only the one or the other gets right
     """
 
@@ -167,11 +166,9 @@ def measure(outcome: Outcome, *, samples: int, seed: int = 0) -> Measured:
     actual, predicted = outcome.actual, outcome.predicted
     return Measured(
         outcome=outcome,
-        head=score(actual, predicted, outcome.groups, samples=samples, seed=seed),
-        baseline=score(actual, outcome.baseline, outcome.groups, samples=samples, seed=seed),
-        ordered_baseline=score(
-            actual, outcome.ordered_baseline, outcome.groups, samples=samples, seed=seed
-        ),
+        head=score(actual, predicted, outcome.groups),
+        baseline=score(actual, outcome.baseline, outcome.groups),
+        ordered_baseline=score(actual, outcome.ordered_baseline, outcome.groups),
         comparison=compare(outcome, samples=samples, seed=seed),
         top5_accuracy=top_k_accuracy(outcome.probabilities, actual, 5),
         calibration_error=expected_calibration_error(outcome.confidence, outcome.correct),
@@ -278,13 +275,14 @@ def bootstrap_interval(
 
     Returns
     -------
-    None where there is nothing to resample: fewer than two clips or groups, or no samples
+    None where there is nothing to resample: fewer than two clips or groups, or no samples; or where
+    all values are equal, as resampling knows no spread then, however few they are
     """
     values = np.asarray(values, np.float64)
     unit = np.arange(len(values)) if groups is None else np.unique(groups, return_inverse=True)[1]
     totals, counts = np.bincount(unit, values), np.bincount(unit)
     units = len(counts)
-    if units < 2 or samples < 1:
+    if units < 2 or samples < 1 or len(set(values.tolist())) < 2:
         return None
     random = np.random.default_rng(seed)
     means = np.empty(samples)
@@ -296,30 +294,64 @@ def bootstrap_interval(
     return Interval(float(low), float(high))
 
 
-def wilson_interval(correct: int, clips: int) -> Interval:
-    """Wilson's interval of a share, for independent clips.
+def accuracy_interval(correct: np.ndarray, groups: np.ndarray | None = None) -> Interval | None:
+    """Wilson's interval of an accuracy; the one interval of a share in terminal, files and report.
 
-    Where every clip is right, or every clip is wrong, a bootstrap knows no spread at all; this
-    interval still tells how little a few clips prove. Source: Wilson, 1927,
-    https://doi.org/10.1080/01621459.1927.10502953
+    It has a width where every clip is right or every clip is wrong, and so still tells how little a
+    few clips prove. Source: Wilson, 1927, https://doi.org/10.1080/01621459.1927.10502953
+
+    With `groups`, clips of a group count for less, as they resemble each other: for as many
+    independent clips as give the variance that is seen between groups (Kish's design effect; see
+    Korn and Graubard, 1998, section 2), but for one a group at least, and for themselves at most.
+    Where all clips are right nothing is seen of that variance, and a group counts as one.
+
+    Parameters
+    ----------
+    correct : (N,) bool
+    groups : (N,) of anything comparable
+
+    Returns
+    -------
+    None where there is a single group.
     """
-    from scipy.stats import binomtest
+    correct = np.asarray(correct, np.float64)
+    clips, share = len(correct), float(correct.mean())
+    independent = float(clips)
+    if groups is not None:
+        unit = np.unique(groups, return_inverse=True)[1]
+        sizes = np.bincount(unit)
+        if len(sizes) < 2:
+            return None
+        excess = np.bincount(unit, correct) - share * sizes
+        variance = len(sizes) / (len(sizes) - 1) * float(excess @ excess) / clips**2
+        if share in (0.0, 1.0):
+            independent = float(len(sizes))
+        elif variance > 0:
+            independent = float(np.clip(share * (1 - share) / variance, len(sizes), clips))
+    return _wilson(share, independent)
 
-    interval = binomtest(correct, clips).proportion_ci(LEVEL, method="wilson")
-    return Interval(float(interval.low), float(interval.high))
+
+def _wilson(share: float, clips: float) -> Interval:
+    from scipy.special import ndtri
+
+    z = float(ndtri((1 + LEVEL) / 2))
+    scale = 1 + z**2 / clips
+    centre = (share + z**2 / (2 * clips)) / scale
+    half = z / scale * np.sqrt(share * (1 - share) / clips + z**2 / (4 * clips**2))
+    low = 0.0 if share == 0 else max(0.0, float(centre - half))
+    return Interval(low, 1.0 if share == 1 else min(1.0, float(centre + half)))
 
 
-def score(
-    actual: np.ndarray, predicted: np.ndarray, groups: np.ndarray, *, samples: int, seed: int = 0
-) -> Scores:
+def score(actual: np.ndarray, predicted: np.ndarray, groups: np.ndarray) -> Scores:
     """Scores of one classifier from the (N,) actual and predicted classes."""
     correct = predicted == actual
+    over_clips = accuracy_interval(correct)
+    assert over_clips is not None
     return Scores(
         accuracy=float(correct.mean()),
         macro_f1=macro_f1(actual, predicted),
-        over_clips=bootstrap_interval(correct, samples=samples, seed=seed),
-        over_groups=bootstrap_interval(correct, groups, samples=samples, seed=seed),
-        independent=wilson_interval(int(correct.sum()), len(correct)),
+        over_clips=over_clips,
+        over_groups=accuracy_interval(correct, groups),
     )
 
 

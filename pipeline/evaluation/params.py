@@ -10,7 +10,9 @@ from pipeline.section import Section
 class EvaluateParams(Section):
     top_k: int = Field(5, ge=1, description="labels listed per clip in predictions.csv")
     bootstrap: int = Field(
-        2000, ge=0, description="resamplings behind the confidence intervals; 0: none"
+        2000,
+        ge=0,
+        description="resamplings behind the intervals of the difference to the baseline; 0: none",
     )
     seed: int = Field(0, ge=0, description="of the resampling")
 

@@ -6,6 +6,8 @@ gradient of the label's logit. An embedding is the mean of that map over its pla
 by the embedding is the gradient by the map, and nothing has to go back through the CNN.
 """
 
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -50,6 +52,8 @@ from pipeline.store.extractor_spec import ExtractorSpec
 FEATURE_MAP = "out_relu"  # Keras's name of MobileNetV2's last layer before the pooling
 BATCH = 32  # frames whose feature maps are in memory at a time, 250 kB each
 
+logger = logging.getLogger("clipcache.explain")
+
 
 @dataclass(frozen=True)
 class Explanation:
@@ -88,13 +92,19 @@ class Explanation:
     flow: np.ndarray | None
 
 
-def explain(path: Path, label: str | None = None, folder: Path = MODEL) -> Explanation:
+def explain(
+    path: Path,
+    label: str | None = None,
+    folder: Path = MODEL,
+    say: Callable[[str], None] = logger.info,
+) -> Explanation:
     """Explain what a model says of a video.
 
     Parameters
     ----------
     label : None takes the most probable one
     folder : the model folder
+    say : told what is being done
 
     Raises
     ------
@@ -113,6 +123,7 @@ def explain(path: Path, label: str | None = None, folder: Path = MODEL) -> Expla
     extractor = ExtractorSpec(**card.extractor)
     engine = load_model_engine(extractor.precision, folder)
     source = file_source(path)
+    say(f"Reading {path.name}.")
     try:
         clip = embed_frames(
             open_source(source), engine, extractor, Sampling(**card.sampling),
@@ -123,6 +134,7 @@ def explain(path: Path, label: str | None = None, folder: Path = MODEL) -> Expla
         pictures, flow = _shown(open_source(source), extractor, indices, clip.timeline, flows)
     except ClipError as error:
         raise ClipError(f"{path} {error}.") from None
+    say(f"Loading TensorFlow and the model, to look into {len(indices)} frames.")
     import_tensorflow()
     model = load_model(folder)
     scores = model.score(rows)
@@ -130,9 +142,11 @@ def explain(path: Path, label: str | None = None, folder: Path = MODEL) -> Expla
     chosen = int(np.argmax(logits)) if label is None else card.labels.index(label)
     seen = [view for stream, view in map(stream_and_view, card.readings) if stream == RGB]
     views = tuple(view for view in seen if view not in MOVED)
+    say("Finding the places that count in each frame.")
     maps = _maps(model, pictures, _gradients(model, rows, views, chosen))
     total, largest = maps.sum(), maps.max()
     frames = len(maps)
+    say("Leaving out each frame in turn.")
     return Explanation(
         file=str(path),
         label=card.labels[chosen],

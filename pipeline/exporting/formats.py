@@ -15,6 +15,7 @@ from pipeline.errors import ModelError
 from pipeline.exporting.graph import ClipGraph
 from pipeline.head.network_files import EPOCH
 from pipeline.quiet import quiet_native_output
+from pipeline.wording import how_to_install
 
 Precision = Literal["float32", "float16", "int8"]
 Run = Callable[[Mapping[str, np.ndarray]], np.ndarray]  # inputs by name -> (K,) probabilities
@@ -56,7 +57,7 @@ def check_installed(name: str) -> None:
         if importlib.util.find_spec(package) is None:
             raise ModelError(
                 f"The format {name} needs {package}, which is not installed: "
-                f"`pip install 'clipcache[{name}]'`, or choose --format tflite."
+                f"{how_to_install(name)}; or choose --format tflite."
             )
 
 

@@ -29,6 +29,14 @@ URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 EXTENSION = re.compile(r"\.\w{1,8}(?=$|\?)")  # also before the signature of a signed address
 Result = TypeVar("Result")
 
+# Storages that hand out single files. fsspec knows more protocols, which look into archives, run
+# git or join addresses to others: a table from anybody should not make this machine do that.
+PROTOCOLS = frozenset(
+    {
+        "abfs", "abfss", "az", "file", "ftp", "gcs", "gs", "hdfs", "hf", "http", "https", "local",
+        "memory", "oss", "s3", "s3a", "sftp", "smb", "ssh", "webhdfs",
+    }
+)  # fmt: skip
 INSTALL = {  # protocols whose package fsspec does not bring
     "abfs": "adlfs",
     "az": "adlfs",
@@ -116,6 +124,8 @@ def _digest(url: str) -> tuple[str, int]:
         while block := stream.read(HASH_BLOCK):
             digest.update(block)
             size += len(block)
+            if size > MAX_BYTES:
+                raise ClipError(f"is larger than {MAX_BYTES >> 30} GiB, the most that is fetched")
     return digest.hexdigest(), size
 
 
@@ -160,6 +170,12 @@ def _open(url: str) -> Iterator[BinaryIO]:
     import fsspec
 
     protocol = url.partition("://")[0].lower()
+    known = protocol in PROTOCOLS and "::" not in url
+    if not known and protocol in fsspec.available_protocols():
+        raise StorageError(
+            f"{url} is on {protocol}://, which is no storage of single files: unpack or copy the "
+            "file, and name it by its path, or by a URL such as s3:// or https://."
+        )
     try:
         filesystem, path = fsspec.url_to_fs(url)
     except ImportError as error:
@@ -167,11 +183,17 @@ def _open(url: str) -> Iterator[BinaryIO]:
         advice = f"`pip install {package}`" if package else str(error)
         raise StorageError(f"{url} is on {protocol}://, which needs one more package: "
                            f"{advice}.") from None  # fmt: skip
-    except ValueError:
+    except ValueError as error:
+        if protocol in PROTOCOLS:
+            raise ClipError(f"cannot be read ({error})") from None
         raise StorageError(
             f"{url} is on {protocol}://, which fsspec does not know: see its list of protocols, "
             "or copy the file to a folder."
         ) from None
+    except Exception as error:  # each storage reads addresses in its own way
+        raise ClipError(f"cannot be read ({type(error).__name__}: {error})") from None
+    if protocol in ("file", "local") and not Path(path).is_file() and Path(path).exists():
+        raise ClipError("cannot be read (it is no regular file)")
     try:
         with filesystem.open(path, "rb", block_size=READ_BLOCK) as stream:
             yield stream

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.errors import ModelError
+from pipeline.errors import ModelError, mended_by
 from pipeline.frames.streams import reading
 from pipeline.head.descriptors import HEIGHTS
 from pipeline.head.linear import LinearBranch
@@ -54,5 +54,6 @@ def read_branches(
                         raise ValueError(f"{name} has numbers that are not finite")
                 found.append(LinearBranch(stream, descriptor, weights, bias))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise ModelError(f"{path} cannot be loaded ({error}): train again.") from None
+        mend = mended_by(error, "train again")
+        raise ModelError(f"{path} cannot be loaded ({error}): {mend}.") from None
     return tuple(found)

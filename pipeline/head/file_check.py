@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.backbone.folder import DESCRIPTION_FILE, LITERT_FILE
-from pipeline.errors import ModelError
+from pipeline.errors import ModelError, mended_by
 from pipeline.frames.streams import stream_and_view
 from pipeline.head.card_check import check_description
 from pipeline.head.litert_check import NetworkSize, check_litert
@@ -127,10 +127,8 @@ def _look_into(path: Path, size: NetworkSize | None = None) -> None:
     except (ValueError, KeyError, TypeError, OSError, RecursionError, zipfile.BadZipFile,
             NotImplementedError, RuntimeError) as error:  # fmt: skip
         reason = " ".join(str(error).split())[:200]
-        raise ModelError(
-            f"{path} cannot be loaded ({reason}): copy the whole folder again, or run "
-            "`clipcache train` again."
-        ) from None
+        mend = mended_by(error, "copy the whole folder again, or run `clipcache train` again")
+        raise ModelError(f"{path} cannot be loaded ({reason}): {mend}.") from None
 
 
 def _check_arrays(path: Path) -> None:

@@ -15,7 +15,7 @@ from pipeline.head.calibration import cross_entropy
 from pipeline.head.checkpoint import read_state, write_state
 from pipeline.head.inference import Forward
 from pipeline.head.labelled_clips import LabelledClips
-from pipeline.head.loop import Loop
+from pipeline.head.loop import Loop, diverged
 from pipeline.head.params import TrainParams
 from pipeline.head.shares import Folds
 from pipeline.quiet import import_tensorflow
@@ -99,6 +99,11 @@ def fit(
         from there. The caller sees to it that it belongs to the same run, and removes it.
     on_epoch : called after every epoch, before its state is written; epochs that an interrupted
         run had done are told again first
+
+    Raises
+    ------
+    TrainingError
+        When loss or weights are no numbers any more.
     """
     params, network, logits_of = loop.params, loop.network, loop.logits
     loop.begin(train, params.epochs)
@@ -122,6 +127,8 @@ def fit(
             if len(val):
                 logits = logits_of(val)
                 val_loss = cross_entropy(logits, val.labels)
+                if not np.isfinite(val_loss):
+                    raise diverged(params, len(result.history) + 1)
                 val_accuracy = float((logits.argmax(axis=1) == val.labels).mean())
             if val_loss is None or val_loss < best_loss:
                 best = [variable.numpy() for variable in network.variables]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipeline.errors import TrainingError
 from pipeline.head.batches import batch_size, training_batches
 from pipeline.head.build import build_network
 from pipeline.head.inference import Forward, clip_logits, forward_function
@@ -36,6 +37,20 @@ def new_loop(
     streams, classes = network_streams(features.readings), len(train.classes)
     network = build_network(params.shape, params.steps, streams, classes, params.seed)
     return Loop(network, features, train, params, views)
+
+
+def diverged(params: TrainParams, epoch: int) -> TrainingError:
+    """What is said when loss or weights are no numbers any more."""
+    causes = [f"train.learning_rate ({params.learning_rate:g})"]
+    causes += [
+        f"train.{name} ({value:g})"
+        for name in ("weight_decay", "noise", "mixup", "focal_gamma")
+        if (value := getattr(params, name)) > TrainParams.model_fields[name].default
+    ]
+    return TrainingError(
+        f"Training diverged in epoch {epoch}: the loss or the weights are no numbers any more. "
+        f"Lower {' or '.join(causes)}; nothing of this training is kept."
+    )
 
 
 class Loop:
@@ -113,7 +128,13 @@ class Loop:
         return tf.function(step, autograph=False)
 
     def run_epoch(self, epoch: int) -> tuple[float, float]:
-        """Train on every batch of an epoch, counted from 0; mean loss and accuracy."""
+        """Train on every batch of an epoch, counted from 0; mean loss and accuracy.
+
+        Raises
+        ------
+        TrainingError
+            When loss or weights are no numbers any more.
+        """
         import tensorflow as tf
 
         results = []
@@ -121,6 +142,9 @@ class Loop:
             arrays = (batch.embeddings, batch.mask, batch.targets, batch.weights)
             results.append(self.step(*(tf.constant(array) for array in arrays)))
         loss, accuracy = np.mean([[float(a), float(b)] for a, b in results], axis=0)
+        weights = self.network.trainable_variables
+        if not (np.isfinite(loss) and all(np.isfinite(weight.numpy()).all() for weight in weights)):
+            raise diverged(self.params, epoch + 1)
         return float(loss), float(accuracy)
 
     def learning_rate(self) -> float:

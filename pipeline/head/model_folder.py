@@ -22,7 +22,7 @@ from pipeline.backbone.folder import (
     WEIGHTS_FILE,
     read_backbone,
 )
-from pipeline.errors import ModelError
+from pipeline.errors import ModelError, how_to_have, mended_by
 from pipeline.files import replacing_folder, sha256, write_json
 from pipeline.frames.streams import RGB
 from pipeline.head.branch_file import read_branches, write_branches
@@ -152,12 +152,13 @@ def read_card(folder: Path = MODEL) -> ModelCard:
     if not path.is_file():
         raise ModelError(
             f"{folder} is no model folder, as there is no {CARD} in it: name one with --model, or "
-            "run `clipcache train` first (or `dvc repro`)."
+            f"{how_to_have(folder, 'clipcache train')}."
         )
     try:
         return ModelCard.from_dict(read_values(path))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{path} cannot be read ({error}): run `clipcache train` again.") from None
+        mend = mended_by(error, "run `clipcache train` again")
+        raise ModelError(f"{path} cannot be read ({error}): {mend}.") from None
 
 
 def load_model(folder: Path = MODEL, runtime: Runtime = "keras") -> Model:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.errors import ModelError
+from pipeline.errors import ModelError, mended_by
 from pipeline.head.inference import Forward
 from pipeline.quiet import import_tensorflow, quiet_native_output
 
@@ -69,7 +69,8 @@ def load_keras(path: Path) -> "keras.Model":
         return keras.models.load_model(path, compile=False, safe_mode=True)
     except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
         reason = " ".join(str(error).split())[:200]
-        raise ModelError(f"{path} cannot be loaded ({reason}): train again.") from None
+        mend = mended_by(error, "train again")
+        raise ModelError(f"{path} cannot be loaded ({reason}): {mend}.") from None
 
 
 def load_litert(path: Path, threads: int = 1) -> Forward:
@@ -93,7 +94,8 @@ def load_litert(path: Path, threads: int = 1) -> Forward:
             output = interpreter.get_output_details()[0]["index"]
     except (OSError, ValueError, RuntimeError, LookupError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise ModelError(f"{path} cannot be loaded ({reason}): train again.") from None
+        mend = mended_by(error, "train again")
+        raise ModelError(f"{path} cannot be loaded ({reason}): {mend}.") from None
     one_at_a_time = threading.Lock()
     batch = 1
 

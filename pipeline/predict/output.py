@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from pipeline.annotations.stretch import Recording, Stretch
+from pipeline.csv_tables import listed, write_rows
 from pipeline.predict.prediction import DIGITS, TIME_DIGITS, UNSURE, Prediction
 from pipeline.predict.windows import timeline
 
@@ -14,8 +15,6 @@ ANNOTATOR = "clipcache"  # of what a model says
 
 def write_csv(predictions: Sequence[Prediction], path: Path, top: int) -> None:
     """A row for each clip; or, where there are windows, a row for each span of each clip."""
-    from pipeline.csv_tables import write_rows
-
     if any(prediction.windows for prediction in predictions):
         write_rows(path, SPAN_COLUMNS, _span_rows(predictions))
         return
@@ -31,7 +30,7 @@ def _file_row(prediction: Prediction, top: int) -> list[object]:
         f"{prediction.confidence:.{DIGITS}f}",
         f"{prediction.seconds:.{TIME_DIGITS}f}",
         prediction.frames,
-        "|".join(label for label, _ in ranked),
+        listed(label for label, _ in ranked),
         "|".join(f"{share:.{DIGITS}f}" for _, share in ranked),
     ]
 

@@ -23,7 +23,7 @@ from pipeline.head.model_card import ModelCard
 from pipeline.head.model_folder import read_card
 from pipeline.serve.content import HEAD_BYTES, kind_of
 from pipeline.serve.settings import Crowd, Settings
-from pipeline.wording import count
+from pipeline.wording import count, how_to_install
 
 if TYPE_CHECKING:
     from pipeline.serve.answering import Write
@@ -78,15 +78,13 @@ def check_installed() -> None:
     """Raise a sentence where a package is missing."""
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
-        raise ClipcacheError(
-            f"The server needs {', '.join(missing)}: `pip install 'clipcache[serve]'`."
-        )
+        raise ClipcacheError(f"The server needs {', '.join(missing)}: {how_to_install('serve')}.")
 
 
 def example_files(folder: Path | None) -> tuple[Path, ...]:
     """Images and videos below a folder, by content; at most `MOST_EXAMPLES`."""
     found: list[Path] = []
-    for name in find_files(folder, leave=True) if folder is not None else ():
+    for name in find_files(folder, leave=False) if folder is not None else ():
         path = Path(folder or "", name)
         with path.open("rb") as stream:
             if kind_of(stream.read(HEAD_BYTES)):

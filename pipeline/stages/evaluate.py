@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.csv_tables import write_rows
+from pipeline.csv_tables import listed, write_rows
 from pipeline.dataset.clips import (
     IMAGES,
     INDEX,
@@ -31,7 +31,7 @@ from pipeline.evaluation.plots import (
     training_curves,
 )
 from pipeline.evaluation.report.evaluation import Run, head_name, verdict, write_report
-from pipeline.files import replacing_folder, write_json, write_text
+from pipeline.files import replacing_within, write_json, write_text
 from pipeline.head.fit import set_up_tensorflow
 from pipeline.head.labelled_clips import LabelledClips, labelled_splits
 from pipeline.head.model_folder import MODEL, Model, check_fits, load_model, predict_probabilities
@@ -94,35 +94,36 @@ def evaluate(
     outcome = classify(head, feature_set, sides.train, sides.test)
     measured = measure(outcome, samples=params.evaluate.bootstrap, seed=params.evaluate.seed)
 
-    write_json(reports / "metrics.json", summary(measured, skipped))
     name = head_name(head.card)
-    _write_tables(measured, name, reports, params.evaluate.top_k)
     curves, best = read_curves(reports / LIVE), _best_epoch(reports / LIVE)
-    with replacing_folder(reports / "plots") as folder:
-        save_png(confusion_matrix(measured.confusion, outcome.labels), folder / "confusion.png")
-        save_png(training_curves(curves, best), folder / "training_curves.png")
-        save_png(class_bars(measured.classes), folder / "per_class.png")
+    with replacing_within(reports) as written:  # all of them or none
+        write_json(written / "metrics.json", summary(measured, skipped))
+        _write_tables(measured, name, written, params.evaluate.top_k)
+        plots = written / "plots"
+        save_png(confusion_matrix(measured.confusion, outcome.labels), plots / "confusion.png")
+        save_png(training_curves(curves, best), plots / "training_curves.png")
+        save_png(class_bars(measured.classes), plots / "per_class.png")
         diagram = reliability_diagram(measured.reliability, measured.calibration_error)
-        save_png(diagram, folder / "reliability.png")
-    write_report(
-        Run(
-            settings=params.model_dump(mode="json"),
-            dataset=params.dataset,
-            resize=params.features.resize,
-            clips=clips,
-            images=images,
-            splits=split_of,
-            features=feature_set,
-            card=head.card,
-            measured=measured,
-            skipped=skipped,
-            rejected=read_rejected(rejected),
-            curves=curves,
-            best_epoch=best,
-            sheets=reports / SHEETS,
-        ),
-        reports / "report.html",
-    )
+        save_png(diagram, plots / "reliability.png")
+        write_report(
+            Run(
+                settings=params.model_dump(mode="json"),
+                dataset=params.dataset,
+                resize=params.features.resize,
+                clips=clips,
+                images=images,
+                splits=split_of,
+                features=feature_set,
+                card=head.card,
+                measured=measured,
+                skipped=skipped,
+                rejected=read_rejected(rejected),
+                curves=curves,
+                best_epoch=best,
+                sheets=reports / SHEETS,
+            ),
+            written / "report.html",
+        )
     return Evaluated(measured, skipped, name)
 
 
@@ -240,7 +241,7 @@ def _write_tables(measured: Measured, name: str, reports: Path, most: int) -> No
             actual,
             predicted,
             (f"{value:.{DIGITS}f}" for value in outcome.confidence),
-            ("|".join(labels[i] for i in top) for top in ranked),
+            (listed(labels[i] for i in top) for top in ranked),
             chances,
             (labels[i] for i in outcome.baseline),
             strict=True,

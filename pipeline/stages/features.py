@@ -12,6 +12,7 @@ from pipeline.backbone.folder import BACKBONE
 from pipeline.dataset.clips import REJECTED, Clip, ClipTable, Rejected, write_rejected
 from pipeline.dataset.sources import ClipFiles, Images
 from pipeline.embedding.clip_embedding import ClipEmbeddings
+from pipeline.embedding.engines import engine_and_processor
 from pipeline.embedding.executors import EmbeddingSetup, Job, WorkerPool, run_jobs
 from pipeline.embedding.plan import Caches, Plan, make_plan, open_caches
 from pipeline.errors import CacheError, ClipError, TooManyRejectedError
@@ -159,7 +160,8 @@ def _embed(
             yield job
 
     with ExitStack() as stack:
-        writers = {name: stack.enter_context(ShardWriter(cache.folder))
+        made_by = engine_and_processor(setup.engine)
+        writers = {name: stack.enter_context(ShardWriter(cache.folder, made_by))
                    for name, cache in caches.items()}  # fmt: skip
 
         def flush() -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from pipeline.dataset.clips import Clip
 from pipeline.dataset.sources import ClipFiles, Images
 from pipeline.errors import ClipError, DatasetError
-from pipeline.files import replacing_folder
+from pipeline.files import as_file_name, replacing_folder
 from pipeline.frames.contact_sheet import INK, THUMBNAIL, gap, line, strip, write_picture
 from pipeline.frames.flow_arrows import draw_arrows, fast_speed, flow_grid
 from pipeline.frames.motion import difference_of, flow_field_of
@@ -79,10 +79,12 @@ def write_contact_sheets(
                 _rows(params, _spread(by_label[label], params.frames.clips_per_class), images)
             )
             if rows:
-                write_picture(temporary / f"{label}.jpg", np.vstack(rows), JPEG_QUALITY)
+                write_picture(
+                    temporary / f"{as_file_name(label)}.jpg", np.vstack(rows), JPEG_QUALITY
+                )
 
         for label, _ in zip(by_label, pool.map(sheet, by_label), strict=True):
-            sheets.append(folder / f"{label}.jpg")
+            sheets.append(folder / f"{as_file_name(label)}.jpg")
             progress.advance()
     return [path for path in sheets if path.exists()]
 

@@ -1,7 +1,7 @@
 """Stage `index`: the data set -> data/index.csv and data/images.csv."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
@@ -9,13 +9,17 @@ from pathlib import Path
 
 from pipeline.dataset.clips import IMAGES, INDEX, Clip, ClipTable, write_images, write_index
 from pipeline.dataset.layouts import find_clips
+from pipeline.dataset.layouts.contents import READS, find_media
 from pipeline.dataset.layouts.found_clip import FoundClip
 from pipeline.dataset.params import DatasetParams
 from pipeline.errors import ClipError, DatasetError
 from pipeline.files import sha256
+from pipeline.frames.images import IMAGE_EXTENSIONS
 from pipeline.frames.sources import images_digest
 from pipeline.frames.storage import is_url, url_digest
+from pipeline.frames.video import VIDEO_EXTENSIONS
 from pipeline.progress import Progress
+from pipeline.wording import count, some
 
 HASH_THREADS = 4  # hashing waits for the disk about as long as it computes
 WAITING = 64  # files given to the threads ahead of the one whose turn it is
@@ -44,6 +48,45 @@ def index_clips(params: DatasetParams, path: Path = INDEX) -> ClipTable:
         table = write_index(clips, path)
     write_images(images, path.with_name(IMAGES.name))
     return table
+
+
+def changed_since(
+    params: DatasetParams, clips: ClipTable, images: Mapping[str, Sequence[str]]
+) -> str:
+    """What became of the data set since it was indexed, in a sentence; "" where all is as it was.
+
+    Names and sizes are compared; no file is read, and nothing is grouped anew.
+
+    Raises
+    ------
+    DatasetError
+        When the data set cannot be used any more.
+    """
+    known = {clip.path: clip.bytes for clip in clips if clip.kind == "video"}
+    known |= dict.fromkeys((file for files in images.values() for file in files), 0)
+    now = _files_of(params)
+    new, gone = sorted(now.keys() - known), sorted(known.keys() - now.keys())
+    both = now.keys() & known.keys()
+    other = sorted(name for name in both if now[name] and known[name] not in (0, now[name]))
+    parts = [
+        f"{count(len(names), 'file')} {what} ({some(names)})"
+        for names, what in ((new, "came"), (gone, "went"), (other, "changed"))
+        if names
+    ]
+    if not parts:
+        return ""
+    return f"Since {INDEX} was written, {', '.join(parts)}: run `clipcache index` again."
+
+
+def _files_of(params: DatasetParams) -> dict[str, int]:
+    """The files that the layout finds now, with their bytes; 0 where they do not tell."""
+    if params.layout == "csv":
+        clips = find_clips(params).clips
+        return {file: clip.bytes for clip in clips for file in clip.images or (clip.path,)}
+    if READS[params.layout] == "image":
+        return dict.fromkeys(find_media(params, IMAGE_EXTENSIONS, []), 0)
+    names = find_media(params, VIDEO_EXTENSIONS, [])
+    return {name: (params.folder / name).stat().st_size for name in names}
 
 
 @dataclass(frozen=True, slots=True)

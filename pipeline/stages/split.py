@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.dataset.clips import SPLITS, Clip, ClipTable, write_split_codes
+from pipeline.dataset.clips import NO_SPLIT, SPLITS, Clip, ClipTable, write_split_codes
 from pipeline.dataset.params import SplitParams
 from pipeline.dataset.splits.checks import (
     check_leaks,
@@ -17,6 +17,7 @@ from pipeline.dataset.splits.checks import (
 )
 from pipeline.dataset.splits.columns import VAL
 from pipeline.dataset.splits.methods import assign_splits
+from pipeline.errors import DatasetError
 from pipeline.wording import count, some
 
 logger = logging.getLogger("clipcache.split")
@@ -47,7 +48,9 @@ def split_clips(
     """
     import pyarrow.compute as pc
 
-    table = ClipTable.of(clips)
+    whole = ClipTable.of(clips)
+    large = _of_large_classes(whole, params.min_clips, say)
+    table = whole.take(large)
     columns, assignment = assign_splits(table, params)
     check_leaks(columns, assignment.splits, assignment.mending)
     check_sides(columns, assignment.splits, params.method, assignment.advice)
@@ -73,4 +76,24 @@ def split_clips(
         )
     order = pc.sort_indices(table.column("clip_id")).to_numpy()
     write_split_codes(table.take(order), assignment.splits[order], path)
-    return assignment.splits
+    splits = np.full(len(whole), NO_SPLIT, np.int8)
+    splits[large] = assignment.splits
+    return splits
+
+
+def _of_large_classes(clips: ClipTable, least: int, say: Callable[[str], None]) -> np.ndarray:
+    """(C,) bool, whether a clip's class has at least as many clips; the others are named."""
+    codes, labels = clips.codes("label")
+    sizes = np.bincount(codes, minlength=len(labels))
+    small = [label for label, size in zip(labels, sizes, strict=True) if size < least]
+    if small and len(labels) - len(small) < 2:
+        raise DatasetError(
+            f"split.min_clips is {least}, and fewer than two classes have as many clips: lower it."
+        )
+    if small:
+        say(
+            f"{count(len(small), 'class has', 'classes have')} fewer clips than split.min_clips "
+            f"({least}), and {int((sizes < least) @ sizes):,} of {len(clips):,} clips are left out "
+            f"with them: {some(small)}."
+        )
+    return sizes[codes] >= least

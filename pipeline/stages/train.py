@@ -13,8 +13,8 @@ import numpy as np
 
 from pipeline.backbone.folder import BACKBONE
 from pipeline.dataset.clips import INDEX, SPLITS, read_index
-from pipeline.errors import DatasetError
-from pipeline.files import check_writable
+from pipeline.errors import DatasetError, TrainingError
+from pipeline.files import check_writable, replacing_folder
 from pipeline.frames.streams import RGB, stream_and_view
 from pipeline.head.build import NETWORK_BRANCH
 from pipeline.head.calibration import fit_temperature
@@ -76,6 +76,8 @@ def train(
         When there is nothing to train on.
     ModelError
         When the backbone, which is copied into the model folder, did not make the features.
+    TrainingError
+        When the training diverges. Model and curves are as they were then, as after any error.
     DiskError
         When there is no writing where the model or the curves go; found out before training.
     """
@@ -109,38 +111,41 @@ def train(
         unknown = some(sorted(set(sides.unlearnt.values())))
         clips = count(len(sides.unlearnt), "val or test clip is", "val and test clips are")
         say(f"no train clip has the label {unknown}, so it is not learnt: {clips} left out")
-    with _Reporter(curves, settings.epochs, say) as reporter:
+    with replacing_folder(curves) as log:  # before it takes its place, the model is saved
+        reporter = _Reporter(log, settings.epochs, say)
         say(f"training on {count(len(train_set), 'clip')}, validating on {len(val_set) or 'none'}")
-        trained = train_head(
-            features, train_set, val_set, settings, state=state, on_epoch=reporter.epoch, say=say
-        )
+        try:
+            trained = train_head(
+                features, train_set, val_set, settings, state=state, on_epoch=reporter.epoch,
+                say=say,
+            )  # fmt: skip
+        except TrainingError:
+            state.unlink(missing_ok=True)
+            raise
         head = trained.head
+        read = {stream_and_view(name)[0] for name in head.readings} - {RGB}
         temperature = 1.0
         if settings.calibrate and len(val_set):
             logits = head.logits(features.clip(i) for i in val_set.positions)
             temperature = fit_temperature(logits, val_set.labels)
         reporter.end(trained, temperature)
-    card = ModelCard(
-        labels=train_set.classes,
-        extractor=features.extractor,
-        sampling=features.sampling,
-        readings=dict(head.readings),
-        streams={
-            stream: made
-            for stream, made in features.streams.items()
-            if any(stream_and_view(name)[0] == stream for name in head.readings) and stream != RGB
-        },
-        window=_window(features, train_set, settings),
-        views=head.views,
-        mirror=head.mirror,
-        branches=_branches(trained),
-        windowing=settings.windowing,
-        temperature=temperature,
-        shape=settings.shape,
-        versions=packages,
-    )
-    network = trained.fit.network if trained.fit else None
-    save_model(network, head.linear, card, model_folder, backbone)
+        card = ModelCard(
+            labels=train_set.classes,
+            extractor=features.extractor,
+            sampling=features.sampling,
+            readings=dict(head.readings),
+            streams={name: made for name, made in features.streams.items() if name in read},
+            window=_window(features, train_set, settings),
+            views=head.views,
+            mirror=head.mirror,
+            branches=_branches(trained),
+            windowing=settings.windowing,
+            temperature=temperature,
+            shape=settings.shape,
+            versions=packages,
+        )
+        network = trained.fit.network if trained.fit else None
+        save_model(network, head.linear, card, model_folder, backbone)
     state.unlink(missing_ok=True)
     return Trained(card, trained.fit, len(train_set), len(val_set))
 
@@ -202,13 +207,6 @@ class _Reporter:
             dir=str(curves), save_dvc_exp=False, dvcyaml=None, report=None, monitor_system=False
         )
 
-    def __enter__(self) -> "_Reporter":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *details: object) -> None:
-        if kind is None:
-            self._live.end()
-
     def epoch(self, epoch: Epoch) -> None:
         """Tell of one epoch."""
         values = {"train/loss": epoch.loss, "train/accuracy": epoch.accuracy,
@@ -238,3 +236,4 @@ class _Reporter:
         self._live.log_metric("temperature", temperature, plot=False)
         self._say(f"{kept}mirror {'on' if trained.head.mirror else 'off'}, "
                   f"temperature {temperature:.2f}")  # fmt: skip
+        self._live.end()

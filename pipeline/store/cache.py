@@ -23,11 +23,12 @@ import numpy as np
 
 from pipeline.errors import CacheError, DiskError
 from pipeline.files import write_text
+from pipeline.hdf5 import DAMAGE, open_hdf5
 from pipeline.locations import cache_folder
 from pipeline.store.digest_index import DigestIndex, digests_as_bytes
 from pipeline.store.extractor_spec import Spec, canonical, fingerprint
 from pipeline.store.shards import (
-    DAMAGE,
+    DamagedShardError,
     Entry,
     ShardIndex,
     check_shard,
@@ -105,7 +106,8 @@ class EmbeddingCache:
     Where each clip is takes 48 bytes in memory. Frames and timelines are read shard by shard, and
     the `INDEX_BYTES` of them that were used last are kept; embeddings are read when asked for. A
     shard that does not match its checksum is set aside, reported, and treated as if it had never
-    been. With `read_only` nothing is written, moved or removed.
+    been; one that the system does not hand out is reported, left where it is and treated so too.
+    With `read_only` nothing is written, moved or removed.
     """
 
     def __init__(
@@ -126,6 +128,7 @@ class EmbeddingCache:
         self._indexes: dict[int, ShardIndex] = {}  # the one used last is last
         self._index_bytes = 0
         self._checked: set[Path] = set()
+        self._unreadable: set[Path] = set()  # told once, and not tried again
         self._open: dict[Path, h5py.Dataset] = {}  # the one used last is last
         if not read_only:
             self._prepare()
@@ -150,13 +153,13 @@ class EmbeddingCache:
         present = set(self.folder.glob("[!.]*.h5"))
         self._forget(self._numbers.keys() - present)
         added = []
-        for path in sorted(present - self._numbers.keys()):
+        for path in sorted(present - self._numbers.keys() - self._unreadable):
             try:
                 shard = read_index(path)
             except FileNotFoundError:
                 continue  # removed by another process between listing and reading
             except CacheError as error:
-                self._set_aside(path, str(error))
+                self._leave_out(path, error)
                 continue
             number = len(self._paths)
             self._paths.append(path)
@@ -197,7 +200,7 @@ class EmbeddingCache:
                 self._forget([path])
                 sound = False
             except CacheError as error:
-                self._set_aside(path, str(error))
+                self._leave_out(path, error)
                 sound = False
         return sound
 
@@ -255,7 +258,7 @@ class EmbeddingCache:
             self._forget([path])
             return None
         except CacheError as error:
-            self._set_aside(path, str(error))
+            self._leave_out(path, error)
             return None
         self._keep(number, shard)
         return shard
@@ -272,7 +275,7 @@ class EmbeddingCache:
         if stored is None:
             if len(self._open) >= OPEN_SHARDS:
                 self._open.pop(next(iter(self._open))).file.close()
-            stored = h5py.File(path)["embedding"]
+            stored = open_hdf5(path)["embedding"]
         self._open[path] = stored
         return stored
 
@@ -288,24 +291,33 @@ class EmbeddingCache:
             if number in self._indexes:
                 self._index_bytes -= self._indexes.pop(number).bytes
 
-    def _set_aside(self, path: Path, reason: str) -> None:
-        if self._read_only:
-            self._forget([path])
-            self._report(f"Cache shard {reason}. A run sets it aside and embeds its clips again.")
-            return
-        aside = set_aside(path)
+    def _leave_out(self, path: Path, error: CacheError) -> None:
+        """Go on as if a shard had never been; only a damaged one is moved out of the way."""
         self._forget([path])
-        self._report(f"Cache shard {reason}. Set aside as {aside}; its clips are embedded again.")
+        if not isinstance(error, DamagedShardError):
+            self._unreadable.add(path)
+            self._report(f"Cache shard {error}. It stays where it is; its clips count as missing.")
+        elif self._read_only:
+            self._report(f"Cache shard {error}. A run sets it aside and embeds its clips again.")
+        else:
+            aside = set_aside(path)
+            self._report(
+                f"Cache shard {error}. Set aside as {aside}; its clips are embedded again."
+            )
 
 
 class ShardWriter:
     """Collects entries and writes them as shards of bounded size, age and memory.
 
     Use as a context manager. What was collected is written on any way out, Ctrl-C included.
+
+    Parameters
+    ----------
+    made_by : see `pipeline.store.shards.write_shard`
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, made_by: str = "") -> None:
+        self._folder, self._made_by = folder, made_by
         self._entries: list[Entry] = []
         self._bytes = 0
         self._since = time.monotonic()
@@ -344,7 +356,7 @@ class ShardWriter:
             return
         path = self._folder / f"{uuid.uuid4().hex}.h5"
         try:
-            write_shard(path, self._entries)
+            write_shard(path, self._entries, self._made_by)
         except (DiskError, OSError, RuntimeError) as error:  # HDF5 gives a full disk many names
             reason = error.reason if isinstance(error, DiskError) else " ".join(str(error).split())
             raise CacheError(

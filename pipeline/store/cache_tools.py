@@ -16,15 +16,15 @@ from pipeline.store.digest_index import BYTES, DigestIndex, digests_as_bytes
 from pipeline.store.extractor_spec import fingerprint
 from pipeline.store.feature_files import FeatureSet
 from pipeline.store.shards import (
+    DamagedShardError,
     Entry,
     check_shard,
     read_entries,
     read_index,
+    read_made_by,
     set_aside,
     write_shard,
 )
-
-LEFT_ALONE = "it is left alone, `clipcache cache verify` sets it aside."
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,9 @@ def describe() -> tuple[list[Contents], list[str]]:
 
     Returns
     -------
-    what there is, and a sentence about each shard that is damaged
+    what there is, and a sentence about each shard that is damaged or cannot be read
     """
-    contents, damaged = [], []
+    contents, left_out = [], []
     for cached in cached_extractors():
         shards = cached.shards()
         digests, frames = [np.empty((0, BYTES), np.uint8)], 0
@@ -99,34 +99,47 @@ def describe() -> tuple[list[Contents], list[str]]:
             except FileNotFoundError:
                 continue  # another process collects at the same time
             except CacheError as error:
-                damaged.append(f"{error}; `clipcache cache verify` sets it aside.")
+                left_out.append(_left_alone(error))
                 continue
             digests.append(digests_as_bytes([index.digest.tobytes().decode()]))
             frames += len(index.frame)
         clips = len(np.unique(np.concatenate(digests), axis=0))
-        size = sum(path.stat().st_size for path in shards)
+        size = sum(path.lstat().st_size for path in shards)
         contents.append(Contents(cached, len(shards), clips, frames, size))
-    return contents, damaged
+    return contents, left_out
 
 
-def verify() -> tuple[int, list[str]]:
-    """Check all shards; damaged ones are set aside.
+@dataclass
+class Verified:
+    """What the checksums said.
 
-    Returns
-    -------
-    how many were checked, and a sentence about each that was damaged
+    Attributes
+    ----------
+    shards : how many there are
+    damaged : a sentence about each that was damaged, and is set aside
+    unreadable : a sentence about each that could not be read, and is left where it is
     """
-    checked, damaged = 0, []
+
+    shards: int = 0
+    damaged: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+
+
+def verify() -> Verified:
+    """Check all shards; damaged ones are set aside."""
+    done = Verified()
     for cached in cached_extractors():
         for path in cached.shards():
             try:
                 check_shard(path)
             except FileNotFoundError:
                 continue
+            except DamagedShardError as error:
+                done.damaged.append(f"{error}. Set aside as {set_aside(path)}.")
             except CacheError as error:
-                damaged.append(f"{error}. Set aside as {set_aside(path)}.")
-            checked += 1
-    return checked, damaged
+                done.unreadable.append(f"{error}. Nothing is known of what is in it; it is left.")
+            done.shards += 1
+    return done
 
 
 @dataclass
@@ -136,7 +149,7 @@ class Collected:
     Attributes
     ----------
     entries, frames, bytes : how many
-    left_alone : a sentence about each damaged shard
+    left_alone : a sentence about each shard that is damaged or cannot be read
     """
 
     entries: int = 0
@@ -177,13 +190,13 @@ def collect(folders: Sequence[Path], *, really: bool) -> Collected:
                 if all(keep):
                     continue
                 dropped = np.diff(index.offsets)[~np.array(keep)]
-                size = path.stat().st_size
+                size = path.lstat().st_size
                 if really:
                     _rewrite(path, keep)
             except FileNotFoundError:
                 continue
             except CacheError as error:
-                done.left_alone.append(f"{error}; {LEFT_ALONE}")
+                done.left_alone.append(_left_alone(error))
                 continue
             done.entries += len(dropped)
             done.frames += int(dropped.sum())
@@ -195,6 +208,12 @@ def collect(folders: Sequence[Path], *, really: bool) -> Collected:
         if really:
             done.bytes += remove_leftovers(cached.folder)
     return done
+
+
+def _left_alone(error: CacheError) -> str:
+    if isinstance(error, DamagedShardError):
+        return f"{error}; it is left alone, `clipcache cache verify` sets it aside."
+    return f"{error}; it is left alone."
 
 
 class _User:
@@ -229,11 +248,11 @@ def _used(folders: Sequence[Path]) -> dict[tuple[str, str], list[_User]]:
 
 
 def _rewrite(path: Path, keep: Sequence[bool]) -> None:
-    """Put a shard of what is kept in place of a shard; raises CacheError where it is damaged."""
+    """Put a shard of what is kept in place of a shard; CacheError where that cannot be read."""
     if any(keep):
         check_shard(path)  # a part of a damaged shard must not be passed off as sound
         kept: list[Entry] = [
             entry for entry, needed in zip(read_entries(path), keep, strict=True) if needed
         ]
-        write_shard(path.with_name(f"{uuid.uuid4().hex}.h5"), kept)
+        write_shard(path.with_name(f"{uuid.uuid4().hex}.h5"), kept, read_made_by(path))
     path.unlink(missing_ok=True)

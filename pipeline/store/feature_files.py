@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
-from pipeline.errors import FeaturesError
+from pipeline.errors import FeaturesError, how_to_have
 from pipeline.files import replacing
 from pipeline.frames.streams import RGB, reading, stream_and_view
+from pipeline.hdf5 import DamagedFileError, UnreadableFileError, create_hdf5, reading_hdf5
 from pipeline.store.extractor_spec import DIMENSIONS
 from pipeline.store.shards import joined
 
@@ -140,7 +141,7 @@ def write_feature_file(
     """
     columns = Rows.of(rows)
     checksum = hashlib.sha256()
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+    with replacing(path) as temporary, create_hdf5(temporary) as file:
         for field in fields(columns):
             values = _narrow(getattr(columns, field.name))
             file.create_dataset(field.name, data=values)
@@ -198,16 +199,22 @@ class FeatureSet:
         FeaturesError
             When there is no feature file, one is damaged, or they do not belong together.
         """
-        paths = sorted(Path(folder).glob("[!.]*.h5"))
-        if not paths:
-            raise FeaturesError(
-                f"{folder} holds no feature file: run `clipcache features` first (or `dvc repro`)."
-            )
         try:
+            paths = sorted(Path(folder).glob("[!.]*.h5"))
+            if not paths:
+                raise FeaturesError(
+                    f"{folder} holds no feature file: "
+                    f"{how_to_have(Path(folder), 'clipcache features')}."
+                )
             return cls._join([_read(path) for path in paths])
-        except (OSError, KeyError, ValueError) as error:
+        except (UnreadableFileError, OSError) as error:
             raise FeaturesError(
-                f"{folder} holds a feature file that cannot be read ({error}): delete it and run "
+                f"{folder} holds a feature file that cannot be read ({error}): mend that and run "
+                "it again; nothing is wrong with the file as far as is known."
+            ) from None
+        except (DamagedFileError, ValueError) as error:
+            raise FeaturesError(
+                f"{folder} holds a feature file that is damaged ({error}): delete it and run "
                 "`clipcache features` again; what the cache holds is not computed again."
             ) from None
 
@@ -331,7 +338,7 @@ class _File:
 
 
 def _read(path: Path) -> _File:
-    with h5py.File(path) as file:
+    with reading_hdf5(path) as file:
         if file.attrs["schema"] != SCHEMA:
             raise ValueError(f"{path.name} has schema {file.attrs['schema']}, not {SCHEMA}")
         stored = {reading(RGB, view): values for view, values in file["embedding"].items()}

@@ -10,27 +10,35 @@
 | `embedding`       | (N, D) float16       | D is 1280 in the stream rgb                   |
 
 Two checksums are stored: `index_sha256` over all but the embeddings, checked whenever a shard is
-opened, and `sha256` over everything, checked before embeddings are used.
+opened, and `sha256` over everything, checked before embeddings are used. The attribute `made_by`
+says for people which engine made the embeddings, on which processor.
 """
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import h5py
 import numpy as np
 
 from pipeline.errors import CacheError
 from pipeline.files import replacing
+from pipeline.hdf5 import DamagedFileError, UnreadableFileError, create_hdf5, reading_hdf5
+
+if TYPE_CHECKING:
+    import h5py
 
 SCHEMA = 1
 INDEX_NAMES = ("digest", "offsets", "frame", "timeline_offsets", "timeline")
 HASH_ROWS = 4096  # embeddings hashed at a time: 10 MiB
 BLOCK_BYTES = 4 << 20  # of embeddings written at a time; a call of HDF5 costs as much as 64 KiB
-# What h5py raises on damage, and we where a stored value is of another type than written.
-DAMAGE = (OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError, MemoryError)
+
+
+class DamagedShardError(CacheError):
+    """The bytes of a shard are there, but they are not what was written."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +81,13 @@ class ShardIndex:
         return sum(getattr(self, name).nbytes for name in INDEX_NAMES)
 
 
-def write_shard(path: Path, entries: Sequence[Entry]) -> None:
-    """Write a shard, whole or not at all."""
+def write_shard(path: Path, entries: Sequence[Entry], made_by: str = "") -> None:
+    """Write a shard, whole or not at all.
+
+    Parameters
+    ----------
+    made_by : engine and processor, for people; in no checksum
+    """
     index = {
         "digest": np.array([entry.digest for entry in entries], "S64"),
         "offsets": _offsets([len(entry.frame) for entry in entries]),
@@ -85,7 +98,7 @@ def write_shard(path: Path, entries: Sequence[Entry]) -> None:
     digest = _hash_index(index)
     # The latest format keeps checksums of HDF5's own structures too. Text of variable length would
     # stand in a heap without one, where a flipped bit can make HDF5 loop for ever.
-    with replacing(path) as temporary, h5py.File(temporary, "w", libver="latest") as file:
+    with replacing(path) as temporary, create_hdf5(temporary, libver="latest") as file:
         for name, values in index.items():
             file.create_dataset(name, data=values)
         rows = len(index["frame"])
@@ -99,6 +112,8 @@ def write_shard(path: Path, entries: Sequence[Entry]) -> None:
             start += len(embeddings)
         file.attrs["sha256"] = np.bytes_(digest.hexdigest())
         file.attrs["schema"] = SCHEMA
+        if made_by:
+            file.attrs["made_by"] = np.bytes_(made_by.encode())
 
 
 def read_index(path: Path) -> ShardIndex:
@@ -106,22 +121,19 @@ def read_index(path: Path) -> ShardIndex:
 
     Raises
     ------
-    CacheError
+    DamagedShardError
         When the shard is damaged.
+    CacheError
+        When it cannot be read, which says nothing about what is in it.
     FileNotFoundError
         When it is gone: another process may remove shards at any time.
     """
-    try:
-        with h5py.File(path) as file:
-            index = {name: file[name][()] for name in INDEX_NAMES}
-            expected = file.attrs["index_sha256"].decode()
-            rows = file["embedding"].shape[0]
-    except FileNotFoundError:
-        raise
-    except DAMAGE as error:
-        raise CacheError(f"{path.name} is damaged: {' '.join(str(error).split())}") from None
+    with _reading(path) as file:
+        index = {name: file[name][()] for name in INDEX_NAMES}
+        expected = file.attrs["index_sha256"].decode()
+        rows = file["embedding"].shape[0]
     if _hash_index(index).hexdigest() != expected or rows != len(index["frame"]):
-        raise CacheError(f"{path.name} is damaged: its index does not match its checksum")
+        raise DamagedShardError(f"{path.name} is damaged: its index does not match its checksum")
     return ShardIndex(path, **index)
 
 
@@ -130,24 +142,17 @@ def check_shard(path: Path) -> None:
 
     Raises
     ------
-    CacheError
-        When the shard is damaged.
-    FileNotFoundError
-        When it is gone.
+    DamagedShardError, CacheError, FileNotFoundError
+        As `read_index` does.
     """
     index = read_index(path)
     digest = _hash_index({name: getattr(index, name) for name in INDEX_NAMES})
-    try:
-        with h5py.File(path) as file:
-            stored, expected = file["embedding"], file.attrs["sha256"].decode()
-            for start in range(0, len(stored), HASH_ROWS):
-                digest.update(np.ascontiguousarray(stored[start : start + HASH_ROWS]).data)
-    except FileNotFoundError:
-        raise
-    except DAMAGE as error:
-        raise CacheError(f"{path.name} is damaged: {' '.join(str(error).split())}") from None
+    with _reading(path) as file:
+        stored, expected = file["embedding"], file.attrs["sha256"].decode()
+        for start in range(0, len(stored), HASH_ROWS):
+            digest.update(np.ascontiguousarray(stored[start : start + HASH_ROWS]).data)
     if digest.hexdigest() != expected:
-        raise CacheError(f"{path.name} is damaged: its contents do not match its checksum")
+        raise DamagedShardError(f"{path.name} is damaged: its contents do not match its checksum")
 
 
 def joined(embeddings: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
@@ -186,16 +191,33 @@ def set_aside(path: Path) -> Path:
     return aside
 
 
+def read_made_by(path: Path) -> str:
+    """Engine and processor that made a shard's embeddings; "" where it does not say."""
+    with _reading(path) as file:
+        return bytes(file.attrs.get("made_by", b"")).decode()
+
+
 def read_entries(path: Path) -> Iterator[Entry]:
     """The entries of a shard, one after the other."""
     index = read_index(path)
-    with h5py.File(path) as file:
+    with _reading(path) as file:
         for i, digest in enumerate(index.digest):
             rows = slice(index.offsets[i], index.offsets[i + 1])
             times = slice(index.timeline_offsets[i], index.timeline_offsets[i + 1])
             yield Entry(
                 digest.decode(), index.timeline[times], index.frame[rows], file["embedding"][rows]
             )
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> "Iterator[h5py.File]":
+    try:
+        with reading_hdf5(path) as file:
+            yield file
+    except DamagedFileError as error:
+        raise DamagedShardError(f"{path.name} is damaged: {error}") from None
+    except UnreadableFileError as error:
+        raise CacheError(f"{path.name} cannot be read: {error}") from None
 
 
 def _offsets(lengths: Sequence[int]) -> np.ndarray:

@@ -88,3 +88,8 @@ except WeightsError as error:
         assert way in first
     assert len(tried) == 4
     assert not list(tmp_path.rglob("*.h5"))
+
+
+def test_the_home_of_nobody_is_one_sentence() -> None:
+    with pytest.raises(WeightsError, match=r"~nobody-here/w.h5, which is not a file"):
+        load_weights("~nobody-here/w.h5")

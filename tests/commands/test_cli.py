@@ -52,11 +52,38 @@ def project(tmp_path: Path, make_dataset, own_cache: Path) -> Project:
     return project
 
 
+def test_the_plan_says_where_the_index_is_older_than_the_data(project: Project) -> None:
+    planned = run(project.folder, "features", "--plan", "-S", "features.engine=litert")
+    assert "Since data/index.csv" not in planned.stdout
+    clips = sorted(project.raw.rglob("*.avi"))
+    shutil.copy(clips[0], clips[0].with_name("new_clip.avi"))
+    clips[1].write_bytes(b"other")
+    clips[2].unlink()
+    planned = run(project.folder, "features", "--plan", "-S", "features.engine=litert")
+    assert planned.stdout.startswith("Since data/index.csv was written, 1 file came (")
+    assert "new_clip.avi), 1 file went (" in planned.stdout
+    assert "), 1 file changed (" in planned.stdout
+    assert "run `clipcache index` again. What follows is of the clips in the index." in (
+        planned.stdout
+    )
+
+
+def test_explore_takes_a_folder(project: Project) -> None:
+    copy = project.folder / "elsewhere"
+    shutil.copytree(project.raw, copy)
+    shutil.copytree(copy / "walk", copy / "third")
+    done = run(project.folder, "explore", "elsewhere", "-S", "dataset.group=none")
+    assert done.returncode == 0, done.stderr
+    assert "third" in done.stdout
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(tmp_path: Path, command: str) -> None:
     done = run(tmp_path, *command.split(), "--help")
     assert done.returncode == 0, done.stderr
     assert f"pipeline {command}" in done.stdout
+    for gap in ("/.mp4", " .mp4", " ,", "''", "``"):  # where markup swallowed a word
+        assert gap not in done.stdout
     assert not list(tmp_path.iterdir())
 
 

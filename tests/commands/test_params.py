@@ -20,6 +20,13 @@ WRONG = {
     "an unknown key": ("features: {fpss: 8}", "`features.fpss` is not a setting.*`fps`"),
     "an unknown section": ("feature: {fps: 8}", "`feature` is not a setting.*`features`"),
     "a key like no other": ("split: {zzz: 1}", "`split.zzz` is not a setting; there are method"),
+    "a number for a name": (
+        "split: {held_out: 01}",
+        r"`split.held_out`.*\(it is 1\): put it in quo",
+    ),
+    "a date for a folder": ("dataset: {raw: 2024-01-02}", r"`dataset.raw`.*: put it in quotes"),
+    "home": ("dataset: {raw: ~/videos}", r"begins with ~, which DVC does not know: write /"),
+    "home of a table": ("dataset: {table: ~x/t.csv}", r"`dataset.table`: begins with ~"),
     "a wrong type": ("features: {fps: fast}", "`features.fps`.*it is 'fast'.*frames embedded per"),
     "a fraction of a frame": ("features: {max_frames: 2.5}", "`features.max_frames`.*it is 2.5"),
     "out of range": ("features: {fps: 0}", "`features.fps`.*greater than 0"),

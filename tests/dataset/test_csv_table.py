@@ -1,6 +1,7 @@
 """The layout `csv`: tables as people write them."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -160,7 +161,8 @@ WRONG = {
         "path;label\r\na.mp4;wave\r\n\r\nb.mp4;walk\r\na.mp4;walk\r\n",
         "a.mp4 .*lines 2, 5",
     ),
-    "a slash in a label": ("path,label\na.mp4,on/off\nb.mp4,walk\n", "a slash .* on line 2"),
+    "a list of SlowFast": ("a.mp4 0\nb.mp4 1\n", "reads like a list of SlowFast or MMAction2"),
+    "a list with tabs": ("a.mp4\t0\nb.mp4\t1\n", "reads like a clip already; put a line with"),
     "a line end in a label": (
         'path,label\na.mp4,"a\nb"\nb.mp4,walk\n',
         "a label with con.* on line 2",
@@ -198,15 +200,77 @@ def test_a_missing_table_and_a_missing_folder_name_the_setting(videos: Path) -> 
         find(videos, "path,label\na.mp4,wave\n")
 
 
-def test_a_link_out_of_the_raw_folder_is_refused(videos: Path) -> None:
-    lay(videos / "outside", "secret.mp4")
-    (videos / "raw/link.mp4").symlink_to(videos / "outside/secret.mp4")
+def test_links_out_of_the_raw_folder_are_followed_and_told(videos: Path) -> None:
+    lay(videos / "outside", "disk.mp4")
+    (videos / "raw/link.mp4").symlink_to(videos / "outside/disk.mp4")
     (videos / "raw/folder").symlink_to(videos / "outside")
     (videos / "raw/inner.mp4").symlink_to("b.mp4")
-    assert ids(videos, "path,label\na.mp4,wave\ninner.mp4,walk\n") == ["a.mp4", "inner.mp4"]
-    for name in ("link.mp4", "folder/secret.mp4"):
-        with pytest.raises(DatasetError, match="outside"):
-            find(videos, f"path,label\na.mp4,wave\n{name},walk\n")
+    table = "path,label\na.mp4,wave\ninner.mp4,walk\nlink.mp4,walk\nfolder/disk.mp4,wave\n"
+    findings = find(videos, table)
+    assert len(findings.clips) == 4
+    assert findings.notes == [
+        f"2 links of {videos / 'raw'} lead out of it, and are followed: link.mp4, folder/disk.mp4."
+    ]
+
+
+@pytest.mark.parametrize("name", ["/dev/zero", "zero.mp4", "pipe.mp4"])
+def test_what_is_no_regular_file_is_refused_and_not_read(videos: Path, name: str) -> None:
+    (videos / "raw/zero.mp4").symlink_to("/dev/zero")
+    os.mkfifo(videos / "raw/pipe.mp4")
+    with pytest.raises(DatasetError, match=r"no regular file|lies outside"):
+        find(videos, f"path,label\na.mp4,wave\n{name},walk\n")
+
+
+@pytest.mark.parametrize(
+    "url", ["file:///etc/passwd", "FILE:///dev/zero", "local:///etc/passwd",
+            "file://{raw}/../secret.mp4"],
+)  # fmt: skip
+def test_a_url_of_this_machine_must_lie_in_the_raw_folder(videos: Path, url: str) -> None:
+    url = url.format(raw=videos / "raw")
+    with pytest.raises(DatasetError, match="lies outside"):
+        find(videos, f"path,label\na.mp4,wave\n{url},walk\n")
+
+
+@pytest.mark.parametrize("raw", ["s3://bucket/folder", "file:///srv/clips"])
+def test_a_path_does_not_lead_out_of_a_folder_behind_a_url(videos: Path, raw: str) -> None:
+    (videos / "clips.csv").write_text("path,label\n../a.mp4,wave\nb.mp4,walk\n")
+    params = DatasetParams(raw=raw, layout="csv", table=str(videos / "clips.csv"), group="none")
+    with pytest.raises(DatasetError, match="lies outside"):
+        find_clips(params)
+
+
+def test_a_leading_slash_is_the_top_of_the_data_set(videos: Path) -> None:
+    found = find(videos, f"path,label\n/a.mp4,wave\n{videos}/raw/b.mp4,walk\n").clips
+    assert [clip.path for clip in found] == ["a.mp4", "b.mp4"]
+
+
+def test_composed_and_decomposed_names_meet(videos: Path) -> None:
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    lay(videos / "raw", f"{decomposed}/{composed}.mp4")
+    table = f"path,label\n{composed}/{decomposed}.mp4,wave\nb.mp4,walk\n"
+    assert ids(videos, table) == ["b.mp4", f"{decomposed}/{composed}.mp4"]
+
+
+def test_missing_files_are_said_where_one_class_remains(videos: Path) -> None:
+    with pytest.raises(DatasetError) as raised:
+        find(videos, "path,label\na.mp4,wave\nb.mp4,wave\ngone.mp4,walk\n")
+    assert "1 of 3 rows are left out, because their files are not below" in str(raised.value)
+    assert "gone.mp4. What remains holds one class only, wave" in str(raised.value)
+
+
+def test_the_columns_may_have_other_names(videos: Path) -> None:
+    text = "path;Clip;action;person\n1;a.mp4;on/off;anna\n2;b.mp4;walk;bea\n"
+    (videos / "clips.csv").write_text(text)
+    params = DatasetParams(
+        raw=str(videos / "raw"), layout="csv", table=str(videos / "clips.csv"),
+        columns={"path": "clip", "label": "Action", "group": "person"},
+    )  # fmt: skip
+    found = [(clip.path, clip.label, clip.group) for clip in find_clips(params).clips]
+    assert found == [("a.mp4", "on/off", "anna"), ("b.mp4", "walk", "bea")]
+    lacking = params.model_copy(update={"columns": {"path": "clip", "label": "action",
+                                                    "group": "actor"}})  # fmt: skip
+    with pytest.raises(DatasetError, match=r"lacks the column actor; its first line has path, Cl"):
+        find_clips(lacking)
 
 
 def test_a_group_rule_that_finds_none_names_the_paths(videos: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.dataset.layouts import FoundClip, find_clips
 from pipeline.dataset.params import DatasetParams
+from pipeline.dataset.walk import find_files
 from pipeline.errors import DatasetError
 
 
@@ -50,7 +51,7 @@ def test_a_folder_named_like_a_video_is_a_folder(tmp_path: Path) -> None:
     assert ids(tmp_path) == ["a/x.mp4/1.mp4", "b/2.mp4"]
 
 
-def test_links_inside_are_followed_and_links_to_the_outside_are_not(tmp_path: Path) -> None:
+def test_links_are_followed_and_those_of_note_are_told(tmp_path: Path) -> None:
     raw, outside = tmp_path / "raw", tmp_path / "outside"
     lay(raw, "a/1.mp4", "b/2.mp4")
     lay(outside, "3.mp4")
@@ -59,7 +60,42 @@ def test_links_inside_are_followed_and_links_to_the_outside_are_not(tmp_path: Pa
     (raw / "b/outside.mp4").symlink_to(outside / "3.mp4")
     (raw / "d").symlink_to(outside)
     (raw / "b/broken.mp4").symlink_to("nowhere")
-    assert ids(raw) == ["a/1.mp4", "b/2.mp4", "b/inside.mp4", "c/1.mp4"]
+    (raw / "b/self.mp4").symlink_to("self.mp4")
+    (raw / "b/device.mp4").symlink_to("/dev/zero")
+    findings = find_clips(DatasetParams(raw=str(raw), group="none"))
+    assert [clip.clip_id for clip in findings.clips] == [
+        "a/1.mp4", "b/2.mp4", "b/inside.mp4", "b/outside.mp4", "c/1.mp4", "d/3.mp4"
+    ]  # fmt: skip
+    lost, left = findings.notes
+    assert "3 links to nowhere (b/broken.mp4, b/device.mp4, b/self.mp4): `dvc checkout`" in lost
+    assert left == f"2 links of {raw} lead out of it, and are followed: b/outside.mp4, d."
+    assert find_files(raw, {".mp4"}, leave=False) == [
+        "a/1.mp4", "b/2.mp4", "b/inside.mp4", "c/1.mp4"
+    ]  # fmt: skip
+
+
+def test_a_link_to_a_folder_above_is_not_followed(tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    lay(raw, "a/1.mp4", "b/2.mp4")
+    (raw / "b/root").symlink_to("/")
+    assert ids(raw) == ["a/1.mp4", "b/2.mp4"]
+
+
+def test_the_files_of_dvcs_cache_are_clips(tmp_path: Path) -> None:
+    lay(tmp_path / "cache", "12/34", "56/78")
+    for name, file in (("a/1.mp4", "12/34"), ("b/2.mp4", "56/78")):
+        (tmp_path / "raw" / name).parent.mkdir(parents=True)
+        (tmp_path / "raw" / name).symlink_to(tmp_path / "cache" / file)
+    assert ids(tmp_path / "raw") == ["a/1.mp4", "b/2.mp4"]
+
+
+def test_labels_that_are_nearly_the_same_are_told(tmp_path: Path) -> None:
+    lay(tmp_path, "Walk/1.mp4", "walk/2.mp4", "caf\u00e9/3.mp4", "cafe\u0301/4.mp4", "on off/5.mp4",
+        "on_off/6.mp4", "run/7.mp4")  # fmt: skip
+    notes = find_clips(DatasetParams(raw=str(tmp_path), group="none")).notes
+    assert len(notes) == 3
+    assert "The labels 'Walk', 'walk' differ only in case, blanks or" in " ".join(notes)
+    assert "'cafe\\u0301', 'caf\\xe9'" in " ".join(notes)
 
 
 def test_links_that_loop_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,7 +173,9 @@ def test_archives_and_links_that_lead_out_are_named(tmp_path: Path) -> None:
     )
     lay(tmp_path / "disk", "walk/1.mp4")
     (raw / "walk").symlink_to(tmp_path / "disk/walk")
-    assert "links that lead out of it, which are not followed (walk)" in refusal(raw)
+    (raw / "run.mp4").symlink_to("nowhere")
+    (raw / "walk").unlink()
+    assert "1 link to nowhere (run.mp4)" in refusal(raw)
 
 
 def test_a_group_that_cannot_be_told_names_the_clips_and_the_setting(tmp_path: Path) -> None:

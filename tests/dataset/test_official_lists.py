@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.dataset.clips import Clip, read_splits
 from pipeline.dataset.params import SplitParams
+from pipeline.dataset.splits.lists import key_of
 from pipeline.errors import DatasetError
 from pipeline.stages.split import split_clips
 
@@ -208,3 +209,7 @@ def test_lists_that_cannot_be_used_name_the_setting(tmp_path: Path) -> None:
     write_ucf(tmp_path / "lists/b", clips)
     with pytest.raises(DatasetError, match=r"in more than one folder \(a, b\)"):
         deal(clips, tmp_path)
+
+
+def test_composed_and_decomposed_names_meet_the_lists() -> None:
+    assert key_of("Caf\u00e9", "v_\u00e9.avi") == key_of("cafe\u0301", "v_e\u0301.mp4")

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.dataset.clips import Clip, read_splits
+from pipeline.dataset.clips import NO_SPLIT, Clip, read_splits
 from pipeline.dataset.params import SplitParams
 from pipeline.errors import DatasetError
 from pipeline.stages.split import split_clips
@@ -168,3 +168,19 @@ def test_a_label_with_one_group_is_refused_by_name(tmp_path: Path) -> None:
 def test_one_class_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="one class only"):
         split(people(1, 5), tmp_path)
+
+
+def test_classes_with_few_clips_are_left_out_where_that_is_asked_for(tmp_path: Path) -> None:
+    clips = clips_of([*people(2, 6), ("hop", "person0"), ("jump", "person1")])
+    said: list[str] = []
+    splits = split_clips(clips, SplitParams(min_clips=2), tmp_path / "splits.csv", said.append)
+    assert [one.label for one, code in zip(clips, splits, strict=True) if code == NO_SPLIT] == [
+        "hop", "jump"
+    ]  # fmt: skip
+    assert set(read_splits(tmp_path / "splits.csv")) == {one.clip_id for one in clips[:12]}
+    assert said[0] == (
+        "2 classes have fewer clips than split.min_clips (2), and 2 of 14 clips are left out with "
+        "them: hop, jump."
+    )
+    with pytest.raises(DatasetError, match="fewer than two classes have as many clips: lower it"):
+        split_clips(clips, SplitParams(min_clips=7), tmp_path / "splits.csv", said.append)

@@ -1,6 +1,7 @@
 """All engines give the same numbers."""
 
 import importlib.util
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from pipeline.embedding.engines import choose_engine, load_engine
 from pipeline.errors import FeaturesError
 from pipeline.frames.video import RateSampler, Sampling, VideoReader, resize
+from pipeline.processes import processor_name
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +64,38 @@ def test_bfloat16_is_refused_where_the_engine_has_none(backbone_folder: Path) ->
         load_engine("litert", backbone_folder, precision="bfloat16")
 
 
-def test_the_choice_of_engine_comes_with_a_reason() -> None:
-    assert choose_engine("keras") == ("keras", "features.engine asks for it")
-    name, reason = choose_engine("auto")
-    assert name in ("litert", "openvino", "keras")
-    assert "CPU" in reason or "GPU" in reason
+def test_an_engine_that_is_named_is_taken(tmp_path: Path) -> None:
+    assert choose_engine("keras", tmp_path) == ("keras", "features.engine asks for it")
+
+
+def test_the_fastest_engine_is_measured_once(
+    backbone_folder: Path, own_cache: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("openvino")
+    name, reason = choose_engine("auto", backbone_folder)
+    ((machine, speeds),) = json.loads((own_cache / "engines.json").read_text()).items()
+    assert name == max(speeds, key=speeds.get)
+    assert all(f"{engine} {speed:.0f}" in reason for engine, speed in speeds.items())
+    assert processor_name() in machine
+    assert choose_engine("auto", tmp_path) == (name, reason)  # without a backbone: remembered
+    slowest = min(speeds, key=speeds.get)
+    speeds[slowest] = 1e6
+    (own_cache / "engines.json").write_text(json.dumps({machine: speeds}))
+    assert choose_engine("auto", tmp_path)[0] == slowest
+
+
+def test_an_engine_that_does_not_run_is_not_chosen_and_not_remembered(
+    backbone_folder: Path, own_cache: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "backbone.json").write_bytes((backbone_folder / "backbone.json").read_bytes())
+    assert choose_engine("auto", tmp_path)[0] == "litert"
+    assert not (own_cache / "engines.json").exists()
+
+
+@pytest.mark.parametrize("damage", ["", "[1]", '{"a": 1}', "null", "{"])
+def test_a_damaged_memory_is_measured_anew(
+    backbone_folder: Path, own_cache: Path, damage: str
+) -> None:
+    own_cache.mkdir()
+    (own_cache / "engines.json").write_text(damage)
+    assert choose_engine("auto", backbone_folder)[0] in ("litert", "openvino", "keras")

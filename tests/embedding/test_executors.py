@@ -43,7 +43,8 @@ def test_ray_without_the_extra_is_one_sentence_that_says_how_to_install_it(
     assert out == ""
     *_, sentence = err.strip().splitlines()
     assert sentence == (
-        "Error: features.executor is ray, which is not installed: `pip install 'clipcache[scale]'`."
+        "Error: features.executor is ray, which is not installed: run `make extras`, or "
+        "`pip install '.[scale]'`, in the folder of clipcache's code."
     )
     assert "Traceback" not in err
     assert not (project.folder / "features").exists()

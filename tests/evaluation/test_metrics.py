@@ -6,6 +6,7 @@ import pytest
 from pipeline.evaluation.metrics import (
     Interval,
     Outcome,
+    accuracy_interval,
     bootstrap_interval,
     class_scores,
     confusion_counts,
@@ -16,7 +17,6 @@ from pipeline.evaluation.metrics import (
     reliability,
     top_k,
     top_k_accuracy,
-    wilson_interval,
 )
 
 ACTUAL = np.array([0, 0, 0, 1, 1, 2])
@@ -95,8 +95,41 @@ def test_nothing_to_resample_gives_no_interval():
     assert bootstrap_interval(np.ones(5), samples=0) is None
 
 
+def test_equal_values_are_no_reason_for_an_interval_without_width():
+    assert bootstrap_interval(np.zeros(8), samples=100) is None
+    assert bootstrap_interval(np.ones(8), np.arange(8) // 2, samples=100) is None
+
+
+@pytest.mark.parametrize("right", [0, 8])
+def test_an_interval_of_few_clips_is_wide_also_where_all_are_alike(right: int):
+    correct = np.arange(8) < right
+    clips = accuracy_interval(correct)
+    groups = accuracy_interval(correct, np.arange(8) // 2)
+    assert clips.high - clips.low == pytest.approx(0.3244, abs=1e-4)
+    assert groups.high - groups.low == pytest.approx(0.4899, abs=1e-4)  # of 4, not of 8
+    assert accuracy_interval(correct, np.zeros(8)) is None
+
+
+def test_groups_whose_clips_are_alike_count_once_and_others_as_their_clips():
+    correct = np.repeat([True, True, True, False], 10)
+    alike = accuracy_interval(correct, np.repeat(np.arange(4), 10))
+    assert alike == accuracy_interval(correct[::10])
+    spread = accuracy_interval(correct, np.tile(np.arange(10), 4))
+    assert spread == accuracy_interval(correct)
+
+
+def test_intervals_over_groups_cover_what_they_should():
+    random = np.random.default_rng(0)
+    groups, truth, covered, tried = np.repeat(np.arange(12), 8), 0.8, 0, 400
+    for _ in range(tried):
+        chance = random.beta(4 * truth, 4 * (1 - truth), 12)  # people differ
+        interval = accuracy_interval(random.random(96) < chance[groups], groups)
+        covered += interval.low <= truth <= interval.high
+    assert covered / tried > 0.9
+
+
 def test_wilson_interval_of_ten_out_of_ten():
-    interval = wilson_interval(10, 10)
+    interval = accuracy_interval(np.ones(10))
     assert interval.low == pytest.approx(0.7225, abs=1e-4)  # n / (n + z^2)
     assert interval.high == 1.0
 

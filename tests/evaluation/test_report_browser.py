@@ -60,3 +60,33 @@ def test_a_page_is_whole_on_its_own(
         if name == "report":
             assert tab.page.locator("img").count() >= 4  # a sheet for each class
             assert tab.page.locator("text=walk").count() > 0
+
+
+def test_a_click_in_the_navigation_lands_on_its_section(
+    browser: Any, pages: dict[str, Path]
+) -> None:
+    for name in ("confusion", "mistakes", "rejected"):
+        address = pages["report"].as_uri()
+        with visit(browser, address, own=address, size=WIDE) as tab:
+            tab.page.click(f"nav a[href='#{name}']")
+            before = -1
+            while (now := tab.page.evaluate("scrollY")) != before:  # it scrolls smoothly
+                before = now
+                tab.page.wait_for_timeout(500)
+            top, most = tab.page.evaluate(
+                f"[document.getElementById('{name}').getBoundingClientRect().top, "
+                "document.documentElement.scrollHeight - innerHeight - scrollY]"
+            )
+            assert 0 <= top < 120 or most < 1  # below the bar, or at the end of the page
+
+
+def test_print_holds_all_pictures_and_cuts_nothing(browser: Any, pages: dict[str, Path]) -> None:
+    address = pages["report"].as_uri()
+    with visit(browser, address, own=address, size=(794, 1123)) as tab:  # A4 at 96 dots an inch
+        tab.page.emulate_media(media="print")
+        assert tab.broken_images() == []  # nobody has scrolled
+        wide = tab.page.evaluate(
+            "Array.from(document.querySelectorAll('main img, main table'))"
+            ".filter(e => e.getBoundingClientRect().right > innerWidth).map(e => e.outerHTML)"
+        )
+        assert wide == []

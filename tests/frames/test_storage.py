@@ -212,3 +212,28 @@ def test_what_a_killed_process_left_is_removed_by_the_next(
     with local_copies([stored]):
         assert not left.exists()
     assert not list(scratch.iterdir())
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["zip://a.avi::file:///etc/x.zip", "reference://a", "tar://a.avi", "git://a:b@c", "github://a",
+     "simplecache://a", "dir://a", "https://example.org/a.zip::zip://a"],
+)  # fmt: skip
+def test_a_protocol_that_is_no_storage_of_files_is_one_sentence(url: str) -> None:
+    with pytest.raises((StorageError, ClipError)) as raised:
+        url_digest(url)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "/dev/stdin", "/etc"])
+def test_what_is_no_regular_file_is_not_read(path: str) -> None:
+    assert refused(f"file://{path}") == "cannot be read (it is no regular file)"
+
+
+def test_an_endless_stream_ends(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "web/clip.avi").write_bytes(CONTENT)
+    monkeypatch.setattr("pipeline.frames.storage.MAX_BYTES", 10)
+    with pytest.raises(ClipError, match="is larger than"):
+        url_digest(f"{server}/clip.avi")

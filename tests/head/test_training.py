@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,9 +13,10 @@ import pytest
 from clips_in_memory import make_clips
 from clone import ROOT
 from pydantic import ValidationError
-from small_features import EXTRACTOR, LABELS, SmallProject, write_small_project
+from small_features import EXTRACTOR, LABELS, SmallProject, write_small_project, write_splits
 
-from pipeline.errors import DatasetError, DiskError
+from pipeline.dataset.clips import read_splits
+from pipeline.errors import DatasetError, DiskError, TrainingError
 from pipeline.head.batches import batch_size
 from pipeline.head.calibration import cross_entropy, fit_temperature, softmax
 from pipeline.head.fit import fit
@@ -207,6 +209,40 @@ def test_units_change_the_preset_and_nothing_else() -> None:
     assert {k: v for k, v in vars(wider).items() if k != "units"} == {
         k: v for k, v in vars(plain).items() if k != "units"
     }
+
+
+@pytest.mark.parametrize(
+    ("changes", "said", "validate"),
+    [
+        ({"learning_rate": 1e30}, r"train.learning_rate \(1e\+30\); nothing", True),
+        ({"weight_decay": 1e30, "head": "recurrent"}, r"or train.weight_decay \(1e\+30\)", False),
+        ({"noise": 1e38, "head": "recurrent"}, r"or train.noise \(1e\+38\); nothing", False),
+    ],
+)
+def test_a_training_that_diverges_is_one_sentence_and_leaves_all_as_it_was(
+    project, tmp_path, changes, said, validate
+) -> None:
+    if not validate:
+        write_splits(
+            {name: "train" if side == "val" else side
+             for name, side in read_splits(project.splits).items()},
+            tmp_path / "splits.csv",
+        )  # fmt: skip
+    else:
+        shutil.copy(project.splits, tmp_path / "splits.csv")
+    for name in ("model", "curves"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "before").touch()
+    with pytest.raises(TrainingError, match=f"^Training diverged in epoch .*{said}"):
+        train(
+            Params(train=TrainParams(epochs=3, units=8, **changes)),
+            features_folder=project.features_folder, index=project.index,
+            splits=tmp_path / "splits.csv", backbone=project.backbone,
+            model_folder=tmp_path / "model", curves=tmp_path / "curves", work=tmp_path / "work",
+        )  # fmt: skip
+    for name in ("model", "curves"):
+        assert [path.name for path in (tmp_path / name).iterdir()] == ["before"]
+    assert not list((tmp_path / "work").rglob("*.npz"))
 
 
 def test_one_class_to_train_on_is_refused(project, tmp_path) -> None:

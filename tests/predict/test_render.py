@@ -2,6 +2,7 @@
 
 import functools
 import http.server
+import resource
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from conftest import turn
 
 from pipeline.annotations.formats import write_annotations
 from pipeline.annotations.stretch import Recording, Stretch
-from pipeline.errors import ClipError
+from pipeline.errors import ClipError, DiskError
 from pipeline.frames.images import ImageReader
 from pipeline.frames.video import VideoReader
 from pipeline.predict.overlay import draw_answer
@@ -156,3 +157,15 @@ def test_any_label_fits_on_any_picture(shape: tuple[int, int]) -> None:
         draw_answer(picture, label, 1.0, "25 frames/s, 40 ms")
         assert picture[0, 0].max() < 100
         assert (picture[:, -1] == 255).all() or shape[1] < 200  # the band ends with its text
+
+
+def test_a_full_disk_is_not_blamed_on_the_codec(make_video, tmp_path: Path) -> None:
+    source = make_video("noisy.avi", frames=60, size=(320, 240))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, limits[1]))
+    try:
+        with pytest.raises(DiskError, match=r"out\.mp4 cannot be written \(File too large\): make"):
+            render_video(VideoReader(source), windows("walk", seconds=9.0), tmp_path / "out.mp4")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not (tmp_path / "out.mp4").exists()

@@ -17,7 +17,7 @@ from pipeline.sample import write_sample
 BIN = Path(sys.executable).parent
 PAIRS = {"sit_down": "stand_up", "pick_up": "put_down"}
 QUEUE_SECONDS = 300  # after which queued experiments count as stuck
-STAGES = ("index", "frames", "split", "backbone", "features", "train", "evaluate")
+STAGES = ("check", "index", "frames", "split", "backbone", "features", "train", "evaluate")
 
 
 class Project:
@@ -95,7 +95,7 @@ def test_the_head_tells_time_reversals_apart_and_the_baseline_cannot(project: Pr
 
 def test_a_head_parameter_reruns_only_what_depends_on_it(project: Project) -> None:
     output = project.run("dvc", "exp", "run", "-S", "train.units=64", "-S", "train.epochs=3")
-    assert project.stages_run(output) == ["train", "evaluate"]
+    assert project.stages_run(output) == ["check", "train", "evaluate"]
     assert "train.units" in project.run("dvc", "params", "diff")
     assert "accuracy" in project.run("dvc", "metrics", "diff", "--all")
     assert "reports/metrics.json" in project.run("dvc", "exp", "show", "--json")
@@ -111,7 +111,7 @@ def test_an_experiment_in_a_temporary_folder_embeds_nothing_again(project: Proje
     output = project.run(
         "dvc", "exp", "run", "--temp", "-S", "features.shards=2", "-S", "train.epochs=2"
     )
-    assert project.stages_run(output) == ["features", "train", "evaluate"]
+    assert project.stages_run(output) == ["check", "features", "train", "evaluate"]
     assert " 0 frames embedded" in output
 
 

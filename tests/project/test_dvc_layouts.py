@@ -43,7 +43,7 @@ def test_a_change_in_the_table_or_the_lists_runs_what_reads_it(tmp_path: Path) -
     table = tmp_path / "lists/clips.csv"
     table.write_text("path,label\n" + "".join(rows[:-1]))
     settings(tmp_path, layout="csv", group="ucf")
-    assert repro(tmp_path) == ["index", "split"]
+    assert repro(tmp_path) == ["check", "index", "split"]
     assert repro(tmp_path) == []
 
     table.write_text("path,label\n" + "".join(rows))
@@ -57,7 +57,7 @@ def test_a_change_in_the_table_or_the_lists_runs_what_reads_it(tmp_path: Path) -
         "".join(f"Any/{name}\r\n" for name in names if "g01" in name)
     )
     settings(tmp_path, method="official")
-    assert repro(tmp_path) == ["split"]
+    assert repro(tmp_path) == ["check", "split"]
     lines = (tmp_path / "data/splits.csv").read_text().splitlines()
     assert [line for line in lines if line.endswith(",test")] == [
         "v_Run_g01_c01.avi,test", "v_Walk_g01_c01.avi,test",

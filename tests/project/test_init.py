@@ -24,7 +24,7 @@ from pipeline.sample import write_sample
 
 BIN = Path(sys.executable).parent
 TOP = ("dvc.yaml", "params.yaml", "lists/README.md", "lists/clips.csv")
-STAGES = ["index", "frames", "split", "backbone", "features", "train", "evaluate"]
+STAGES = ["check", "index", "frames", "split", "backbone", "features", "train", "evaluate"]
 QUICK = {"epochs: 40": "epochs: 2", "bootstrap: 2000": "bootstrap: 100"}
 
 
@@ -134,7 +134,7 @@ def test_dvc_repro_runs_in_a_project_and_runs_what_another_version_changes(
 
     heads = installed.site / "pipeline/head/build.py"
     heads.write_text(heads.read_text() + "\n# another version\n")
-    assert stages_run(installed.run(project, "dvc", "repro")) == ["train", "evaluate"]
+    assert stages_run(installed.run(project, "dvc", "repro")) == ["check", "train", "evaluate"]
 
     key = installed.site / "pipeline/store/extractor_spec.py"
     raised = re.sub(r"^DECODE_VERSION = \d+", "DECODE_VERSION = 99", key.read_text(), flags=re.M)
@@ -152,7 +152,7 @@ def test_training_needs_no_git(installed: Installed, project: Path, tmp_path: Pa
     shutil.copytree(project / "data/raw", tmp_path / "data/raw")
     quicken(tmp_path / "params.yaml")
     ran = stages_run(installed.run(tmp_path, "dvc", "repro", "train", git=False))
-    assert set(ran) == {"index", "split", "backbone", "features", "train"}
+    assert set(ran) == {"check", "index", "split", "backbone", "features", "train"}
     assert (tmp_path / "models/head/model.json").exists()
 
 

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from pipeline.errors import CacheError
-from pipeline.store.shards import Entry, check_shard, read_entries, read_index, write_shard
+from pipeline.store.shards import (
+    Entry,
+    check_shard,
+    read_entries,
+    read_index,
+    read_made_by,
+    write_shard,
+)
 
 
 def entry(seed: int, frames: int = 3, length: int = 20) -> Entry:
@@ -95,3 +102,10 @@ def test_a_truncated_shard_is_found_on_opening(shard: Path, length: int) -> None
 def test_a_shard_that_is_gone_is_not_called_damaged(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         check_shard(tmp_path / "gone.h5")
+
+
+def test_a_shard_says_what_made_it_and_old_ones_say_nothing(shard: Path, tmp_path: Path) -> None:
+    assert read_made_by(shard) == ""
+    write_shard(tmp_path / "named.h5", [entry(1)], "litert 2.1, a processor, 2 cores")
+    check_shard(tmp_path / "named.h5")
+    assert read_made_by(tmp_path / "named.h5") == "litert 2.1, a processor, 2 cores"

@@ -1,16 +1,17 @@
 """What a folder holds, and which layout would read it."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from pipeline.dataset.params import DatasetParams
-from pipeline.dataset.walk import find_files
+from pipeline.dataset.walk import Links, find_files
 from pipeline.errors import DatasetError
 from pipeline.frames.images import IMAGE_EXTENSIONS
+from pipeline.frames.storage import is_url
 from pipeline.frames.video import VIDEO_EXTENSIONS
-from pipeline.wording import some
+from pipeline.wording import count, some
 
 TABLE_EXTENSIONS = frozenset((".csv", ".tsv"))
 ARCHIVE_EXTENSIONS = frozenset((".zip", ".rar", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z"))
@@ -31,14 +32,14 @@ class Contents:
 
     Attributes
     ----------
-    links : those that lead out of the folder, and are not followed
+    links : that lead out of the folder, or nowhere
     """
 
     videos: list[str]
     images: list[str]
     tables: list[str]
     archives: list[str]
-    links: list[str]
+    links: Links
 
 
 def look_into(folder: Path) -> Contents:
@@ -46,30 +47,34 @@ def look_into(folder: Path) -> Contents:
     kinds = {"videos": VIDEO_EXTENSIONS, "images": IMAGE_EXTENSIONS,
              "tables": TABLE_EXTENSIONS, "archives": ARCHIVE_EXTENSIONS}  # fmt: skip
     found: dict[str, list[str]] = {kind: [] for kind in kinds}
-    links: list[str] = []
-    for name in find_files(folder, outward=links):
+    links = Links()
+    for name in find_files(folder, links=links):
         suffix = PurePosixPath(name).suffix.lower()
         for kind, extensions in kinds.items():
             if suffix in extensions:
                 found[kind].append(name)
                 break  # a GIF is a video
-    return Contents(**found, links=sorted(links))
+    return Contents(**found, links=links)
 
 
 def passed_over(contents: Contents) -> list[str]:
     """What a folder holds in which clips may be that people miss: ends of "<raw> holds ..."."""
-    parts = []
-    if contents.archives:
-        parts.append(
-            f"archives, which are not looked into ({some(contents.archives)}): unpack them "
-            "there if they hold clips"
-        )
-    if contents.links:
-        parts.append(
-            f"links that lead out of it, which are not followed ({some(contents.links)}): put the "
-            "clips themselves there, or set dataset.raw to a folder above both"
-        )
-    return parts
+    if not contents.archives:
+        return []
+    return [
+        f"archives, which are not looked into ({some(contents.archives)}): unpack them there if "
+        "they hold clips"
+    ]
+
+
+def leading_nowhere(links: Links) -> list[str]:
+    """Ends of "<raw> holds ..." about broken links, which are clips that were lost."""
+    if not links.broken:
+        return []
+    return [
+        f"{count(len(links.broken), 'link')} to nowhere ({some(sorted(links.broken))}): `dvc "
+        "checkout` brings back what DVC keeps, else connect the disk or mend them"
+    ]
 
 
 def suggested_layouts(contents: Contents) -> list[str]:
@@ -98,23 +103,57 @@ def named(layouts: list[str]) -> str:
     return " or ".join(f"{layout} ({LAYOUTS[layout]})" for layout in layouts)
 
 
-def find_media(params: DatasetParams, extensions: frozenset[str]) -> list[str]:
-    """The files that the layout reads, as sorted relative paths.
+def check_raw(params: DatasetParams) -> None:
+    """Refuse a ``dataset.raw`` that is no folder; a URL is one to the layout csv.
+
+    Raises
+    ------
+    DatasetError
+    """
+    if params.layout == "csv" and is_url(params.raw):
+        return
+    if not params.folder.is_dir():
+        where = "" if Path(params.raw).is_absolute() else f" in {Path.cwd()}"
+        mend = (
+            f"name the folder that the paths in {params.table} start from."
+            if params.layout == "csv"
+            else "put videos there as <label>/<clip>, name another folder, or render some with "
+            f"`clipcache sample {params.raw}`."
+        )
+        raise DatasetError(f"dataset.raw is {params.raw}, which is not a folder{where}: {mend}")
+
+
+def find_media(
+    params: DatasetParams, extensions: frozenset[str], notes: list[str]
+) -> list[str]:  # fmt: skip
+    """The files that the layout reads, as sorted relative paths; links that leave it are followed.
+
+    Parameters
+    ----------
+    notes : filled with sentences on what was left out, and what came from outside
 
     Raises
     ------
     DatasetError
         When ``dataset.raw`` is no folder or holds none; the message says what it holds instead.
     """
-    if not params.folder.is_dir():
-        raise DatasetError(
-            f"dataset.raw is {params.raw}, which is not a folder: put videos there as "
-            "<label>/<clip>, name another folder, or render some with `clipcache sample`."
-        )
-    names = find_files(params.folder, extensions)
+    check_raw(params)
+    links = Links()
+    names = find_files(params.folder, extensions, links)
     if not names:
         raise DatasetError(" ".join(_nothing(params)))
+    notes += [f"{params.raw} holds {part}." for part in leading_nowhere(links)]
+    if links.outward:
+        notes.append(links_note(params.raw, sorted(links.outward)))
     return names
+
+
+def links_note(raw: str, links: Sequence[str]) -> str:
+    """What is said of links that are followed out of the folder of clips."""
+    return (
+        f"{count(len(links), 'link')} of {raw} {'leads' if len(links) == 1 else 'lead'} out of it, "
+        f"and {'is' if len(links) == 1 else 'are'} followed: {some(links)}."
+    )
 
 
 def _nothing(params: DatasetParams) -> Iterator[str]:
@@ -130,7 +169,7 @@ def _nothing(params: DatasetParams) -> Iterator[str]:
             f"set dataset.layout to {named(layouts)}."
         )
         return
-    if parts := passed_over(contents):
+    if parts := passed_over(contents) + leading_nowhere(contents.links):
         yield f"{params.raw} holds no {kind}, but {'; and '.join(parts)}."
         return
     extensions = ".avi .mp4 .mov .mkv .webm" if kind == "video" else ".jpg .png .bmp .webp"

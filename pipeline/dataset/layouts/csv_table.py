@@ -6,6 +6,7 @@ The columns stay in Arrow arrays, so that a table of a million rows needs no mil
 
 import os
 import stat
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
+from pipeline.dataset.layouts.contents import check_raw, links_note
 from pipeline.dataset.layouts.found_clip import Findings, FoundClip
 from pipeline.dataset.layouts.groups import groups_of
 from pipeline.dataset.layouts.labels import SPLIT_FOLDERS, check_classes
@@ -77,7 +79,7 @@ def find(params: DatasetParams) -> Findings:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    table = read_table(Path(params.table).expanduser())
+    table = read_table(Path(params.table), params.columns)
     where = params.table
     start, end = seconds_of(table, "start", where), seconds_of(table, "end", where)
     check_rows(
@@ -87,9 +89,9 @@ def find(params: DatasetParams) -> Findings:
     start = pc.if_else(pc.and_(pc.is_null(start), pc.is_valid(end)), 0.0, start)
     splits = _splits(table["split"], where)
 
-    code, paths, sizes = _files(table, params)
+    notes: list[str] = []
+    code, paths, sizes = _files(table, params, notes)
     kept = sizes[code] >= 0
-    notes = []
     if not kept.all():
         missing = [path for path, size in zip(paths, sizes, strict=True) if size < 0]
         if not kept.any():
@@ -101,7 +103,7 @@ def find(params: DatasetParams) -> Findings:
             f"{where}: {(~kept).sum():,} of {len(kept):,} rows are left out, because their files "
             f"are not below {params.raw} (dataset.raw): {some(missing)}."
         )
-    check_classes(pc.unique(table["label"].filter(pa.array(kept))).to_pylist(), where)
+    check_classes(pc.unique(table["label"].filter(pa.array(kept))).to_pylist(), where, notes)
     groups = _groups(table, code, paths, kept, params)
     columns = pa.table({
         "path": pa.array(paths).take(pa.array(code)),
@@ -120,8 +122,10 @@ def find(params: DatasetParams) -> Findings:
     return Findings(Rows(columns.drop_columns("row")), notes)
 
 
-def _files(table: "pa.Table", params: DatasetParams) -> tuple[np.ndarray, list[str], np.ndarray]:
-    """The files that the rows name.
+def _files(
+    table: "pa.Table", params: DatasetParams, notes: list[str]
+) -> tuple[np.ndarray, list[str], np.ndarray]:
+    """The files that the rows name; links that lead out of the raw folder are noted.
 
     Returns
     -------
@@ -133,6 +137,10 @@ def _files(table: "pa.Table", params: DatasetParams) -> tuple[np.ndarray, list[s
     written = encoded.dictionary.to_pylist()
     finder = _FileFinder(params)
     files = [finder.find(path) for path in written]
+    if finder.irregular:
+        raise DatasetError(
+            f"{params.table} names {some(finder.irregular)}, which is no regular file: take it out."
+        )
     if finder.folders:
         raise DatasetError(
             f"{params.table}: {some(finder.folders)} is a folder, and not a video or an image: "
@@ -143,6 +151,8 @@ def _files(table: "pa.Table", params: DatasetParams) -> tuple[np.ndarray, list[s
             f"{params.table} names {some(finder.outside)}, which lies outside {params.raw}: name "
             "files below it by their path from there, or set dataset.raw to a folder above."
         )
+    if finder.links:
+        notes.append(links_note(params.raw, finder.links))
     paths = [path if file is None else file[0] for path, file in zip(written, files, strict=True)]
     sizes = np.array([-1 if file is None else file[1] for file in files])
     return encoded.indices.to_numpy(), paths, sizes
@@ -155,51 +165,101 @@ class _FileFinder:
     """
 
     def __init__(self, params: DatasetParams) -> None:
-        if not is_url(params.raw) and not params.folder.is_dir():
-            raise DatasetError(
-                f"dataset.raw is {params.raw}, which is not a folder: name the folder that the "
-                f"paths in {params.table} start from."
-            )
+        check_raw(params)
         self.raw = params.raw
         self.root = os.path.realpath(params.folder)
         self.outside: list[str] = []
         self.folders: list[str] = []
+        self.irregular: list[str] = []
+        self.links: list[str] = []  # that lead out of the raw folder
         self._folders: dict[str, bool] = {}
+        self._names: dict[str, dict[str, str]] = {}  # of folders: composed name -> name on disk
 
     def find(self, path: str) -> tuple[str, int] | None:
         """Path below the raw folder and bytes of a file, 0 of a URL; None where it is not there."""
         if is_url(path):
-            return path, 0
+            return self._url(path)
         if is_url(self.raw):
-            return f"{self.raw.rstrip('/')}/{path}", 0
-        name = os.path.normpath(path)
-        if name.startswith("/") and inside(os.path.realpath(name), self.root):
-            name = os.path.relpath(os.path.realpath(name), self.root)
-        full = f"{self.root}/{name}"
-        try:
-            status = os.lstat(full)
-        except (OSError, ValueError):
-            if "\\" in path:  # written on Windows
-                return self.find(path.replace("\\", "/"))
-            if name.startswith(("/", "../")):
+            if os.path.normpath(path).startswith("../"):
                 self.outside.append(path)
-            return None
-        if not self._is_inside(full, stat.S_ISLNK(status.st_mode)):
+            return f"{self.raw.rstrip('/')}/{path.lstrip('/')}", 0
+        name = self._below(os.path.normpath(path))
+        if name.startswith("../"):
             self.outside.append(path)
             return None
-        if stat.S_ISLNK(status.st_mode):
-            status = Path(full).stat()
+        status = _status(f"{self.root}/{name}")
+        if status is None and (composed := self._composed(name)):
+            name, status = composed, _status(f"{self.root}/{composed}")
+        if status is None:
+            if "\\" in path:  # written on Windows
+                return self.find(path.replace("\\", "/"))
+            if path.startswith("/") and os.path.lexists(path):
+                self.outside.append(path)
+            return None
         if stat.S_ISDIR(status.st_mode):
             self.folders.append(path)
+        elif not stat.S_ISREG(status.st_mode):
+            self.irregular.append(path)
+        if not self._is_inside(name):
+            self.links.append(name)
         return name, status.st_size
 
-    def _is_inside(self, full: str, is_link: bool) -> bool:
-        if is_link:
-            return inside(os.path.realpath(full), self.root)
+    def _url(self, url: str) -> tuple[str, int]:
+        """A URL as it is; one of this machine must lie in the raw folder as every path must."""
+        if url.lower().startswith(("file://", "local://")):
+            path = os.path.realpath(url.partition("://")[2])
+            raw = self.raw.partition("://")[2] if is_url(self.raw) else self.root
+            if not inside(path, os.path.realpath(raw)):
+                self.outside.append(url)
+        return url, 0
+
+    def _below(self, name: str) -> str:
+        """A path as one from the raw folder: where it is absolute, but does not lie there, people
+        mean the top of the data set."""
+        if name.startswith("/"):
+            for whole in (name, os.path.realpath(name)):
+                if inside(whole, self.root):
+                    return os.path.relpath(whole, self.root)
+            return name.lstrip("/")
+        whole = os.path.normpath(f"{self.root}/{name}")
+        return os.path.relpath(whole, self.root) if inside(whole, self.root) else name
+
+    def _composed(self, name: str) -> str | None:
+        """The name as the disk has it, where only the composition of its letters differs: macOS
+        and some archives write an accent as a letter of its own."""
+        folder = self.root
+        parts = []
+        for part in name.split("/"):
+            if folder not in self._names:
+                try:
+                    there = [entry.name for entry in os.scandir(folder)]
+                except OSError:
+                    there = []
+                self._names[folder] = {unicodedata.normalize("NFC", one): one for one in there}
+            found = self._names[folder].get(unicodedata.normalize("NFC", part))
+            if found is None:
+                return None
+            parts.append(found)
+            folder = f"{folder}/{found}"
+        return "/".join(parts)
+
+    def _is_inside(self, name: str) -> bool:
+        """Whether no link on the way to a file leads out of the raw folder."""
+        full = f"{self.root}/{name}"
         folder = full.rpartition("/")[0]
         if folder not in self._folders:
             self._folders[folder] = inside(os.path.realpath(folder), self.root)
+        if Path(full).is_symlink():
+            return inside(os.path.realpath(full), self.root)
         return self._folders[folder]
+
+
+def _status(path: str) -> os.stat_result | None:
+    """What the system says of a file, behind all links; None where it is not there."""
+    try:
+        return os.stat(path)  # noqa: PTH116 - for each of a million rows
+    except (OSError, ValueError):
+        return None
 
 
 def _splits(column: "pa.ChunkedArray", where: str) -> "pa.Array":

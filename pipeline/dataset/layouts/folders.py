@@ -16,12 +16,14 @@ def find(params: DatasetParams) -> Findings:
     DatasetError
         When there is no video or one class, or a group cannot be told.
     """
-    names = find_media(params, VIDEO_EXTENSIONS)
-    labels, splits = read_labels(params, names)
+    notes: list[str] = []
+    names = find_media(params, VIDEO_EXTENSIONS, notes)
+    labels, splits = read_labels(params, names, notes)
     groups = groups_of(names, labels, params.group)
     return Findings(
         [
             FoundClip(name, label, group, path=name, split=split)
             for name, label, group, split in zip(names, labels, groups, splits, strict=True)
-        ]
+        ],
+        notes,
     )

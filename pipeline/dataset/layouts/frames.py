@@ -54,8 +54,9 @@ def find(params: DatasetParams) -> Findings:
         When there is no image or one class, the name of a frame tells no video, or a group cannot
         be told.
     """
-    names = find_media(params, IMAGE_EXTENSIONS)
-    labels, splits = read_labels(params, names)
+    notes: list[str] = []
+    names = find_media(params, IMAGE_EXTENSIONS, notes)
+    labels, splits = read_labels(params, names, notes)
     label_of = dict(zip(names, labels, strict=True))
     split_of = dict(zip(names, splits, strict=True))
     videos: list[_Video] = []
@@ -78,7 +79,7 @@ def find(params: DatasetParams) -> Findings:
             )
             for video, group in zip(videos, groups, strict=True)
         ],
-        _notes(scattered),
+        notes + _notes(scattered),
     )  # fmt: skip
 
 

@@ -25,8 +25,9 @@ def find(params: DatasetParams) -> Findings:
     DatasetError
         When there is no image or one class, or a group cannot be told.
     """
-    names = find_media(params, IMAGE_EXTENSIONS)
-    labels, splits = read_labels(params, names)
+    found: list[str] = []
+    names = find_media(params, IMAGE_EXTENSIONS, found)
+    labels, splits = read_labels(params, names, found)
     label_of = dict(zip(names, labels, strict=True))
     split_of = dict(zip(names, splits, strict=True))
     size = params.images_per_clip
@@ -43,7 +44,7 @@ def find(params: DatasetParams) -> Findings:
                   split=split_of[files[0]])
             for files, group in zip(clips, groups, strict=True)
         ],
-        notes,
+        found + notes,
     )  # fmt: skip
 
 

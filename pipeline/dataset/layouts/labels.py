@@ -1,5 +1,8 @@
 """Labels and splits from the folders of a path, and what is wrong with the folders."""
 
+import re
+import unicodedata
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from pipeline.dataset.params import DatasetParams
@@ -14,7 +17,9 @@ SPLIT_FOLDERS = {
 }  # fmt: skip
 
 
-def read_labels(params: DatasetParams, names: Sequence[str]) -> tuple[list[str], list[str]]:
+def read_labels(
+    params: DatasetParams, names: Sequence[str], notes: list[str]
+) -> tuple[list[str], list[str]]:
     """The label and the split of each file, by the folders that it lies in.
 
     The label is the first folder below ``dataset.raw``. Where all folders there are called train,
@@ -23,6 +28,7 @@ def read_labels(params: DatasetParams, names: Sequence[str]) -> tuple[list[str],
     Parameters
     ----------
     names : relative paths of files
+    notes : what was left out so far; sentences on labels that are nearly the same are added
 
     Raises
     ------
@@ -49,7 +55,7 @@ def read_labels(params: DatasetParams, names: Sequence[str]) -> tuple[list[str],
             f"{some(sorted(below))}: if those are the labels, set dataset.raw to "
             f"{params.raw.rstrip('/')}/{labels[0]}."
         )
-    check_classes(labels, params.raw)
+    check_classes(labels, params.raw, notes)
     return labels, splits
 
 
@@ -60,8 +66,12 @@ def has_split_folders(names: Iterable[str]) -> bool:
     )
 
 
-def check_classes(labels: Iterable[str], where: str) -> None:
-    """Refuse a single class.
+def check_classes(labels: Iterable[str], where: str, notes: list[str]) -> None:
+    """Refuse a single class, and find labels that are probably meant to be one.
+
+    Parameters
+    ----------
+    notes : what was left out so far, which is said first; sentences on the labels are added
 
     Raises
     ------
@@ -70,7 +80,23 @@ def check_classes(labels: Iterable[str], where: str) -> None:
     """
     classes = set(labels)
     if len(classes) < 2:
+        holds = "What remains holds" if notes else f"{where} holds"
         raise DatasetError(
-            f"{where} holds one class only, {classes.pop()}: a classifier needs at least two "
-            "labels; if these are no labels, see dataset.raw and dataset.layout."
-        )
+            " ".join([*notes, f"{holds} one class only, {classes.pop()}: a classifier needs at "
+                      "least two labels; if these are no labels, see dataset.raw and "
+                      "dataset.layout."])
+        )  # fmt: skip
+    notes += alike(classes)
+
+
+def alike(labels: Iterable[str]) -> list[str]:
+    """A sentence on each set of labels of which people may think that they are the same."""
+    same: dict[str, list[str]] = defaultdict(list)
+    for label in sorted(labels):
+        folded = unicodedata.normalize("NFKC", label).casefold()
+        same[re.sub(r"[\s_-]+", " ", folded).strip()].append(label)
+    return [
+        f"The labels {', '.join(map(ascii, group))} differ only in case, blanks or the composition "
+        "of letters, and are classes of their own: give them one name if they are one action."
+        for group in same.values() if len(group) > 1
+    ]  # fmt: skip

@@ -1,15 +1,18 @@
 """The CSV file of the layout `csv` as people write it: any of three separators, any case, Excel."""
 
 import csv
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pipeline.csv_tables import read_header, read_rows
+from pipeline.dataset.walk import extension
 from pipeline.errors import DatasetError
+from pipeline.frames.video import VIDEO_EXTENSIONS
 from pipeline.wording import some
 
 if TYPE_CHECKING:
@@ -20,8 +23,27 @@ NEEDED = COLUMNS[:2]
 LABEL_BYTES = 200  # reports name files after labels, and file systems allow 255 bytes
 
 
-def read_table(path: Path) -> "pa.Table":
+def check_table(path: Path) -> None:
+    """Refuse a ``dataset.table`` that is no file.
+
+    Raises
+    ------
+    DatasetError
+    """
+    if not path.is_file():
+        raise DatasetError(
+            f"dataset.table is {path}, which is not a file: name a CSV file with the columns path "
+            "and label (and optionally group, split, start, end, digest), or set dataset.layout to "
+            "the way the clips are laid out."
+        )
+
+
+def read_table(path: Path, columns: Mapping[Any, str]) -> "pa.Table":
     """The known columns as text, without white space around the cells; "" where there is none.
+
+    Parameters
+    ----------
+    columns : our name of a column -> the table's, as ``dataset.columns`` has them
 
     Raises
     ------
@@ -32,19 +54,22 @@ def read_table(path: Path) -> "pa.Table":
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if not path.is_file():
-        raise DatasetError(
-            f"dataset.table is {path}, which is not a file: name a CSV file with the columns path "
-            "and label (and optionally group, split, start, end, digest), or set dataset.layout to "
-            "the way the clips are laid out."
-        )
+    check_table(path)
     header, separator = _header(path)
-    names = [name.strip().lower() for name in header]
-    lacking = [name for name in NEEDED if name not in names]
+    ours = {name.strip().lower(): column for column, name in columns.items()}
+    names = [ours.get(name.strip().lower(), name.strip().lower()) for name in header]
+    # A column that another one takes the place of is passed over.
+    names = [
+        "" if name in columns and header[i].strip().lower() != columns[name].strip().lower()
+        else name
+        for i, name in enumerate(names)
+    ]  # fmt: skip
+    lacking = [name for name in dict.fromkeys((*NEEDED, *columns)) if name not in names]
     if lacking:
+        shown = [columns.get(name, name) for name in lacking]
         raise DatasetError(
-            f"{path} lacks the column {' and the column '.join(lacking)}; its first line has "
-            f"{', '.join(header) or 'nothing'}: name the columns there, or set dataset.table to "
+            f"{path} lacks the column {' and the column '.join(shown)}; its first line has "
+            f"{some(header, 20) or 'nothing'}: {_advice(path, header)}, or set dataset.table to "
             "another file."
         )
     double = [name for name in COLUMNS if names.count(name) > 1]
@@ -81,9 +106,8 @@ def read_table(path: Path) -> "pa.Table":
             f"a {name} with control characters such as line ends",
         )  # fmt: skip
     check_rows(
-        pc.or_(pc.match_substring(table["label"], "/"),
-               pc.greater(pc.binary_length(table["label"]), LABEL_BYTES)), str(path),
-        f"a label with a slash or of more than {LABEL_BYTES} bytes, no name for a file,",
+        pc.greater(pc.binary_length(table["label"]), LABEL_BYTES), str(path),
+        f"a label of more than {LABEL_BYTES} bytes, no name for a file,",
     )  # fmt: skip
     digest = pc.utf8_lower(table["digest"])
     check_rows(
@@ -137,7 +161,7 @@ def lines_of(where: str, rows: Sequence[int]) -> list[int]:
     ----------
     rows : ascending, counted from 0 below the header
     """
-    path = Path(where).expanduser()
+    path = Path(where)
     separator, lines, last = _header(path)[1], [], 1
     wanted = iter(rows)
     with path.open(newline="", encoding="utf-8-sig") as stream:
@@ -152,6 +176,25 @@ def lines_of(where: str, rows: Sequence[int]) -> list[int]:
             if row is None:
                 break
     return lines
+
+
+def _advice(path: Path, header: Sequence[str]) -> str:
+    """What to do about a table without the columns that are needed."""
+    if len(header) == 1 and re.fullmatch(r"\S.*\s\d+", header[0].strip()):
+        return (
+            "it reads like a list of SlowFast or MMAction2, with a path and the number of a class "
+            f"on each line; write `path,label` into the first line of {path.name}, and a comma in "
+            "place of the blank before each label"
+        )
+    if any("/" in name or extension(name.strip()) in VIDEO_EXTENSIONS for name in header):
+        return (
+            "that reads like a clip already; put a line with the names of the columns above it, "
+            "such as `path,label`"
+        )
+    return (
+        "name the columns there, or say in dataset.columns which they are, such as {path: "
+        "filename, label: class}"
+    )
 
 
 def _header(path: Path) -> tuple[list[str], str]:

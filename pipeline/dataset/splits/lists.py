@@ -9,6 +9,7 @@ neither.
 """
 
 import re
+import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -63,7 +64,12 @@ def key_of(label: str, name: str) -> Key:
     """
     path = PurePosixPath(name)
     stem = path.stem if path.suffix.lower() in VIDEO_EXTENSIONS else path.name
-    return label.casefold(), stem.casefold()
+    return _folded(label), _folded(stem)
+
+
+def _folded(name: str) -> str:
+    """In small letters, and composed: archives and macOS write an accent as a letter of its own."""
+    return unicodedata.normalize("NFC", name.casefold())
 
 
 def read_lists(params: SplitParams) -> Lists:
@@ -74,7 +80,7 @@ def read_lists(params: SplitParams) -> Lists:
     DatasetError
         When there are none, or a line makes no sense.
     """
-    folder = Path(params.lists).expanduser()
+    folder = Path(params.lists)
     if not folder.is_dir():
         raise DatasetError(
             f"split.lists is {params.lists}, which is not a folder: unpack the official lists of "

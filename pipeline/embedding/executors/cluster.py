@@ -1,6 +1,7 @@
 """Joining or starting Ray, quietly."""
 
 import contextlib
+import importlib.util
 import logging
 import math
 import os
@@ -13,10 +14,11 @@ from typing import Any
 from pipeline.embedding.workers import RayCluster, WorkerPool
 from pipeline.errors import ClipcacheError
 from pipeline.processes import available_cores
+from pipeline.wording import how_to_install
 
 OBJECT_STORE_BYTES = 256 << 20  # of a local Ray; holds the backbone and a few clips on their way
 CONNECT_SECONDS = 10.0  # for a cluster to answer at all
-INSTALL = "features.executor is ray, which is not installed: `pip install 'clipcache[scale]'`."
+INSTALL = f"features.executor is ray, which is not installed: {how_to_install('scale')}."
 ENVIRONMENT = {  # what Ray reads when it is imported; set by us only where the user did not
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is reported to anybody
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # under `uv run` it would upload the working directory
@@ -85,6 +87,17 @@ def _check_reachable(address: str) -> None:
         ) from None
 
 
+def check_ray() -> None:
+    """Refuse Ray where it is not installed.
+
+    Raises
+    ------
+    ClipcacheError
+    """
+    if importlib.util.find_spec("ray") is None:
+        raise ClipcacheError(INSTALL)
+
+
 def import_ray() -> Any:
     """The module `ray`, told to be quiet.
 
@@ -95,10 +108,9 @@ def import_ray() -> Any:
     """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    try:
-        import ray
-    except ImportError:
-        raise ClipcacheError(INSTALL) from None
+    check_ray()
+    import ray
+
     return ray
 
 

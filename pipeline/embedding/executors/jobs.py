@@ -65,8 +65,8 @@ class EmbeddingSetup:
         FeaturesError
             When there is no backbone in that folder.
         """
-        engine, reason = choose_engine(settings.engine)
         extractor = ExtractorSpec.of(read_backbone(backbone), settings.resize, settings.precision)
+        engine, reason = choose_engine(settings.engine, backbone)
         return cls(engine, backbone, extractor, settings.sampling, reason)
 
     def embedder(self) -> "Embedder":

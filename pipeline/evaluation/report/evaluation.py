@@ -28,6 +28,7 @@ from pipeline.evaluation.report.dataset import DatasetSection
 from pipeline.evaluation.report.dataset_summary import facts_from_features, summarise
 from pipeline.evaluation.report.images import sheet_uri, strip_uri
 from pipeline.evaluation.report.page import between_points, percent, points, write_page
+from pipeline.files import as_file_name
 from pipeline.head.build import NETWORK_BRANCH
 from pipeline.head.model_card import ModelCard
 from pipeline.store.feature_files import FeatureSet
@@ -220,7 +221,9 @@ def _sheets(folder: Path, labels: Sequence[str]) -> list[tuple[str, str]]:
     """The contact sheet of each class as a data URI."""
     limit = SHEET_BYTES // max(len(labels), 1)
     with ThreadPoolExecutor() as pool:
-        uris = pool.map(lambda label: sheet_uri(folder / f"{label}.jpg", limit), labels)
+        uris = pool.map(
+            lambda label: sheet_uri(folder / f"{as_file_name(label)}.jpg", limit), labels
+        )
         return [(label, uri) for label, uri in zip(labels, uris, strict=True) if uri]
 
 
