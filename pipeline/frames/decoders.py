@@ -184,7 +184,7 @@ class PyAVDecoder:
             except EOFError:
                 return False
             except av.FFmpegError as error:
-                refuse_too_large(error, packet, self._max_pixels)
+                refuse_too_large(error, self._max_pixels)
                 failed += 1
         if not self._frames:
             return False

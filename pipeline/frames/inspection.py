@@ -4,6 +4,7 @@ A file's content decides, never its name. FFmpeg would follow playlists and list
 to addresses; only containers that hold their own pictures are opened, from the local disk.
 """
 
+import functools
 import logging
 import re
 from dataclasses import dataclass, replace
@@ -18,7 +19,6 @@ from pipeline.frames.conversion import Converter
 
 if TYPE_CHECKING:
     from av.container import InputContainer
-    from av.packet import Packet
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
@@ -143,6 +143,7 @@ def open_container(path: Path, max_pixels: int) -> "InputContainer":
         raise ClipError("is empty")
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(PLAYLIST_STARTS):
         raise ClipError("names other files in place of holding pictures: name those themselves")
+    _listen()
     try:
         return av.open(
             str(path.absolute()),
@@ -190,25 +191,26 @@ def too_large(width: int, height: int, max_pixels: int) -> str:
     )
 
 
-def refuse_too_large(error: Exception, packet: "Packet", max_pixels: int) -> None:
+def refuse_too_large(error: Exception, max_pixels: int) -> None:
     """Raise a `ClipError` where a packet failed to decode for the size of its frame.
 
-    Only FFmpeg's message tells that from damage, so the packet is tried again, with an ear for it.
+    Only FFmpeg's message tells that from damage.
     """
+    said = EXCEEDS.search((getattr(error, "log", None) or (0, "", ""))[2])
+    if said:
+        raise ClipError(too_large(int(said[1]), int(said[2]), max_pixels)) from None
+
+
+@functools.cache
+def _listen() -> None:
+    """Have PyAV put FFmpeg's messages into its exceptions, and print none of them."""
     import av
 
-    if not isinstance(error, av.ArgumentError):
-        return
-    logging.getLogger("libav").propagate = False  # heard here, and not printed
-    av.logging.set_level(av.logging.ERROR)
-    try:
-        packet.decode()
-    except av.FFmpegError as again:
-        said = EXCEEDS.search((again.log or (0, "", ""))[2])
-        if said:
-            raise ClipError(too_large(int(said[1]), int(said[2]), max_pixels)) from None
-    finally:
-        av.logging.set_level(None)
+    if av.logging.get_level() is None:  # else the program around us wants to see them
+        logging.getLogger("libav").propagate = False
+        logging.getLogger("libav").addHandler(logging.NullHandler())
+        av.logging.set_skip_repeated(False)
+        av.logging.set_level(av.logging.ERROR)
 
 
 def _first_frame(
@@ -224,7 +226,7 @@ def _first_frame(
         except EOFError:
             return None
         except av.FFmpegError as error:
-            refuse_too_large(error, packet, max_pixels)
+            refuse_too_large(error, max_pixels)
     return None
 
 

@@ -32,7 +32,8 @@ WHOLE = (0.0, math.inf)  # seconds: the segment that is the whole clip
 VIDEO_EXTENSIONS = frozenset(
     """
     .3g2 .3gp .apng .asf .avi .avif .avifs .divx .dv .flv .gif .h264 .h265 .ivf .m1v .m2ts .m2v
-    .m4v .mjpeg .mjpg .mkv .mov .mp4 .mpeg .mpg .mts .mxf .nut .ogm .ogv .qt .rm .ts .vob .webm .wmv .y4m
+    .m4v .mjpeg .mjpg .mkv .mov .mp4 .mpeg .mpg .mts .mxf .nut .ogm .ogv .qt .rm .ts .vob .webm
+    .wmv .y4m
     """.split()  # noqa: SIM905 - thirty quoted strings would read worse
 )
 
