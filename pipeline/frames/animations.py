@@ -80,5 +80,19 @@ def is_animated_png(path: Path) -> bool:
 
 
 def is_animation(path: Path) -> bool:
-    """Whether a picture file moves: an animated WebP or PNG."""
-    return is_animated_webp(path) or is_animated_png(path)
+    """Whether a picture file moves: an animated WebP, PNG or GIF."""
+    return is_animated_webp(path) or is_animated_png(path) or is_animated_gif(path)
+
+
+def is_animated_gif(path: Path) -> bool:
+    """Whether a file is a GIF with more than one picture."""
+    from PIL import Image
+
+    try:
+        with path.open("rb") as file:
+            if file.read(4) != b"GIF8":
+                return False
+        with Image.open(path, formats=("GIF",)) as image:
+            return bool(getattr(image, "is_animated", False))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return False

@@ -15,7 +15,9 @@ import cv2
 import numpy as np
 
 from pipeline.errors import ClipError
-from pipeline.frames.video import MAX_SECONDS, VideoReader
+from pipeline.frames.isolation import IsolatedReader
+from pipeline.frames.sources import file_source
+from pipeline.frames.video import MAX_SECONDS
 
 OPEN_SECONDS = 10.0  # that a network source may take to answer, and a frame of it to come
 BACK_OFF = (0.5, 30.0)  # seconds before the first try to connect again, doubled up to the second
@@ -137,7 +139,7 @@ class LiveCapture:
     def _play_file(self) -> None:
         """The frames of a file, each when it is due."""
         pace = _Pace(as_fast=self._as_fast)
-        reader = VideoReader(Path(self._source))
+        reader = IsolatedReader(file_source(Path(self._source)))
         for index, picture in reader.frames(lambda index, seconds: True):
             seconds = reader.timeline[index] - reader.timeline[0]
             due = pace.due(seconds)

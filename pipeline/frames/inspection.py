@@ -41,7 +41,7 @@ PLAYLIST_STARTS = (b"#EXTM3U", b"ffconcat", b"v=0", b"[playlist]", b"[Reference]
 # interlaced pictures, and OpenCV 4.13 to 5.0 hands out what was in the memory before.
 OPENCV_CODECS = frozenset(
     """
-    flv1 gif h263 h264 hevc mjpeg mpeg1video mpeg4 msmpeg4v2 msmpeg4v3 theora vp8 vp9 wmv1 wmv2
+    flv1 gif h263 h264 hevc mpeg1video mpeg4 msmpeg4v2 msmpeg4v3 theora vp8 vp9 wmv1 wmv2
     """.split()  # noqa: SIM905 - fifteen quoted strings would read worse
 )
 # Deeper pixels, and colours that are no ordinary RGB, OpenCV 5.0 converts otherwise than FFmpeg.

@@ -19,6 +19,7 @@ from pipeline.frames.animations import AnimationDecoder, is_animated_webp
 from pipeline.frames.decoders import Decoder, OpenCVDecoder, PyAVDecoder
 from pipeline.frames.inspection import inspect
 from pipeline.frames.loss import missing_frames
+from pipeline.frames.memory import bounded_memory
 
 # Who changes the pixels that come out raises DECODE_VERSION in pipeline.store.extractor_spec.
 MAX_PIXELS = 8192 * 4320  # pixels in a frame; more is refused before it is decoded
@@ -58,10 +59,14 @@ class FrameReader(Protocol):
 
     `timeline` holds the seconds of every frame passed so far, strictly increasing; `frames` yields
     index and (height, width, 3) uint8 BGR picture of those for which ``wanted(index, seconds)``.
+    `missing` counts frames that should be there and cannot be decoded.
     """
 
     @property
     def timeline(self) -> Sequence[float]: ...
+
+    @property
+    def missing(self) -> int: ...
 
     def frames(
         self, wanted: Callable[[int, float], bool]
@@ -119,8 +124,9 @@ class VideoReader:
             claimed = inspection.seconds * self.fps
             self.claimed_frames = round(claimed) if 0 < claimed < MAX_FRAMES else None
         kind = OpenCVDecoder if inspection.opencv else PyAVDecoder
-        decoder = kind(self.path, inspection, self.max_pixels)
-        yield from self._passed(decoder, wanted)
+        with bounded_memory(self.width * self.height):
+            decoder = kind(self.path, inspection, self.max_pixels)
+            yield from self._passed(decoder, wanted)
         if not self.timeline:
             raise ClipError(
                 f"holds no frame that can be decoded (codec {inspection.codec}): it is damaged, or "

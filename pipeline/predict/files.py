@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.errors import ClipError
 from pipeline.files import check_writable
-from pipeline.frames.sources import open_source
+from pipeline.frames.isolation import IsolatedReader
 from pipeline.predict.inputs import Input
 from pipeline.predict.output import write_csv
 from pipeline.predict.prediction import Prediction
@@ -23,7 +23,7 @@ class _Watched:
     """A reader that shows how far a long video has been read."""
 
     def __init__(self, clip: Input, task: str) -> None:
-        self._reader = open_source(clip.source)
+        self._reader = IsolatedReader(clip.source)
         self._task = task
 
     @property
@@ -33,6 +33,10 @@ class _Watched:
     @property
     def timeline(self) -> Sequence[float]:
         return self._reader.timeline
+
+    @property
+    def missing(self) -> int:
+        return self._reader.missing
 
     def frames(self, wanted: Callable[[int, float], bool]) -> Iterator[tuple[int, np.ndarray]]:
         with ExitStack() as stack:
@@ -101,7 +105,7 @@ def predict_files(
             for one in inputs:
                 embedded = 0
                 try:
-                    reader = _Watched(one, "predict") if alone else open_source(one.source)
+                    reader = _Watched(one, "predict") if alone else IsolatedReader(one.source)
                     done.append(predictor.read(reader, one.name, window, stride, windows))
                     embedded = done[-1].frames
                 except ClipError as error:

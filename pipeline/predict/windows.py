@@ -2,11 +2,13 @@
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from pipeline.errors import ClipcacheError
 from pipeline.predict.prediction import Prediction, Span, Window
+from pipeline.predict.stretches import unbroken
 
 MOST_WINDOWS = 200_000  # of one clip: more than two days at the usual second between windows
 
@@ -60,7 +62,7 @@ def place_windows(length: float, window: float, stride: float) -> list[tuple[flo
 
 
 def timeline(prediction: Prediction) -> list[Span]:
-    """The clip from start to end as spans, each of one label.
+    """The clip as spans, each of one label; where no frame is shown for long, there is none.
 
     Where windows overlap, each speaks for the time that is nearest to its middle.
     """
@@ -68,7 +70,13 @@ def timeline(prediction: Prediction) -> list[Span]:
 
 
 def merge(windows: Sequence[Window], length: float) -> list[Span]:
-    """As `timeline`, of windows in order that cover `length` seconds."""
+    """As `timeline`, of windows in order; time of which they show nothing is left out."""
+    runs = list(unbroken(windows))
+    if len(runs) > 1:
+        return [
+            replace(span, start=max(span.start, run[0].start))
+            for run in runs for span in merge(run, run[-1].end)
+        ]  # fmt: skip
     edges = borders(windows, length)
     sections = zip(windows, edges, edges[1:], strict=False)
     spans = []
