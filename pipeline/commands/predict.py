@@ -129,6 +129,8 @@ def predict(
         _print_predictions(answers.predictions, top)
         if timeline:
             _print_timelines(answers.predictions)
+    for note in answers.notes:
+        print(note, file=sys.stderr)
     for note in write_outputs(outputs, predictor, answers, inputs, top):
         print(note, file=sys.stderr)
     _judge(answers)

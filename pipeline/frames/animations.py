@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import ClipError
-from pipeline.frames.inspection import too_large
+from pipeline.frames.inspection import TooLargeError
 
 HEAD_BYTES = 64
 ANIMATED = 0x02  # flag of the chunk VP8X in WebP's container specification
@@ -25,7 +25,7 @@ class AnimationDecoder:
             raise ClipError("is an animation that cannot be read (damaged)") from None
         width, height = self._image.size
         if width * height > max_pixels:
-            raise ClipError(too_large(width, height, max_pixels))
+            raise TooLargeError(width, height, max_pixels)
         self._index = -1
         self._next = 0.0
 

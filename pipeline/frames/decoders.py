@@ -17,11 +17,11 @@ from pipeline.frames.conversion import Converter
 from pipeline.frames.inspection import (
     OPTIONS,
     Inspection,
+    TooLargeError,
     choose_stream,
     open_container,
     prepare,
     refuse_too_large,
-    too_large,
 )
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class OpenCVDecoder:
         image = _as_bgr(image)
         height, width = image.shape[:2]
         if height * width > self._max_pixels:
-            raise ClipError(too_large(width, height, self._max_pixels))
+            raise TooLargeError(width, height, self._max_pixels)
         self._check(image)
         return image
 
@@ -191,7 +191,7 @@ class PyAVDecoder:
         self.failed += failed
         self._frame = frame = self._frames.popleft()
         if frame.width * frame.height > self._max_pixels:
-            raise ClipError(too_large(frame.width, frame.height, self._max_pixels))
+            raise TooLargeError(frame.width, frame.height, self._max_pixels)
         self.seconds = math.nan
         if frame.pts is not None and frame.time_base is not None:
             self.seconds = float((frame.pts - self._begin) * frame.time_base)

@@ -52,6 +52,17 @@ FIRST_PACKETS = 64  # read at most to find the first picture
 SPS_WITH_CHROMA = frozenset((44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244))
 
 
+class TooLargeError(ClipError):
+    """A frame has more pixels than allowed; `width` and `height` are what it has."""
+
+    def __init__(self, width: int, height: int, max_pixels: int) -> None:
+        super().__init__(
+            f"has frames of {width} x {height} pixels, more than the {max_pixels / 1e6:.0f} "
+            "million allowed"
+        )
+        self.width, self.height = width, height
+
+
 @dataclass(frozen=True)
 class Inspection:
     """What is known of a file before all of it is read.
@@ -114,7 +125,7 @@ def inspect(path: Path, max_pixels: int) -> Inspection:
             opencv=False,
         )
         if claimed.width * claimed.height > max_pixels:
-            raise ClipError(too_large(claimed.width, claimed.height, max_pixels))
+            raise TooLargeError(claimed.width, claimed.height, max_pixels)
         frame = _first_frame(container, stream, max_pixels)
         if frame is None:
             return claimed
@@ -183,14 +194,6 @@ def prepare(stream: "VideoStream", max_pixels: int) -> None:
     stream.codec_context.thread_count = 1  # the workers already share out the cores between clips
 
 
-def too_large(width: int, height: int, max_pixels: int) -> str:
-    """Why frames of this size are refused."""
-    return (
-        f"has frames of {width} x {height} pixels, more than the {max_pixels / 1e6:.0f} million "
-        "allowed"
-    )
-
-
 def refuse_too_large(error: Exception, max_pixels: int) -> None:
     """Raise a `ClipError` where a packet failed to decode for the size of its frame.
 
@@ -198,7 +201,7 @@ def refuse_too_large(error: Exception, max_pixels: int) -> None:
     """
     said = EXCEEDS.search((getattr(error, "log", None) or (0, "", ""))[2])
     if said:
-        raise ClipError(too_large(int(said[1]), int(said[2]), max_pixels)) from None
+        raise TooLargeError(int(said[1]), int(said[2]), max_pixels) from None
 
 
 @functools.cache

@@ -49,6 +49,17 @@ def missing_frames(
     return failed + round(lacking * (decoded - 1) / length)
 
 
+def cut_frames(path: Path, inspection: Inspection) -> int:
+    """Frames that stood behind the place where a file was cut off; decodes nothing."""
+    packets, end = _what_is_there(path)
+    if inspection.frames is not None:
+        cut = inspection.frames - packets
+        return cut if cut > TOLERATED else 0
+    if inspection.seconds is None or inspection.seconds - end <= CUT_SECONDS:
+        return 0
+    return round((inspection.seconds - end) * (inspection.fps or 0.0))
+
+
 def _what_is_there(path: Path) -> tuple[int, float]:
     """Packets of the video in a file, and the seconds at which its last stream ends."""
     import av

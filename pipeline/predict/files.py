@@ -63,12 +63,14 @@ class Answers:
     ----------
     predictions : of the clips that could be read, in order
     failed : a sentence without its full stop for each of the others
+    notes : a sentence on each clip of which frames are missing
     total : clips that were named
     stopped : whether the user pressed Ctrl-C before all were done
     """
 
     predictions: list[Prediction]
     failed: list[str]
+    notes: list[str]
     total: int
     stopped: bool
 
@@ -98,6 +100,7 @@ def predict_files(
     """
     done: list[Prediction] = []
     failed: list[str] = []
+    notes: list[str] = []
     stopped = False
     alone = len(inputs) == 1
     with nullcontext() if alone else Progress("predict", len(inputs), "clips") as progress:
@@ -108,13 +111,19 @@ def predict_files(
                     reader = _Watched(one, "predict") if alone else IsolatedReader(one.source)
                     done.append(predictor.read(reader, one.name, window, stride, windows))
                     embedded = done[-1].frames
+                    if reader.missing:
+                        decoded = len(reader.timeline)
+                        notes.append(
+                            f"{one.name} is damaged: {decoded} of its {decoded + reader.missing} "
+                            "frames could be decoded; the answer rests on those."
+                        )
                 except ClipError as error:
                     failed.append(f"{one.name} {error}")
                 if progress:
                     progress.advance(frames=embedded)
         except KeyboardInterrupt:
             stopped = True
-    return Answers(done, failed, len(inputs), stopped)
+    return Answers(done, failed, notes, len(inputs), stopped)
 
 
 def check_outputs(outputs: Outputs, inputs: Sequence[Input]) -> None:

@@ -32,7 +32,8 @@ class Span:
 
     Attributes
     ----------
-    start, end : seconds from the clip's first frame; the spans of a clip leave no gap
+    start, end : seconds from the clip's first frame; the spans of a clip leave a gap
+        only where no frame is shown
     label : may be "unsure"
     confidence : mean of the windows' confidence
     """

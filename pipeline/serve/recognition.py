@@ -8,7 +8,9 @@ import cv2
 import numpy as np
 
 from pipeline.errors import ClipError
+from pipeline.frames.animations import is_animation
 from pipeline.frames.images import ImageReader, image_size, read_image
+from pipeline.frames.inspection import TooLargeError
 from pipeline.frames.video import VideoReader
 from pipeline.predict.predictor import Predictor
 from pipeline.processes import available_cores
@@ -51,9 +53,12 @@ class Recogniser:
             Image.MAX_IMAGE_PIXELS = None  # the limit is ours, and named in the answer
             return None
         try:
-            if task.kind == "image":
+            if task.kind == "image" and not is_animation(task.path):
                 return self._image(predictor, task)
             return self._video(predictor, task)
+        except TooLargeError as error:
+            limit = self._limits.pixels
+            raise refusals.too_many_pixels(error.width, error.height, limit) from None
         except ClipError as error:
             raise refusals.undecodable(_reason(error, task.path)) from None
         except MemoryError:
@@ -90,7 +95,7 @@ class LimitedVideo(VideoReader):
     """
 
     def __init__(self, path: Path, limits: Limits) -> None:
-        super().__init__(path)
+        super().__init__(path, max_pixels=limits.pixels)
         self._limits = limits
 
     def frames(self, wanted: Callable[[int, float], bool]) -> Iterator[tuple[int, np.ndarray]]:

@@ -64,7 +64,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class ShardIndex:
-    """All of a shard but its embeddings, as in the table above; `missing` is empty where unknown."""
+    """All of a shard but its embeddings, as in the table above; `missing` is empty if unknown."""
 
     path: Path
     digest: np.ndarray
