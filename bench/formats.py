@@ -1,4 +1,4 @@
-"""`python -m bench.formats`: every kind of file against FFmpeg itself, as the table of docs/formats.md.
+"""`python -m bench.formats`: files of every kind against FFmpeg, the table of docs/formats.md.
 
 For each file: as many frames as the program `ffmpeg` gives, each within 1 ms of its time there and
 within 2 grey levels of its picture, after the same `resize`; or a reason why it is rejected.

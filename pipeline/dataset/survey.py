@@ -175,8 +175,8 @@ def damage_hints(
     if damaged or rejected:
         missing = sum(row.claimed - row.decoded for row in damaged)
         hints.append(
-            f"The last run of `clipcache features` rejected {count(len(rejected), 'clip')} and used "
-            f"{count(len(damaged), 'clip')} of which {count(missing, 'frame')} are missing: see "
+            f"The last run of `clipcache features` rejected {count(len(rejected), 'clip')} and "
+            f"used {count(len(damaged), 'clip')} with {count(missing, 'frame')} missing: see "
             "reports/rejected.csv and reports/damaged.csv."
         )
     return hints
