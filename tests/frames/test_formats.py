@@ -18,14 +18,37 @@ from pipeline.frames.video import MAX_PIXELS, VideoReader
 CASES = Path(__file__).resolve().parents[3] / "shared/cases/decode"
 # One of each kind; `python -m bench.formats` makes and compares all.
 SAMPLED = frozenset(
-    """
-    h264.mp4 h264_b_frames.mkv h264_10bit.mp4 h264_444.mp4 h264_bt709.mp4 h264_odd.mp4 h264_vfr.mkv
-    h264.h264 h264_mbaff.MTS h264_mbaff.mp4 h264_said_interlaced.mp4 hevc_10bit.mkv mpeg2.vob
-    mpeg2_interlaced.mpg xvid_b_frames.avi mpeg4_interlaced.avi mjpeg_interlaced.mov
-    prores_interlaced.mov dv_pal.avi vp8.webm vp9_alpha.webm av1.mp4 ffv1_interlaced.mkv
-    animated.gif animated.png animated.webp animated.avif h264.ts
-    """.split()
-)  # noqa: SIM905 - thirty quoted strings would read worse
+    [
+        "h264.mp4",
+        "h264_b_frames.mkv",
+        "h264_10bit.mp4",
+        "h264_444.mp4",
+        "h264_bt709.mp4",
+        "h264_odd.mp4",
+        "h264_vfr.mkv",
+        "h264.h264",
+        "h264_mbaff.MTS",
+        "h264_mbaff.mp4",
+        "h264_said_interlaced.mp4",
+        "hevc_10bit.mkv",
+        "mpeg2.vob",
+        "mpeg2_interlaced.mpg",
+        "xvid_b_frames.avi",
+        "mpeg4_interlaced.avi",
+        "mjpeg_interlaced.mov",
+        "prores_interlaced.mov",
+        "dv_pal.avi",
+        "vp8.webm",
+        "vp9_alpha.webm",
+        "av1.mp4",
+        "ffv1_interlaced.mkv",
+        "animated.gif",
+        "animated.png",
+        "animated.webp",
+        "animated.avif",
+        "h264.ts",
+    ]
+)
 CODES = 20  # mutations tried here
 
 
@@ -96,16 +119,16 @@ def test_of_two_videos_the_default_one_is_read_and_a_cover_never(files: dict[Pat
         assert np.abs(first.astype(int) - pictures(whole)[0]).mean() < 4, name
 
 
-def test_an_opencv_that_fills_nothing_is_found_out(files: dict[Path, str], cases: Path) -> None:
+def test_an_opencv_that_fills_nothing_is_found_out(files: dict[Path, str]) -> None:
     """As OpenCV 5.0 does for interlaced video, if it were given any."""
     for name in ("h264_mbaff.mp4", "mpeg2_interlaced.mpg", "dv_pal.avi"):
         path = named(files, name)
         inspection = inspect(path, MAX_PIXELS)
         assert not inspection.opencv
         decoder = OpenCVDecoder(path, inspection, MAX_PIXELS)
+        assert decoder.advance()
         with pytest.raises(ClipError, match="gives a picture that is not in the file"):
-            while decoder.advance():
-                decoder.picture()
+            decoder.picture()
         decoder.close()
 
 
@@ -177,8 +200,7 @@ def test_mutations_lose_no_more_than_ffmpeg_does(files: dict[Path, str], tmp_pat
         reader = VideoReader(path)
         try:
             sizes = [one.shape[:2] for _, one in reader.frames(lambda index, seconds: True)]
-        except ClipError as error:
-            assert str(error)
+        except ClipError:
             sizes = []
         found = reference(path, program, sizes)
         expected = len(found.seconds) if found else 0
