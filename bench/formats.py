@@ -89,7 +89,7 @@ def reference(path: Path, ffmpeg: str, sizes: list[tuple[int, int]]) -> Referenc
     """
     with tempfile.TemporaryDirectory() as name:
         raw, list_of = Path(name) / "raw", Path(name) / "list"
-        alone = ["-an", "-sn", "-dn", "-autoscale", "0", "-fps_mode", "passthrough"]
+        alone = ["-an", "-sn", "-dn", "-noautoscale", "-fps_mode", "passthrough"]
         command = [ffmpeg, "-y", "-v", "quiet", "-threads", "1", "-err_detect", "ignore_err"]
         command += ["-i", str(path), *alone, "-pix_fmt", "bgr24", "-f", "rawvideo", str(raw)]
         command += [*alone, "-pix_fmt", "bgr24", "-f", "framecrc", str(list_of)]

@@ -4,7 +4,7 @@ import math
 import os
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -67,7 +67,7 @@ class OpenCVDecoder:
         self._known = inspection.first  # what the first picture must be like
         self._last: np.ndarray | None = None
         self._equal = 0  # pictures in a row that are the same as the one before
-        with _options():
+        with capture_options(OPTIONS):
             # One thread: the worker processes already share out the cores between clips.
             limits = [cv2.CAP_PROP_N_THREADS, 1]
             self._capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG, limits)
@@ -233,11 +233,11 @@ class PyAVDecoder:
 
 
 @contextmanager
-def _options() -> Iterator[None]:
-    """Only local files, and only containers that hold their own pictures."""
+def capture_options(options: Mapping[str, str]) -> Iterator[None]:
+    """Have OpenCV hand these options to FFmpeg when it opens something meanwhile."""
     with _opening:
         before = os.environ.get(CAPTURE_OPTIONS)
-        os.environ[CAPTURE_OPTIONS] = "|".join(f"{key};{value}" for key, value in OPTIONS.items())
+        os.environ[CAPTURE_OPTIONS] = "|".join(f"{key};{value}" for key, value in options.items())
         try:
             yield
         finally:
