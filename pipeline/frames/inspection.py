@@ -75,7 +75,7 @@ class Inspection:
     fps : frames/s; None where the container names none that is believable
     frames : how many it says there are; None where it only says how long it is
     seconds : how long it says to be; None where it does not
-    first : (height, width, 3) uint8 BGR, the first picture; None where none can be decoded
+    first : (height, width, 3) uint8 BGR, the first picture; None where it is damaged
     opencv : whether OpenCV reads it, or PyAV
     """
 
@@ -129,10 +129,15 @@ def inspect(path: Path, max_pixels: int) -> Inspection:
         frame = _first_frame(container, stream, max_pixels)
         if frame is None:
             return claimed
-        first = Converter().picture(frame)
+        try:
+            first = Converter().picture(frame)
+        except (av.FFmpegError, ValueError) as error:
+            raise ClipError(f"has frames that FFmpeg cannot convert ({error})") from None
         height, width = first.shape[:2]
         opencv = _for_opencv(container, stream, frame)
-        return replace(claimed, width=width, height=height, first=first, opencv=opencv)
+        # What is patched up of a damaged frame may differ from one decoder to the next.
+        known = None if frame.is_corrupt else first
+        return replace(claimed, width=width, height=height, first=known, opencv=opencv)
 
 
 def open_container(path: Path, max_pixels: int) -> "InputContainer":
