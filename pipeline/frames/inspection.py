@@ -41,8 +41,13 @@ PLAYLIST_STARTS = (b"#EXTM3U", b"ffconcat", b"v=0", b"[playlist]", b"[Reference]
 # interlaced pictures, and OpenCV 4.13 to 5.0 hands out what was in the memory before.
 OPENCV_CODECS = frozenset(
     """
-    flv1 gif h263 h264 hevc mpeg1video mpeg4 msmpeg4v2 msmpeg4v3 theora vp8 vp9 wmv1 wmv2
-    """.split()  # noqa: SIM905 - fifteen quoted strings would read worse
+    flv1 gif h263 h264 hevc mpeg1video mpeg4 msmpeg4v2 msmpeg4v3 theora wmv1 wmv2
+    """.split()  # noqa: SIM905 - twelve quoted strings would read worse
+)
+# Broadcasts and recordings of browsers change their size on the way (MPEG streams, FLV, VP8, VP9);
+# OpenCV would scale all frames to the first size.
+OPENCV_CONTAINERS = frozenset(
+    ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "asf", "ogg", "gif")
 )
 # Deeper pixels, and colours that are no ordinary RGB, OpenCV 5.0 converts otherwise than FFmpeg.
 OPENCV_PIXELS = frozenset("yuv420p yuvj420p yuv422p yuvj422p yuv444p yuvj444p gray bgra".split())  # noqa: SIM905
@@ -241,6 +246,8 @@ def _first_frame(
 def _for_opencv(container: "InputContainer", stream: "VideoStream", frame: "VideoFrame") -> bool:
     context = stream.codec_context
     if len(container.streams.video) > 1 or context.name not in OPENCV_CODECS:
+        return False
+    if container.format.name not in OPENCV_CONTAINERS:
         return False
     if frame.format.name not in OPENCV_PIXELS or frame.color_trc not in ORDINARY_TRANSFERS:
         return False
