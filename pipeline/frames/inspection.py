@@ -65,7 +65,10 @@ class TooLargeError(ClipError):
             f"has frames of {width} x {height} pixels, more than the {max_pixels / 1e6:.0f} "
             "million allowed"
         )
-        self.width, self.height = width, height
+        self.width, self.height, self.max_pixels = width, height, max_pixels
+
+    def __reduce__(self) -> "tuple[type[TooLargeError], tuple[int, int, int]]":
+        return TooLargeError, (self.width, self.height, self.max_pixels)  # out of workers
 
 
 @dataclass(frozen=True)
