@@ -100,7 +100,9 @@ def embed(
         known = cache.find(digest)  # a pass for some frames ends with the last of them
         timeline = known.timeline if known else done.timeline
         with ShardWriter(cache.folder, engine_and_processor("litert")) as writer:
-            writer.add(Entry(digest, timeline, done.frames[VIEW], done.embeddings[VIEW]))
+            writer.add(
+                Entry(digest, timeline, done.frames[VIEW], done.embeddings[VIEW], done.missing)
+            )
         cache.refresh()
     found = cache.find(digest)
     assert found is not None

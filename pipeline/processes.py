@@ -207,7 +207,7 @@ def _start(function: Callable[[Task], Any], task: Task) -> "_Worker[Task]":
 def _work(function: Callable[[Task], Any], pipe: Connection) -> None:
     """The life of a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process alone answers Ctrl-C
-    threading.Thread(target=_follow_parent, daemon=True).start()
+    threading.Thread(target=follow_parent, daemon=True).start()
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):  # no one listens
         pipe.send(Ready())
         while True:
@@ -223,7 +223,7 @@ def attempt(function: Callable[[Task], Any], task: Task) -> Any:
         return error
 
 
-def _follow_parent() -> None:
+def follow_parent() -> None:
     """Never outlive the main process, however it ends."""
     parent = multiprocessing.parent_process()
     if parent is not None:

@@ -137,6 +137,8 @@ def predict(
         _print_predictions(answers.predictions, top)
         if timeline:
             _print_timelines(answers.predictions)
+    for note in answers.notes:
+        print(note, file=sys.stderr)
     for note in write_outputs(outputs, predictor, answers, inputs, top):
         say(note, sys.stderr)
     _judge(answers)
@@ -205,7 +207,6 @@ def _print_timelines(predictions: "Iterable[Prediction]") -> None:
     from rich.table import Table
 
     from pipeline.predict.clock import clock
-    from pipeline.predict.windows import timeline
 
     for prediction in predictions:
         say(f"\n{prediction.file}: {clock(prediction.seconds)} long")
@@ -214,7 +215,7 @@ def _print_timelines(predictions: "Iterable[Prediction]") -> None:
             table.add_column(column, justify="right", no_wrap=True)
         table.add_column("label", overflow="fold")
         table.add_column("confidence", justify="right", no_wrap=True)
-        for span in timeline(prediction):
+        for span in prediction.timeline():
             share = f"{span.confidence:.1%}"
             table.add_row(*cells([clock(span.start), clock(span.end), span.label, share]))
         show_table(table)

@@ -129,6 +129,11 @@ def features(
         f"{count(done.clips, 'clip')}: {done.cached:,} from the cache, {done.decoded:,} decoded, "
         f"{count(done.embedded, 'frame')} embedded, {len(done.rejected)} rejected -> features/"
     )
+    if done.damaged:
+        print(
+            f"{count(len(done.damaged), 'clip')} of them used though frames are missing: "
+            "reports/damaged.csv"
+        )
 
 
 def train(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> None:

@@ -1,4 +1,4 @@
-"""What a clip is, and the tables that list clips: index.csv, images.csv, splits.csv, rejected.csv.
+"""What a clip is, and the tables that list clips: index.csv, splits.csv, rejected.csv, ...
 
 A data set may have a million clips, so a table keeps its columns in Arrow arrays, and a row becomes
 a `Clip` only while somebody looks at it.
@@ -23,6 +23,7 @@ INDEX = Path("data/index.csv")
 IMAGES = Path("data/images.csv")
 SPLITS = Path("data/splits.csv")
 REJECTED = Path("reports/rejected.csv")
+DAMAGED = Path("reports/damaged.csv")
 SPLIT_NAMES = ("train", "val", "test")
 KINDS = ("video", "images")
 NO_SPLIT = -1  # code of a clip that stands in no split
@@ -77,6 +78,21 @@ class Rejected:
     clip_id: str
     stage: str
     reason: str
+
+
+@dataclass(frozen=True)
+class Damaged:
+    """A clip that is used although frames of its video are missing.
+
+    Attributes
+    ----------
+    decoded : frames of the video that could be decoded
+    claimed : frames that it should hold
+    """
+
+    clip_id: str
+    decoded: int
+    claimed: int
 
 
 COLUMNS = tuple(field.name for field in fields(Clip))
@@ -310,6 +326,23 @@ def write_rejected(rejected: Iterable[Rejected], path: Path = REJECTED) -> None:
     """Write rejected.csv, sorted by clip_id; a file with only its header where all went well."""
     rows = sorted(astuple(row) for row in rejected)
     write_rows(path, [field.name for field in fields(Rejected)], rows)
+
+
+def read_damaged(path: Path = DAMAGED) -> list[Damaged]:
+    """The rows of damaged.csv; an empty list where the file is missing."""
+    import pyarrow as pa
+
+    if not path.exists():
+        return []
+    types = {"clip_id": pa.string(), "decoded": pa.int64(), "claimed": pa.int64()}
+    columns = read_columns(path, types, "clipcache features").to_pydict()
+    return [Damaged(*row) for row in zip(*columns.values(), strict=True)]
+
+
+def write_damaged(damaged: Iterable[Damaged], path: Path = DAMAGED) -> None:
+    """Write damaged.csv, sorted by clip_id; a file with only its header where all is whole."""
+    rows = sorted(astuple(row) for row in damaged)
+    write_rows(path, [field.name for field in fields(Damaged)], rows)
 
 
 def _read_splits(path: Path) -> "pa.Table":

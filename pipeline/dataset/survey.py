@@ -12,18 +12,20 @@ from typing import TypeVar
 
 import numpy as np
 
-from pipeline.dataset.clips import Rejected
+from pipeline.dataset.clips import Damaged, Rejected, read_damaged, read_rejected
 from pipeline.dataset.layouts import FoundClip, find_clips
 from pipeline.dataset.layouts.contents import look_into
 from pipeline.dataset.layouts.hints import copy_hints, group_hints, layout_hints
 from pipeline.dataset.params import DatasetParams
 from pipeline.errors import ClipError
+from pipeline.frames.inspection import inspect
+from pipeline.frames.loss import cut_frames
 from pipeline.frames.sources import Source, open_source, source_digest
 from pipeline.frames.storage import is_url
-from pipeline.frames.video import VideoReader
+from pipeline.frames.video import MAX_PIXELS, VideoReader
 from pipeline.processes import CrashedError, TooSlowError, run_in_processes
 from pipeline.progress import Progress
-from pipeline.wording import some
+from pipeline.wording import count, some
 
 Task = TypeVar("Task")
 
@@ -44,12 +46,14 @@ class Header:
     width, height : pixels
     fps : frames/s
     frames : often off by one or two; None where the container gives no number
+    missing : of them, that stood behind the place where the file was cut off
     """
 
     width: int
     height: int
     fps: float
     frames: int | None
+    missing: int = 0
 
     @property
     def seconds(self) -> float | None:
@@ -150,10 +154,32 @@ def survey_clips(params: DatasetParams, workers: int) -> Survey:
     unreadable.sort(key=lambda row: row.clip_id)
     copies = find_copies(files)
     hints = [*group_hints(params, findings.clips), *copy_hints(copies, findings.clips)]
+    hints += damage_hints(headers, read_damaged(), read_rejected())
     hints += late_segments(findings.clips, headers, params.table)
     if raw.is_dir():  # a table may start from a URL
         hints = [*layout_hints(params, look_into(raw), findings.clips), *hints]
     return Survey(findings.clips, headers, unreadable, copies, notes, hints)
+
+
+def damage_hints(
+    headers: Mapping[str, Header], damaged: Sequence[Damaged], rejected: Sequence[Rejected]
+) -> list[str]:
+    """Sentences on files that are cut off, and on what the last run of `features` found."""
+    hints = []
+    cut = [
+        f"{name} ({header.missing} of {header.frames} frames)"
+        for name, header in headers.items() if header.missing
+    ]  # fmt: skip
+    if cut:
+        hints.append(f"{count(len(cut), 'file')} cut off, with frames missing: {some(cut)}.")
+    if damaged or rejected:
+        missing = sum(row.claimed - row.decoded for row in damaged)
+        hints.append(
+            f"The last run of `clipcache features` rejected {count(len(rejected), 'clip')} and "
+            f"used {count(len(damaged), 'clip')} with {count(missing, 'frame')} missing: see "
+            "reports/rejected.csv and reports/damaged.csv."
+        )
+    return hints
 
 
 def late_segments(
@@ -203,7 +229,8 @@ def read_header(source: Source) -> Header:
         height, width = picture.shape[:2]
         break
     if isinstance(reader, VideoReader):
-        return Header(reader.width, reader.height, reader.fps, reader.claimed_frames)
+        missing = cut_frames(reader.path, inspect(reader.path, MAX_PIXELS))
+        return Header(reader.width, reader.height, reader.fps, reader.claimed_frames, missing)
     return Header(width, height, source.fps, len(source.images))
 
 

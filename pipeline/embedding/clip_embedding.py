@@ -45,6 +45,8 @@ class ClipEmbeddings:
     seconds : where the time went: "decode", "resize" (with views), "flow", "embed"
     embedded : pictures that went through the CNN, all readings together
     flows : optical flows that were computed
+    missing : frames that the clip should hold and that cannot be decoded, see
+        `pipeline.frames.video.VideoReader`
     """
 
     timeline: np.ndarray
@@ -53,6 +55,7 @@ class ClipEmbeddings:
     seconds: dict[str, float] = field(default_factory=dict)
     embedded: int = 0
     flows: int = 0
+    missing: int = 0
 
 
 def embed_clip(
@@ -133,7 +136,13 @@ def embed_frames(
         keep = np.asarray(sampled if indices is None else sorted(indices), np.int32)
         frames[name], embeddings[name] = keep, embedder.rows(name, keep)
     return ClipEmbeddings(
-        timeline, frames, embeddings, embedder.clock.seconds, embedder.embedded, embedder.flows
+        timeline,
+        frames,
+        embeddings,
+        embedder.clock.seconds,
+        embedder.embedded,
+        embedder.flows,
+        reader.missing,
     )
 
 

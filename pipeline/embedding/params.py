@@ -60,6 +60,9 @@ class FeaturesParams(Section):
     max_rejected: Fraction = Field(
         0.1, description="share of clips that may be rejected before the run counts as failed"
     )
+    max_damaged: Fraction = Field(
+        0.5, description="share of a clip's frames that may be missing; more of them rejects it"
+    )
     shards: int = Field(1, ge=1, le=1024, description="number of feature files")
 
     @field_validator("resize")

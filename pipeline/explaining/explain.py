@@ -22,10 +22,11 @@ from pipeline.errors import ClipError, ModelError
 from pipeline.explaining.contributions import contributions, order_parts
 from pipeline.explaining.occlusion import frame_effects
 from pipeline.frames.flow_arrows import GRID, flow_grid
+from pipeline.frames.isolation import IsolatedReader
 from pipeline.frames.motion import flow_field_of
 from pipeline.frames.neighbours import Neighbourhood
 from pipeline.frames.sampled import Pictures, sampled_frames
-from pipeline.frames.sources import file_source, open_source
+from pipeline.frames.sources import file_source
 from pipeline.frames.streams import FLOW, RGB, reading, stream_and_view
 from pipeline.frames.video import FrameReader, Sampling
 from pipeline.frames.views import MOVED
@@ -126,12 +127,12 @@ def explain(
     say(f"Reading {path.name}.")
     try:
         clip = embed_frames(
-            open_source(source), engine, extractor, Sampling(**card.sampling),
+            IsolatedReader(source), engine, extractor, Sampling(**card.sampling),
             dict.fromkeys(card.readings),
         )  # fmt: skip
         rows, flows = clip.embeddings, reading(FLOW) in card.readings
         indices = clip.frames["identity"]
-        pictures, flow = _shown(open_source(source), extractor, indices, clip.timeline, flows)
+        pictures, flow = _shown(IsolatedReader(source), extractor, indices, clip.timeline, flows)
     except ClipError as error:
         raise ClipError(f"{path} {error}.") from None
     say(f"Loading TensorFlow and the model, to look into {len(indices)} frames.")

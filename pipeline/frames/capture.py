@@ -5,9 +5,11 @@ than the source misses frames, and never falls behind. With `pipeline.frames.vid
 module that opens a video.
 """
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,13 +17,21 @@ import cv2
 import numpy as np
 
 from pipeline.errors import ClipError
-from pipeline.frames.video import MAX_SECONDS, VideoReader
+from pipeline.frames.decoders import CAPTURE_OPTIONS, capture_options
+from pipeline.frames.isolation import IsolatedReader
+from pipeline.frames.sources import file_source
+from pipeline.frames.video import MAX_SECONDS
 
 OPEN_SECONDS = 10.0  # that a network source may take to answer, and a frame of it to come
 BACK_OFF = (0.5, 30.0)  # seconds before the first try to connect again, doubled up to the second
 GIVE_UP_SECONDS = 300.0  # without a frame, after which a lost source is given up
 LATE_SECONDS = 0.5  # that a file's frames may be late before its clock is set back
 LEAVE_SECONDS = 2.0  # that the end waits for the thread, which may sit in a network read
+# An address may lead to other addresses, as playlists of live streams do, and never to a file here.
+NETWORK_OPTIONS = {
+    "rtsp_flags": "prefer_tcp",
+    "protocol_whitelist": "crypto,http,httpproxy,https,rtmp,rtmps,rtp,srt,srtp,tcp,tls,udp",
+}
 WAIT_SECONDS = 0.2  # between looks at whether somebody asked to stop
 
 
@@ -137,7 +147,7 @@ class LiveCapture:
     def _play_file(self) -> None:
         """The frames of a file, each when it is due."""
         pace = _Pace(as_fast=self._as_fast)
-        reader = VideoReader(Path(self._source))
+        reader = IsolatedReader(file_source(Path(self._source)))
         for index, picture in reader.frames(lambda index, seconds: True):
             seconds = reader.timeline[index] - reader.timeline[0]
             due = pace.due(seconds)
@@ -252,7 +262,9 @@ def _open(source: str) -> cv2.VideoCapture:
     milliseconds = int(1000 * OPEN_SECONDS)
     limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, milliseconds,
               cv2.CAP_PROP_READ_TIMEOUT_MSEC, milliseconds]  # fmt: skip
-    capture = cv2.VideoCapture(source, cv2.CAP_FFMPEG, limits)
+    options = {} if CAPTURE_OPTIONS in os.environ else NETWORK_OPTIONS  # the user's own go first
+    with capture_options(options) if options else nullcontext():
+        capture = cv2.VideoCapture(source, cv2.CAP_FFMPEG, limits)
     if not capture.isOpened():
         raise ClipError(
             f"{shown(source)} cannot be opened: it does not answer within {OPEN_SECONDS:.0f} s, or "

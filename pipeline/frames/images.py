@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from pipeline.errors import ClipError
+from pipeline.frames.animations import is_animation
 
 Look = TypeVar("Look")
 
@@ -149,6 +150,7 @@ class ImageReader:
 
     paths: Sequence[Path]
     fps: float = IMAGE_FPS
+    missing: int = 0  # a file that cannot be decoded costs the clip
 
     @cached_property
     def timeline(self) -> list[float]:
@@ -171,6 +173,8 @@ class ImageReader:
             if wanted(index, seconds):
                 path = self.paths[index]
                 try:
+                    if len(self.paths) > 1 and is_animation(path):
+                        raise ClipError("is an animation, and no single picture")
                     image = read_image(path)
                 except ClipError as error:
                     if len(self.paths) == 1:

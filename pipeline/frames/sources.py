@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from pipeline.errors import ClipError
 from pipeline.files import sha256
+from pipeline.frames.animations import is_animation
 from pipeline.frames.images import IMAGE_EXTENSIONS, IMAGE_FPS, ImageReader
 from pipeline.frames.storage import is_url, local_copies
 from pipeline.frames.video import VIDEO_EXTENSIONS, VideoReader
@@ -52,7 +53,12 @@ def file_source(path: Path) -> Source:
 
 
 def open_source(source: Source) -> VideoReader | ImageReader:
-    """A reader of the frames of a source whose files are on this machine."""
+    """A reader of the frames of a source whose files are on this machine.
+
+    One image that moves, an animated WebP, PNG or GIF, is read like a video.
+    """
+    if len(source.images) == 1 and is_animation(Path(source.images[0])):
+        return VideoReader(Path(source.images[0]))
     if source.images:
         return ImageReader([Path(image) for image in source.images], source.fps)
     return VideoReader(Path(source.path))

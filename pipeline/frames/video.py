@@ -1,7 +1,8 @@
-"""Decode, sample, resize. The only module to open a video, but for live ones: see frames.capture.
+"""Decode, sample, resize. All videos are read here, but for live ones: see frames.capture.
 
-OpenCV's frame counts and seeks are unreliable, so a video is read once in sequence: frames that
-are not wanted are grabbed and skipped, frames are counted here, and times come from the stream.
+Frame counts and seeks are unreliable, so a video is read once in sequence: frames that are not
+wanted are decoded and skipped, frames are counted here, and times come from the stream. Which of
+two decoders reads a file follows from the file: `pipeline.frames.inspection`.
 """
 
 import math
@@ -14,6 +15,11 @@ import cv2
 import numpy as np
 
 from pipeline.errors import ClipError
+from pipeline.frames.animations import AnimationDecoder, is_animated_webp
+from pipeline.frames.decoders import Decoder, OpenCVDecoder, PyAVDecoder
+from pipeline.frames.inspection import inspect
+from pipeline.frames.loss import missing_frames
+from pipeline.frames.memory import bounded_memory
 
 # Who changes the pixels that come out raises DECODE_VERSION in pipeline.store.extractor_spec.
 MAX_PIXELS = 8192 * 4320  # pixels in a frame; more is refused before it is decoded
@@ -26,8 +32,9 @@ WHOLE = (0.0, math.inf)  # seconds: the segment that is the whole clip
 
 VIDEO_EXTENSIONS = frozenset(
     """
-    .3g2 .3gp .asf .avi .divx .dv .flv .gif .h264 .h265 .ivf .m1v .m2ts .m2v .m4v .mjpeg .mjpg .mkv
-    .mov .mp4 .mpeg .mpg .mts .mxf .nut .ogm .ogv .qt .rm .ts .vob .webm .wmv .y4m
+    .3g2 .3gp .apng .asf .avi .avif .avifs .divx .dv .flv .gif .h264 .h265 .ivf .m1v .m2ts .m2v
+    .m4v .mjpeg .mjpg .mkv .mov .mp4 .mpeg .mpg .mts .mxf .nut .ogm .ogv .qt .rm .ts .vob .webm
+    .wmv .y4m
     """.split()  # noqa: SIM905 - thirty quoted strings would read worse
 )
 
@@ -52,10 +59,14 @@ class FrameReader(Protocol):
 
     `timeline` holds the seconds of every frame passed so far, strictly increasing; `frames` yields
     index and (height, width, 3) uint8 BGR picture of those for which ``wanted(index, seconds)``.
+    `missing` counts frames that should be there and cannot be decoded.
     """
 
     @property
     def timeline(self) -> Sequence[float]: ...
+
+    @property
+    def missing(self) -> int: ...
 
     def frames(
         self, wanted: Callable[[int, float], bool]
@@ -69,20 +80,25 @@ class VideoReader:
     Attributes
     ----------
     path : the file
+    max_pixels : in a frame; one with more is refused before there is memory for it
     width, height, fps : what the container says, after rotation by its metadata
     claimed_frames : how many frames the container says there are, often one or two too many; None
         where it says nothing believable
-    claimed_seconds : how long that is by the rate that the container gives, believable or not
-    timeline : seconds of every frame grabbed so far, strictly increasing
+    claimed_seconds : how long that is, believable or not
+    timeline : seconds of every frame that could be decoded so far, strictly increasing
+    missing : frames that the file should hold and that could not be decoded, after a pass to the
+        end; until then those that failed between others
     """
 
     path: Path
+    max_pixels: int = MAX_PIXELS
     width: int = 0
     height: int = 0
     fps: float = FALLBACK_FPS
     claimed_frames: int | None = None
     claimed_seconds: float | None = None
     timeline: list[float] = field(default_factory=list)
+    missing: int = 0
 
     def frames(self, wanted: Callable[[int, float], bool]) -> Iterator[tuple[int, np.ndarray]]:
         """Yield the index and picture of each frame for which ``wanted(index, seconds)`` is true.
@@ -96,54 +112,45 @@ class VideoReader:
         ClipError
             When the file cannot be opened, holds no frame that can be decoded, or is absurd.
         """
-        capture = self._open()
+        if is_animated_webp(self.path):
+            yield from self._passed(AnimationDecoder(self.path, self.max_pixels), wanted)
+            return
+        inspection = inspect(self.path, self.max_pixels)
+        self.width, self.height = inspection.width, inspection.height
+        self.fps = inspection.fps or FALLBACK_FPS
+        self.claimed_seconds = inspection.seconds
+        self.claimed_frames = inspection.frames
+        if self.claimed_frames is None and inspection.seconds is not None:
+            claimed = inspection.seconds * self.fps
+            self.claimed_frames = round(claimed) if 0 < claimed < MAX_FRAMES else None
+        kind = OpenCVDecoder if inspection.opencv else PyAVDecoder
+        with bounded_memory(self.width * self.height):
+            decoder = kind(self.path, inspection, self.max_pixels)
+            yield from self._passed(decoder, wanted)
+        if not self.timeline:
+            raise ClipError(
+                f"holds no frame that can be decoded (codec {inspection.codec}): it is damaged, or "
+                "too much of it is missing"
+            )
+        self.missing = missing_frames(self.path, inspection, self.timeline, decoder.failed)
+
+    def _passed(
+        self, decoder: Decoder, wanted: Callable[[int, float], bool]
+    ) -> Iterator[tuple[int, np.ndarray]]:
         try:
-            while capture.grab():
+            while decoder.advance():
                 index = len(self.timeline)
                 if index >= MAX_FRAMES:
                     raise ClipError(f"has more than {MAX_FRAMES:,} frames")
-                self.timeline.append(self._seconds(capture))
+                self.missing = decoder.failed
+                self.timeline.append(self._time(decoder.seconds))
                 if wanted(index, self.timeline[-1]):
-                    decoded, image = capture.retrieve()
-                    if not decoded or image is None or image.size == 0:
-                        raise ClipError(f"has a frame, {index}, that cannot be decoded")
-                    yield index, _as_bgr(image)
-            if not self.timeline:
-                raise ClipError(_no_frame_reason(capture))
-        except cv2.error as error:
-            raise ClipError(f"made OpenCV fail: {str(error).strip().splitlines()[-1]}") from None
+                    yield index, decoder.picture()
         finally:
-            capture.release()
+            decoder.close()
 
-    def _open(self) -> cv2.VideoCapture:
-        try:
-            empty = self.path.stat().st_size == 0
-        except OSError as error:
-            raise ClipError(f"cannot be read ({error.strerror})") from None
-        if empty:
-            raise ClipError("is empty")
-        # One thread: the worker processes already share out the cores between clips.
-        capture = cv2.VideoCapture(str(self.path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
-        if not capture.isOpened():
-            raise ClipError("is not a video that OpenCV can open (damaged, or another format)")
-        self.width = int(capture.get(cv2.CAP_PROP_FRAME_WIDTH))
-        self.height = int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
-        if self.width * self.height > MAX_PIXELS:
-            capture.release()
-            raise ClipError(
-                f"has frames of {self.width} x {self.height} pixels, more than the "
-                f"{MAX_PIXELS / 1e6:.0f} million allowed"
-            )
-        fps = capture.get(cv2.CAP_PROP_FPS)
-        self.fps = fps if np.isfinite(fps) and 0.1 <= fps <= 1000 else FALLBACK_FPS
-        claimed = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        self.claimed_frames = int(claimed) if 0 < claimed < MAX_FRAMES else None
-        self.claimed_seconds = claimed / fps if claimed > 0 and fps > 0 else None
-        return capture
-
-    def _seconds(self, capture: cv2.VideoCapture) -> float:
-        """Time of the frame just grabbed; one frame after the last where the stream has none."""
-        seconds = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000.0
+    def _time(self, seconds: float) -> float:
+        """Time of the next frame; one frame after the last where the stream has none."""
         if not self.timeline:
             return seconds if 0 <= seconds <= MAX_SECONDS else 0.0
         last = self.timeline[-1]
@@ -276,16 +283,3 @@ def square(image: np.ndarray, size: int, rule: str) -> np.ndarray:
 
 def _tick(elapsed: float, index: int, fps: float | None) -> int:
     return index if fps is None else int(np.floor((elapsed + SAMPLE_TOLERANCE) * fps))
-
-
-def _as_bgr(image: np.ndarray) -> np.ndarray:
-    if image.ndim == 2 or image.shape[2] == 1:
-        return cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
-    return image if image.shape[2] == 3 else cv2.cvtColor(image, cv2.COLOR_BGRA2BGR)
-
-
-def _no_frame_reason(capture: cv2.VideoCapture) -> str:
-    code = int(capture.get(cv2.CAP_PROP_FOURCC))
-    codec = "".join(chr((code >> shift) & 0xFF) for shift in (0, 8, 16, 24)).strip("\0 ")
-    named = f" (codec {codec})" if codec.isprintable() and codec else ""
-    return f"holds no frame that this build of OpenCV can decode{named}"

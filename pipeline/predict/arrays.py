@@ -15,6 +15,7 @@ class ArrayReader:
     pictures: Sequence[np.ndarray]
     fps: float
     timeline: list[float] = field(default_factory=list)
+    missing: int = 0
 
     def frames(self, wanted: Callable[[int, float], bool]) -> Iterator[tuple[int, np.ndarray]]:
         for index, picture in enumerate(self.pictures):

@@ -10,7 +10,8 @@ import numpy as np
 from pipeline.annotations.formats import check_annotations_path, write_annotations
 from pipeline.errors import ClipError
 from pipeline.files import check_writable
-from pipeline.frames.sources import Source, open_source
+from pipeline.frames.isolation import IsolatedReader
+from pipeline.frames.sources import Source
 from pipeline.predict.inputs import Input
 from pipeline.predict.output import recordings, write_csv
 from pipeline.predict.prediction import Prediction
@@ -24,7 +25,7 @@ class _Watched:
     """A reader that shows how far a long video has been read."""
 
     def __init__(self, clip: Input, task: str) -> None:
-        self._reader = open_source(clip.source)
+        self._reader = IsolatedReader(clip.source)
         self._task = task
 
     @property
@@ -34,6 +35,10 @@ class _Watched:
     @property
     def timeline(self) -> Sequence[float]:
         return self._reader.timeline
+
+    @property
+    def missing(self) -> int:
+        return self._reader.missing
 
     def frames(self, wanted: Callable[[int, float], bool]) -> Iterator[tuple[int, np.ndarray]]:
         with ExitStack() as stack:
@@ -54,7 +59,7 @@ class _Watched:
 
 def frame_rate(source: Source) -> float:
     """Frames a second of a clip, as its container says."""
-    reader = open_source(source)
+    reader = IsolatedReader(source)
     next(iter(reader.frames(lambda index, seconds: True)))  # opens it
     return reader.fps
 
@@ -67,12 +72,14 @@ class Answers:
     ----------
     predictions : of the clips that could be read, in order
     failed : a sentence without its full stop for each of the others
+    notes : a sentence on each clip of which frames are missing
     total : clips that were named
     stopped : whether the user pressed Ctrl-C before all were done
     """
 
     predictions: list[Prediction]
     failed: list[str]
+    notes: list[str]
     total: int
     stopped: bool
 
@@ -105,6 +112,7 @@ def predict_files(
     """
     done: list[Prediction] = []
     failed: list[str] = []
+    notes: list[str] = []
     stopped = False
     alone = len(inputs) == 1
     with nullcontext() if alone else Progress("predict", len(inputs), "clips") as progress:
@@ -112,16 +120,22 @@ def predict_files(
             for one in inputs:
                 embedded = 0
                 try:
-                    reader = _Watched(one, "predict") if alone else open_source(one.source)
+                    reader = _Watched(one, "predict") if alone else IsolatedReader(one.source)
                     done.append(predictor.read(reader, one.name, window, stride, windows))
                     embedded = done[-1].frames
+                    if reader.missing:
+                        decoded = len(reader.timeline)
+                        notes.append(
+                            f"{one.name} is damaged: {decoded} of its {decoded + reader.missing} "
+                            "frames could be decoded; the answer rests on those."
+                        )
                 except ClipError as error:
                     failed.append(f"{one.name} {error}")
                 if progress:
                     progress.advance(frames=embedded)
         except KeyboardInterrupt:
             stopped = True
-    return Answers(done, failed, len(inputs), stopped)
+    return Answers(done, failed, notes, len(inputs), stopped)
 
 
 def check_outputs(outputs: Outputs, inputs: Sequence[Input]) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 from pipeline.annotations.stretch import Recording, Stretch
 from pipeline.csv_tables import listed, write_rows
 from pipeline.predict.prediction import DIGITS, TIME_DIGITS, UNSURE, Prediction
-from pipeline.predict.windows import timeline
 
 FILE_COLUMNS = ("file", "label", "confidence", "seconds", "frames")
 SPAN_COLUMNS = ("file", "start", "end", "label", "confidence")
@@ -37,7 +36,7 @@ def _file_row(prediction: Prediction, top: int) -> list[object]:
 
 def _span_rows(predictions: Iterable[Prediction]) -> Iterator[list[object]]:
     for prediction in predictions:
-        for span in timeline(prediction):
+        for span in prediction.timeline():
             times = (f"{seconds:.{TIME_DIGITS}f}" for seconds in (span.start, span.end))
             yield [prediction.file, *times, span.label, f"{span.confidence:.{DIGITS}f}"]
 
@@ -63,6 +62,6 @@ def _stretches(prediction: Prediction) -> tuple[Stretch, ...]:
             prediction.file, span.label, round(span.start, TIME_DIGITS),
             round(span.end, TIME_DIGITS), ANNOTATOR, round(span.confidence, DIGITS),
         )
-        for span in timeline(prediction)
+        for span in prediction.timeline()
         if span.label != UNSURE
     )  # fmt: skip

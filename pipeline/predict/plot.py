@@ -9,7 +9,6 @@ from pipeline.evaluation.plots import BLUE, GRID, INK, MUTED, new_figure, style
 from pipeline.lettering import shorten
 from pipeline.predict.clock import short_clock, ticks
 from pipeline.predict.prediction import UNSURE, Prediction, Span
-from pipeline.predict.windows import timeline
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,7 +30,7 @@ def timeline_figure(prediction: Prediction, labels: Sequence[str]) -> "Figure":
     ----------
     labels : of the model, in the order of a window's probabilities
     """
-    spans = timeline(prediction)
+    spans = prediction.timeline()
     rows = _rows_of(spans)
     middles = [(window.start + window.end) / 2 for window in prediction.windows]
     times = np.array([0.0, *middles, prediction.seconds])

@@ -38,10 +38,10 @@ from pipeline.head.inference import Views as Clip
 from pipeline.head.model_folder import MODEL, check_embedding, load_model, predict_logits
 from pipeline.predict.arrays import ArrayReader, as_bgr
 from pipeline.predict.prediction import UNSURE, Prediction, Window
-from pipeline.predict.windows import check_windows, place_windows, timeline
+from pipeline.predict.windows import check_windows, place_windows, shown_stretches
 from pipeline.store.extractor_spec import ExtractorSpec
 
-__all__ = ["Prediction", "Predictor", "Stream", "Window", "timeline"]
+__all__ = ["Prediction", "Predictor", "Stream", "Window"]
 
 
 class Predictor:
@@ -262,7 +262,14 @@ class Predictor:
     ) -> Iterator[Window]:
         """Each window is classified as a clip of that length would be."""
         times = clip.timeline[_rows(clip)] - clip.timeline[0]
-        places = place_windows(length, *self.window_rule(window, stride, clip.timeline))
+        rule = self.window_rule(window, stride, clip.timeline)
+        stretches = shown_stretches(clip.timeline - clip.timeline[0], rule[0])
+        stretches = stretches if len(stretches) > 1 else [(0.0, length)]
+        places = [
+            (begin + start, begin + end)
+            for begin, stop in stretches
+            for start, end in place_windows(stop - begin, *rule)
+        ]
         parts = []
         for start, end in places:
             first, last = np.searchsorted(times + 1e-6, (start, end))

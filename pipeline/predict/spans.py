@@ -1,11 +1,12 @@
 """Windows, and windows of one label merged into spans: what happens when."""
 
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+TOUCHING = 1e-6  # seconds; windows that lie closer together adjoin
 UNSURE = "unsure"  # the answer where no label is probable enough
 
 
@@ -34,7 +35,8 @@ class Span:
 
     Attributes
     ----------
-    start, end : seconds from the clip's first frame; the spans of a clip leave no gap
+    start, end : seconds from the clip's first frame; the spans of a clip leave a gap
+        only where no frame is shown
     label : may be "unsure"
     confidence : mean of the windows' confidence
     """
@@ -46,10 +48,20 @@ class Span:
 
 
 def merge(windows: Sequence[Window], length: float) -> list[Span]:
-    """Spans of windows in order that cover `length` seconds.
+    """Spans of windows in order; time of which they show nothing is left out.
 
     Where windows overlap, each speaks for the time that is nearest to its middle.
+
+    Parameters
+    ----------
+    length : seconds of the clip
     """
+    runs = list(unbroken(windows))
+    if len(runs) > 1:
+        return [
+            replace(span, start=max(span.start, run[0].start))
+            for run in runs for span in merge(run, run[-1].end)
+        ]  # fmt: skip
     edges = borders(windows, length)
     sections = zip(windows, edges, edges[1:], strict=False)
     spans = []
@@ -58,6 +70,18 @@ def merge(windows: Sequence[Window], length: float) -> list[Span]:
         confidence = float(np.mean([window.confidence for window, _, _ in members]))
         spans.append(Span(members[0][1], members[-1][2], label, confidence))
     return spans
+
+
+def unbroken(windows: Sequence[Window]) -> Iterator[list[Window]]:
+    """Windows in order, in runs without a gap between one and the next."""
+    run: list[Window] = []
+    for window in windows:
+        if run and window.start > run[-1].end + TOUCHING:
+            yield run
+            run = []
+        run.append(window)
+    if run:
+        yield run
 
 
 def borders(windows: Sequence[Window], length: float) -> list[float]:

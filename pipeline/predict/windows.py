@@ -57,8 +57,28 @@ def place_windows(length: float, window: float, stride: float) -> list[tuple[flo
     return [*places, (length - window, length)]
 
 
+def shown_stretches(times: np.ndarray, window: float) -> list[tuple[float, float]]:
+    """Start and end of the stretches of a clip between which no frame comes for a whole window.
+
+    The last frame of each is shown for as long as most others.
+
+    Parameters
+    ----------
+    times : (T,) float64, seconds of all frames of the clip, increasing
+    window : seconds
+    """
+    gaps = np.diff(times)
+    usual = float(np.median(gaps)) if len(gaps) else 0.0
+    ends = np.flatnonzero(gaps > max(window, 2 * usual))
+    starts = [0, *(int(end) + 1 for end in ends)]
+    return [
+        (float(times[start]), float(times[end]) + usual)
+        for start, end in zip(starts, [*map(int, ends), len(times) - 1], strict=True)
+    ]
+
+
 def timeline(prediction: Prediction) -> list[Span]:
-    """The clip from start to end as spans, each of one label.
+    """The clip as spans, each of one label; where no frame is shown for long, there is none.
 
     Where windows overlap, each speaks for the time that is nearest to its middle.
     """

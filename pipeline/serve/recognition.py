@@ -8,7 +8,9 @@ import cv2
 import numpy as np
 
 from pipeline.errors import ClipError
+from pipeline.frames.animations import is_animation
 from pipeline.frames.images import ImageReader, image_size, read_image
+from pipeline.frames.inspection import TooLargeError
 from pipeline.frames.video import VideoReader
 from pipeline.predict.predictor import Predictor
 from pipeline.processes import available_cores
@@ -56,9 +58,12 @@ class Recogniser:
             Image.MAX_IMAGE_PIXELS = None  # the limit is ours, and named in the answer
             return None
         try:
-            if task.kind == "video":
+            if task.kind == "video" or (len(task.paths) == 1 and is_animation(task.paths[0])):
                 return self._video(predictor, task, report)
             return self._images(predictor, task)
+        except TooLargeError as error:
+            limit = self._limits.pixels
+            raise refusals.too_many_pixels(error.width, error.height, limit) from None
         except ClipError as error:
             raise refusals.undecodable(_reason(error, task.paths)) from None
         except MemoryError:
@@ -113,7 +118,7 @@ class LimitedVideo(VideoReader):
         report: Report = lambda done, total, seconds: None,
         preview: Preview | None = None,
     ) -> None:
-        super().__init__(path)
+        super().__init__(path, max_pixels=limits.pixels)
         self._limits = limits
         self._report = report
         self._preview = preview

@@ -10,10 +10,12 @@ import numpy as np
 
 from pipeline.csv_tables import listed, write_rows
 from pipeline.dataset.clips import (
+    DAMAGED,
     IMAGES,
     INDEX,
     REJECTED,
     SPLITS,
+    read_damaged,
     read_images,
     read_index,
     read_rejected,
@@ -118,6 +120,7 @@ def evaluate(
                 measured=measured,
                 skipped=skipped,
                 rejected=read_rejected(rejected),
+                damaged=read_damaged(rejected.with_name(DAMAGED.name)),
                 curves=curves,
                 best_epoch=best,
                 sheets=reports / SHEETS,

@@ -9,16 +9,26 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.backbone.folder import BACKBONE
-from pipeline.dataset.clips import REJECTED, Clip, ClipTable, Rejected, write_rejected
+from pipeline.dataset.clips import (
+    DAMAGED,
+    REJECTED,
+    Clip,
+    ClipTable,
+    Damaged,
+    Rejected,
+    write_damaged,
+    write_rejected,
+)
 from pipeline.dataset.sources import ClipFiles, Images
 from pipeline.embedding.clip_embedding import ClipEmbeddings
 from pipeline.embedding.engines import engine_and_processor
 from pipeline.embedding.executors import EmbeddingSetup, Job, WorkerPool, run_jobs
+from pipeline.embedding.params import FeaturesParams
 from pipeline.embedding.plan import Caches, Plan, make_plan, open_caches
 from pipeline.errors import CacheError, ClipError, TooManyRejectedError
 from pipeline.files import replacing_folder
 from pipeline.frames.streams import RGB, stream_and_view
-from pipeline.frames.video import Sampling, sample_frames
+from pipeline.frames.video import sample_frames
 from pipeline.params import Params
 from pipeline.progress import Progress
 from pipeline.store.cache import CachedClip, EmbeddingCache, ShardWriter
@@ -43,6 +53,7 @@ class Extraction:
     embedded : pictures that went through the CNN, all readings together
     flows : optical flows that were computed
     rejected : clips that could not be used
+    damaged : clips that are used although frames of them are missing
     seconds : where the workers' time went: "decode", "resize", "flow", "embed"; summed over workers
     """
 
@@ -52,6 +63,7 @@ class Extraction:
     embedded: int
     flows: int
     rejected: list[Rejected]
+    damaged: list[Damaged]
     seconds: dict[str, float]
 
 
@@ -65,7 +77,7 @@ def extract_features(
     folder: Path = FEATURES,
     rejected: Path = REJECTED,
 ) -> Extraction:
-    """Embed what the cache lacks, then write the feature files and rejected.csv.
+    """Embed what the cache lacks, then write the feature files, rejected.csv and damaged.csv.
 
     The feature files are a function of clips, backbone and settings alone: the same bytes after
     one run, after ten interrupted ones, or from a warm cache.
@@ -85,7 +97,7 @@ def extract_features(
     setup = setup or EmbeddingSetup.of(settings, backbone)
     files = ClipFiles.of(params.dataset, images)
     failures: dict[str, str] = {}  # digest -> reason
-    done = Extraction(len(table), 0, 0, 0, 0, [], {})
+    done = Extraction(len(table), 0, 0, 0, 0, [], [], {})
     with Progress("features", len(table), "clips") as progress:
         pool = replace(settings.pool, report=progress.say)
         caches = open_caches(settings, setup, progress.say)
@@ -102,10 +114,11 @@ def extract_features(
                     progress.say(_precision_note(plan, setup, settings.clip_timeout))
                 _embed(plan, setup, pool, caches, failures, done, progress)
             try:
-                done.rejected = []
-                selected = _select(table, failures, caches["identity"], setup.sampling)
+                done.rejected, done.damaged = [], []
+                selected = _select(table, failures, caches["identity"], settings, done.damaged)
                 rows = Rows.of(_kept(selected, done.rejected))
                 write_rejected(done.rejected, rejected)
+                write_damaged(done.damaged, rejected.with_name(DAMAGED.name))
                 _write(folder, rows, done.rejected, caches, params)
                 break
             except CacheError as error:
@@ -193,14 +206,22 @@ def _entries(job: Job, result: ClipEmbeddings, caches: Caches) -> Iterator[tuple
     for name, embedding in result.embeddings.items():
         # A pass that stopped at the last missing frame did not see the whole timeline.
         known: CachedClip | None = caches[name].find(job.digest)
-        timeline = known.timeline if known else result.timeline
-        yield name, Entry(job.digest, timeline, result.frames[name], embedding)
+        whole = known or result
+        frames = result.frames[name]
+        yield name, Entry(job.digest, whole.timeline, frames, embedding, whole.missing)
 
 
 def _select(
-    clips: ClipTable, failures: Mapping[str, str], cache: EmbeddingCache, sampling: Sampling
+    clips: ClipTable,
+    failures: Mapping[str, str],
+    cache: EmbeddingCache,
+    settings: FeaturesParams,
+    damaged: list[Damaged],
 ) -> Iterator[Row | Rejected]:
-    """What becomes of each clip, sorted by clip_id: its row of a feature file, or a rejection."""
+    """What becomes of each clip, sorted by clip_id: its row of a feature file, or a rejection.
+
+    Clips that are used although frames of them are missing are added to `damaged`.
+    """
     for clip in clips.sorted():
         if clip.digest in failures:
             yield Rejected(clip.clip_id, "features", failures[clip.digest])
@@ -208,19 +229,35 @@ def _select(
         cached = cache.find(clip.digest)
         if cached is None:
             raise CacheError(f"The embeddings of {clip.clip_id} are gone from the cache")
-        frame = sample_frames(cached.timeline, sampling, clip.start, clip.end)
-        if not len(frame):
-            yield Rejected(clip.clip_id, "features", _nothing_there(clip, cached.timeline))
+        decoded = len(cached.timeline)
+        claimed = decoded + cached.missing
+        if cached.missing > settings.max_damaged * claimed:
+            yield Rejected(clip.clip_id, "features", (
+                f"is damaged: only {decoded} of its {claimed} frames can be decoded, and "
+                f"features.max_damaged allows {settings.max_damaged:.0%} of them to be missing"
+            ))  # fmt: skip
             continue
+        frame = sample_frames(cached.timeline, settings.sampling, clip.start, clip.end)
+        if not len(frame):
+            yield Rejected(clip.clip_id, "features", _nothing_there(clip, cached))
+            continue
+        if cached.missing:
+            damaged.append(Damaged(clip.clip_id, decoded, claimed))
         time = cached.timeline[frame]
         if clip.start is not None:
             time = np.maximum(time - clip.start, 0.0)
         yield Row(clip.clip_id, clip.digest, frame, time.astype(np.float32))
 
 
-def _nothing_there(clip: Clip, timeline: np.ndarray) -> str:
+def _nothing_there(clip: Clip, cached: CachedClip) -> str:
     """Why a segment holds no frame."""
+    timeline = cached.timeline
     last = f"the last frame of the video is at {timeline[-1]:.2f} s"
+    if cached.missing:
+        last = (
+            f"the video is damaged, {cached.missing} of its {cached.missing + len(timeline)} "
+            f"frames cannot be decoded, and the last of the others is at {timeline[-1]:.2f} s"
+        )
     if clip.start is not None and clip.start > timeline[-1]:
         return f"starts at {clip.start:g} s, but {last}"
     return f"no frame of the video lies between {clip.start or 0.0:g} s and {clip.end:g} s; {last}"

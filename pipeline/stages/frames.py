@@ -17,10 +17,11 @@ from pipeline.errors import ClipError, DatasetError
 from pipeline.files import as_file_name, replacing_folder
 from pipeline.frames.contact_sheet import INK, THUMBNAIL, gap, line, strip, write_picture
 from pipeline.frames.flow_arrows import draw_arrows, fast_speed, flow_grid
+from pipeline.frames.isolation import IsolatedReader
 from pipeline.frames.motion import difference_of, flow_field_of
 from pipeline.frames.neighbours import Moment, Neighbourhood
 from pipeline.frames.sampled import SampledFrame, sampled_frames
-from pipeline.frames.sources import fetched_source, open_source
+from pipeline.frames.sources import fetched_source
 from pipeline.frames.streams import DIFFERENCE, FLOW
 from pipeline.frames.video import Sampling, sample_frames
 from pipeline.params import Params
@@ -178,7 +179,7 @@ def _sampled(
     """
     source = ClipFiles.of(params.dataset, images).source(clip)
     with fetched_source(source, clip.digest) as local:
-        reader = open_source(local)
+        reader = IsolatedReader(local)
         yield from sampled_frames(
             reader,
             sampling,

@@ -89,10 +89,12 @@ class CachedClip:
     ----------
     timeline : (F,) float64, seconds, of every frame of the video
     parts : the places that hold embeddings; later parts may repeat frames of earlier ones
+    missing : frames that the video should hold and that cannot be decoded
     """
 
     timeline: np.ndarray
     parts: tuple[Part, ...]
+    missing: int = 0
 
     @property
     def frames(self) -> np.ndarray:
@@ -171,6 +173,7 @@ class EmbeddingCache:
     def find(self, digest: str) -> CachedClip | None:
         """What is cached of a clip, or None; reads no embeddings."""
         timeline: np.ndarray | None = None
+        missing = 0
         parts = []
         for number, row in self._places.places(digest):
             shard = self._index(number)
@@ -181,7 +184,8 @@ class EmbeddingCache:
             if timeline is None:
                 times = slice(shard.timeline_offsets[row], shard.timeline_offsets[row + 1])
                 timeline = shard.timeline[times]
-        return None if timeline is None else CachedClip(timeline, tuple(parts))
+                missing = int(shard.missing[row]) if len(shard.missing) else 0
+        return None if timeline is None else CachedClip(timeline, tuple(parts), missing)
 
     def check(self, digests: Iterable[str]) -> bool:
         """Check the shards that hold these clips, each once, and set damaged ones aside.

@@ -11,7 +11,7 @@ from pipeline.frames.neighbours import SIZE
 from pipeline.frames.streams import DIFFERENCE, FLOW, PLACE, RGB
 
 # Part of every cache key. Raise one when its numbers change for a reason the fields do not show:
-DECODE_VERSION = 1  # decoded or resized pixels (pipeline.frames)
+DECODE_VERSION = 2  # decoded or resized pixels (pipeline.frames); 2: PyAV beside OpenCV
 EXTRACTOR_VERSION = 1  # embeddings (pipeline.backbone, pipeline.embedding)
 STREAM_VERSIONS = {PLACE: 1, FLOW: 1, DIFFERENCE: 1}  # what those streams are made of
 

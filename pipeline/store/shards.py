@@ -7,7 +7,10 @@
 | `frame`           | (N,) int32           | index of the embedded frame in its video      |
 | `timeline_offsets`| (C+1,) int64         | clip i owns times timeline_offsets[i]:...     |
 | `timeline`        | (F,) float64 seconds | time of every frame of the video              |
+| `missing`         | (C,) int32           | frames of the video that cannot be decoded    |
 | `embedding`       | (N, D) float16       | D is 1280 in the stream rgb                   |
+
+Shards of earlier releases lack `missing`; nothing was known of it then.
 
 Two checksums are stored: `index_sha256` over all but the embeddings, checked whenever a shard is
 opened, and `sha256` over everything, checked before embeddings are used. The attribute `made_by`
@@ -32,7 +35,8 @@ if TYPE_CHECKING:
     import h5py
 
 SCHEMA = 1
-INDEX_NAMES = ("digest", "offsets", "frame", "timeline_offsets", "timeline")
+OLD_NAMES = ("digest", "offsets", "frame", "timeline_offsets", "timeline")
+INDEX_NAMES = (*OLD_NAMES, "missing")
 HASH_ROWS = 4096  # embeddings hashed at a time: 10 MiB
 BLOCK_BYTES = 4 << 20  # of embeddings written at a time; a call of HDF5 costs as much as 64 KiB
 
@@ -51,12 +55,14 @@ class Entry:
     timeline : (F,) float64, seconds, of every frame of the video
     frame : (n,) int32, which frames these are, increasing
     embedding : (n, D) float16
+    missing : frames that the video should hold and that cannot be decoded
     """
 
     digest: str
     timeline: np.ndarray
     frame: np.ndarray
     embedding: np.ndarray
+    missing: int = 0
 
     @property
     def bytes(self) -> int:
@@ -66,7 +72,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class ShardIndex:
-    """All of a shard but its embeddings; arrays as in the table above."""
+    """All of a shard but its embeddings, as in the table above; `missing` is empty if unknown."""
 
     path: Path
     digest: np.ndarray
@@ -74,6 +80,7 @@ class ShardIndex:
     frame: np.ndarray
     timeline_offsets: np.ndarray
     timeline: np.ndarray
+    missing: np.ndarray
 
     @property
     def bytes(self) -> int:
@@ -94,6 +101,7 @@ def write_shard(path: Path, entries: Sequence[Entry], made_by: str = "") -> None
         "frame": np.concatenate([entry.frame for entry in entries]).astype(np.int32),
         "timeline_offsets": _offsets([len(entry.timeline) for entry in entries]),
         "timeline": np.concatenate([entry.timeline for entry in entries]).astype(np.float64),
+        "missing": np.array([entry.missing for entry in entries], np.int32),
     }
     digest = _hash_index(index)
     # The latest format keeps checksums of HDF5's own structures too. Text of variable length would
@@ -129,12 +137,13 @@ def read_index(path: Path) -> ShardIndex:
         When it is gone: another process may remove shards at any time.
     """
     with _reading(path) as file:
-        index = {name: file[name][()] for name in INDEX_NAMES}
+        names = INDEX_NAMES if "missing" in file else OLD_NAMES
+        index = {name: file[name][()] for name in names}
         expected = file.attrs["index_sha256"].decode()
         rows = file["embedding"].shape[0]
     if _hash_index(index).hexdigest() != expected or rows != len(index["frame"]):
         raise DamagedShardError(f"{path.name} is damaged: its index does not match its checksum")
-    return ShardIndex(path, **index)
+    return ShardIndex(path, **{"missing": np.empty(0, np.int32), **index})
 
 
 def check_shard(path: Path) -> None:
@@ -204,8 +213,10 @@ def read_entries(path: Path) -> Iterator[Entry]:
         for i, digest in enumerate(index.digest):
             rows = slice(index.offsets[i], index.offsets[i + 1])
             times = slice(index.timeline_offsets[i], index.timeline_offsets[i + 1])
+            missing = int(index.missing[i]) if len(index.missing) else 0
+            embedding = file["embedding"][rows]
             yield Entry(
-                digest.decode(), index.timeline[times], index.frame[rows], file["embedding"][rows]
+                digest.decode(), index.timeline[times], index.frame[rows], embedding, missing
             )
 
 
@@ -227,6 +238,8 @@ def _offsets(lengths: Sequence[int]) -> np.ndarray:
 def _hash_index(index: dict[str, np.ndarray]) -> "hashlib._Hash":
     digest = hashlib.sha256()
     for name in INDEX_NAMES:
+        if name == "missing" and not len(index.get(name, ())):
+            continue  # of an earlier release
         values = np.ascontiguousarray(index[name])
         digest.update(f"{name} {values.dtype.str} {values.shape}\n".encode())
         digest.update(values.tobytes())

@@ -3,12 +3,16 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from pipeline.backbone.folder import BACKBONE
 from pipeline.dataset.clips import read_images, read_index
+from pipeline.embedding.executors import EmbeddingSetup
+from pipeline.errors import ModelError
 from pipeline.explaining.explain import explain
 from pipeline.exporting.description import describe
 from pipeline.exporting.graph import build_graph
@@ -22,6 +26,7 @@ from pipeline.stages.features import extract_features
 from pipeline.stages.index import index_clips
 from pipeline.stages.split import split_clips
 from pipeline.store.cache_tools import verify
+from pipeline.store.extractor_spec import DECODE_VERSION
 from pipeline.store.feature_files import FeatureSet
 
 RELEASES = ("before_the_rooms",)
@@ -60,6 +65,12 @@ def params(project: Path) -> Params:
     return load_params(project / "params.yaml", there_were)
 
 
+def as_it_was_decoded(params: Params) -> EmbeddingSetup:
+    """Today's setup under the key of the releases that knew one decoder."""
+    setup = EmbeddingSetup.of(params.features, BACKBONE)
+    return replace(setup, extractor=replace(setup.extractor, decode_version=1))
+
+
 def probabilities(release: Path) -> dict[str, list[float]]:
     """clip_id -> what the release said, in the order of the model's labels."""
     with (release / "probabilities.csv").open() as stream:
@@ -69,11 +80,14 @@ def probabilities(release: Path) -> dict[str, list[float]]:
 def test_no_frame_in_the_cache_is_embedded_again(
     project: Path, release: Path, params: Params
 ) -> None:
+    """Under its own key: since then frames have been decoded otherwise, and the key is another."""
     shutil.rmtree(project / "features")
     before = {path: sha256(path) for path in sorted((project / "cache").rglob("*.h5"))}
     assert len(before) == 2  # a shard for each view
-    done = extract_features(params, read_index(), images=read_images())
+    setup = as_it_was_decoded(params)
+    done = extract_features(params, read_index(), images=read_images(), setup=setup)
     assert (done.clips, done.cached, done.decoded, done.embedded) == (6, 6, 0, 0)
+    assert done.damaged == []  # nothing was known of that
     assert FeatureSet.open(project / "features").sha256 == (
         FeatureSet.open(release / "features").sha256
     )
@@ -84,17 +98,28 @@ def test_no_frame_in_the_cache_is_embedded_again(
 def test_an_embedding_that_is_not_in_the_cache_is_missed(project: Path, params: Params) -> None:
     shards = sorted((project / "cache").rglob("*.h5"))
     shards[0].unlink()
-    done = extract_features(params, read_index(), images=read_images())
+    setup = as_it_was_decoded(params)
+    done = extract_features(params, read_index(), images=read_images(), setup=setup)
     assert (done.cached, done.decoded, done.embedded) == (0, 6, 36)
 
 
 def test_streams_added_to_the_cache_are_all_that_is_computed(project: Path) -> None:
     before = {path: sha256(path) for path in sorted((project / "cache").rglob("*.h5"))}
     settings = load_params(project / "params.yaml", ["features.pooling=[mean]"])
-    done = extract_features(settings, read_index(), images=read_images())
+    setup = as_it_was_decoded(settings)
+    done = extract_features(settings, read_index(), images=read_images(), setup=setup)
     features = FeatureSet.open(project / "features")
     rows = int(features.lengths.sum())
     assert (done.embedded, done.flows) == (2 * rows, rows)  # the difference in two views
+    assert {path: sha256(path) for path in before} == before
+
+
+def test_all_is_embedded_again_under_the_key_of_today_and_the_old_stays(
+    project: Path, params: Params
+) -> None:
+    before = {path: sha256(path) for path in sorted((project / "cache").rglob("*.h5"))}
+    done = extract_features(params, read_index(), images=read_images())
+    assert (done.cached, done.decoded) == (0, 6)
     assert {path: sha256(path) for path in before} == before
 
 
@@ -122,7 +147,17 @@ def test_the_head_says_of_the_feature_file_what_it_said_before(
     assert said == pytest.approx(np.array(list(expected.values())), abs=CLOSE)
 
 
+def test_the_model_is_refused_until_its_frames_are_decoded_as_today(project: Path) -> None:
+    with pytest.raises(ModelError, match=r"decode_version = 1, .* train again"):
+        Predictor(project / "models/head")
+
+
 def test_the_model_says_of_each_video_what_it_said_before(project: Path, release: Path) -> None:
+    """Trust its card on how frames are decoded: of ordinary videos the pictures are the same."""
+    card = project / "models/head" / CARD
+    text = card.read_text()
+    assert text.count('"decode_version": 1') == 1
+    card.write_text(text.replace('"decode_version": 1', f'"decode_version": {DECODE_VERSION}'))
     predictor = Predictor(project / "models/head")
     for clip_id, expected in probabilities(release).items():
         prediction = predictor.file(project / "data/raw" / clip_id)

@@ -109,7 +109,7 @@ def test_too_many_rejected_clips_fail_the_run_after_everything_is_written(
         for row in read_rejected(half_broken.folder / "reports/rejected.csv")
     }
     assert reasons == {
-        "walk/anna_walk.avi": "is not a video that OpenCV can open (damaged, or another format)",
+        "walk/anna_walk.avi": "is not a video that can be opened (damaged, or another format)",
         "walk/ben_walk.avi": "is empty",
     }
     half_broken.set(max_rejected=0.4)

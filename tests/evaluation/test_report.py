@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.backbone.folder import DIMENSION
-from pipeline.dataset.clips import Clip, Rejected
+from pipeline.dataset.clips import Clip, Damaged, Rejected
 from pipeline.evaluation.metrics import Measured, Outcome, measure
 from pipeline.evaluation.plots import Curve
 from pipeline.evaluation.report.evaluation import Run, verdict, write_report
@@ -188,6 +188,7 @@ def write_run(
             measured=measure(outcome, samples=100),
             skipped=[],
             rejected=[Rejected("walk/<x>.avi", "features", "is empty")],
+            damaged=[Damaged("walk/<y>.avi", 60, 61)],
             curves={"loss": [Curve("train", np.array([1.0, 2.0]), np.array([1.0, 0.5]))]},
             best_epoch=2,
             sheets=folder / "frames",

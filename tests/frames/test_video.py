@@ -147,7 +147,7 @@ def test_an_empty_file_a_text_file_and_a_missing_file_say_what_is_wrong(tmp_path
     text.write_text("not a video")
     with pytest.raises(ClipError, match="is empty"):
         read(empty)
-    with pytest.raises(ClipError, match="not a video that OpenCV can open"):
+    with pytest.raises(ClipError, match="not a video that can be opened"):
         read(text)
     with pytest.raises(ClipError, match="No such file"):
         read(tmp_path / "missing.mp4")

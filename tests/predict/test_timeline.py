@@ -8,7 +8,7 @@ import pytest
 from pipeline.errors import ClipcacheError
 from pipeline.predict.clock import clock, short_clock, ticks
 from pipeline.predict.spans import Window, merge
-from pipeline.predict.windows import place_windows
+from pipeline.predict.windows import place_windows, shown_stretches
 
 
 def window(start: float, end: float, label: str, confidence: float = 0.9) -> Window:
@@ -20,6 +20,17 @@ def test_windows_come_every_stride_and_the_last_ends_with_the_clip() -> None:
     *before, last = place_windows(5.3, 2, 1)
     assert before == [(0, 2), (1, 3), (2, 4), (3, 5)]
     assert last == pytest.approx((3.3, 5.3))
+
+
+def test_time_that_no_frame_shows_has_no_window_and_no_label() -> None:
+    day = 86_400.0
+    times = np.concatenate([np.arange(50) / 25, day + np.arange(75) / 25])
+    stretches = shown_stretches(times, 2.0)
+    assert np.allclose(stretches, [(0.0, 2.0), (day, day + 3.0)])
+    windows = [window(0, 2, "a"), window(day, day + 2, "a"), window(day + 1, day + 3, "b")]
+    spans = [(span.start, span.end, span.label) for span in merge(windows, day + 3)]
+    assert spans == [(0, 2, "a"), (day, day + 1.5, "a"), (day + 1.5, day + 3, "b")]
+    assert np.allclose(shown_stretches(np.arange(100) / 25, 2.0), [(0.0, 4.0)])
 
 
 @pytest.mark.parametrize("length", [0.04, 1.0, 2.0])

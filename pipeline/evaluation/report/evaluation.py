@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from pipeline import __version__
-from pipeline.dataset.clips import Clip, Rejected
+from pipeline.dataset.clips import Clip, Damaged, Rejected
 from pipeline.dataset.params import DatasetParams
 from pipeline.dataset.sources import ClipFiles
 from pipeline.evaluation.evidence import evidence, evidence_in_words
@@ -73,6 +73,7 @@ class Run:
     measured: Measured
     skipped: Sequence[str]
     rejected: Sequence[Rejected]
+    damaged: Sequence[Damaged]
     curves: Mapping[str, Sequence[Curve]]
     best_epoch: int | None
     sheets: Path
@@ -187,6 +188,8 @@ def write_report(run: Run, path: Path) -> None:
         "origins": _origins(run),
         "rejected": run.rejected[:REJECTED],
         "rejected_total": len(run.rejected),
+        "damaged": run.damaged[:REJECTED],
+        "damaged_total": len(run.damaged),
     }
     write_page(path, "report.html", values)
 

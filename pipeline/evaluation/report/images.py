@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 
 from pipeline.errors import ClipError
+from pipeline.frames.isolation import IsolatedReader
 from pipeline.frames.sampled import sampled_frames
-from pipeline.frames.sources import Source, open_source
+from pipeline.frames.sources import Source
 
 THUMBNAIL = 112  # pixels, side of a frame in a strip
 GAP = 3  # pixels between frames
@@ -57,7 +58,7 @@ def strip_uri(source: Source, frames: Sequence[int], rule: str) -> str | None:
     pictures: list[np.ndarray] = []
     gap = np.full((THUMBNAIL, GAP, 3), 128, np.uint8)
     try:
-        reader = open_source(source)
+        reader = IsolatedReader(source)
         for frame in sampled_frames(reader, None, THUMBNAIL, rule, named=set(frames)):
             pictures += [gap] * bool(pictures) + [frame.picture()[:, :, ::-1]]
     except (ClipError, OSError):
