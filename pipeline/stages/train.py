@@ -96,7 +96,8 @@ def train(
             f"{len(np.unique(train_set.labels))} class, but training needs two: see "
             "reports/rejected.csv and the `split` section of the settings."
         )
-    set_up_tensorflow()
+    if NETWORK_BRANCH in settings.shape.branches:
+        set_up_tensorflow()
     packages = versions()
     run = {
         "train": settings.model_dump(mode="json"),
