@@ -46,6 +46,7 @@ def test_what_a_terminal_would_obey_is_an_escape(name: str, capsys: pytest.Captu
     say_json({text: text})
     logger = logging.getLogger("clipcache.names")
     logger.addHandler(TerminalHandler())
+    logger.propagate = False  # else pytest keeps the text, and cannot hand it to its main process
     logger.warning("%s", text)
     out = "".join(capsys.readouterr())
     assert out.count(shown.split("\\")[1]) >= 5
