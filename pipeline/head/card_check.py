@@ -133,6 +133,7 @@ class _Card(_CardOfOneNetwork):
     branches: list[_Branch] = Field(min_length=1, max_length=1000)
     mirror: bool
     window: Annotated[int, Field(ge=1, le=10_000_000)]
+    held_out: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
 
 
 SCHEMAS: dict[int, type[_CardOfOneNetwork]] = {2: _CardOfOneNetwork, 3: _Card}

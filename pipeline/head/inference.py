@@ -79,10 +79,14 @@ class Head:
         shape = (len(linear), len(self.linear), self.classes)
         return np.stack([*network, *np.array(linear, np.float32).reshape(shape).swapaxes(0, 1)])
 
+    def contributions(self, clips: Iterable[Clip]) -> np.ndarray:
+        """What each branch adds to the logits, share x score: (n, B, K) float32; see `scores`."""
+        shares = np.array(list(self.shares.values()), np.float32)
+        return (shares[:, None, None] * self.scores(clips)).swapaxes(0, 1)
+
     def logits(self, clips: Iterable[Clip]) -> np.ndarray:
         """The sum over branches of share x score: (n, K) float32; see `scores`."""
-        shares = np.array(list(self.shares.values()), np.float32)
-        return np.tensordot(shares, self.scores(clips), 1)
+        return self.contributions(clips).sum(axis=1)
 
     def score(self, clip: Clip) -> dict[str, np.ndarray]:
         """What each branch says of a clip, before its share: name -> (K,) float32."""

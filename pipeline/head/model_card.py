@@ -49,6 +49,8 @@ class ModelCard:
     windowing : how clips are cut into windows
     temperature : divides the logits before the softmax
     shape : what the head was built from
+    held_out : clips that a new one is held against, in a file of its own; None where there is no
+        such file, as in models of earlier releases; filled in when it is saved
     versions : of the packages that trained it
     files : SHA-256 of the other files of the folder, by name; filled in when it is saved
     """
@@ -65,6 +67,7 @@ class ModelCard:
     windowing: Windowing
     temperature: float
     shape: HeadShape
+    held_out: int | None = None
     versions: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
 
@@ -111,6 +114,7 @@ class ModelCard:
             windowing=Windowing(**windowing),
             temperature=float(values["temperature"]),
             shape=shape_from_dict(values["shape"]),
+            held_out=values.get("held_out"),
             versions=dict(values["versions"]),
             files=dict(values["files"]),
         )

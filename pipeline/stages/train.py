@@ -19,6 +19,7 @@ from pipeline.frames.streams import RGB, stream_and_view
 from pipeline.head.build import NETWORK_BRANCH
 from pipeline.head.calibration import fit_temperature
 from pipeline.head.fit import Epoch, Fit, set_up_tensorflow
+from pipeline.head.held_out import FALSE_ALARMS
 from pipeline.head.labelled_clips import LabelledClips, labelled_splits
 from pipeline.head.model_card import Branch, ModelCard
 from pipeline.head.model_folder import CARD, MODEL, check_backbone, save_model, versions
@@ -145,7 +146,7 @@ def train(
             versions=packages,
         )
         network = trained.fit.network if trained.fit else None
-        save_model(network, head.linear, card, model_folder, backbone)
+        save_model(network, head.linear, card, model_folder, backbone, trained.reference)
     state.unlink(missing_ok=True)
     return Trained(card, trained.fit, len(train_set), len(val_set))
 
@@ -236,4 +237,7 @@ class _Reporter:
         self._live.log_metric("temperature", temperature, plot=False)
         self._say(f"{kept}mirror {'on' if trained.head.mirror else 'off'}, "
                   f"temperature {temperature:.2f}")  # fmt: skip
+        clips = 0 if trained.reference is None else len(trained.reference)
+        few = "" if FALSE_ALARMS * (clips + 1) >= 1 else ", too few to call one none of the labels"
+        self._say(f"new clips are held against {clips or 'no'} held-out ones{few}")
         self._live.end()
