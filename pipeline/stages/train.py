@@ -24,6 +24,7 @@ from pipeline.head.model_card import Branch, ModelCard
 from pipeline.head.model_folder import CARD, MODEL, check_backbone, save_model, versions
 from pipeline.head.training import TrainedHead, train_head
 from pipeline.store.feature_files import FEATURES, FeatureSet
+from pipeline.timeline.fit import learn_decoder
 from pipeline.wording import count, some
 
 if TYPE_CHECKING:
@@ -86,7 +87,8 @@ def train(
     settings = params.train
     features = FeatureSet.open(features_folder)
     check_backbone(features.extractor, backbone)
-    sides = labelled_splits(features, read_index(index), splits)
+    table = read_index(index)
+    sides = labelled_splits(features, table, splits)
     train_set, val_set = sides.train, sides.val
     if len(np.unique(train_set.labels)) < 2:
         raise DatasetError(
@@ -128,7 +130,14 @@ def train(
         if settings.calibrate and len(val_set):
             logits = head.logits(features.clip(i) for i in val_set.positions)
             temperature = fit_temperature(logits, val_set.labels)
+        decoder = learn_decoder(
+            head, features, table, train_set, val_set, calibrate=settings.calibrate
+        )
         reporter.end(trained, temperature)
+        say(
+            f"long videos: windows of {decoder.window:.2f} s, stretches of {decoder.typical:.1f} s "
+            f"as a rule, a change costs {decoder.cost:.2f}"
+        )
         card = ModelCard(
             labels=train_set.classes,
             extractor=features.extractor,
@@ -142,6 +151,8 @@ def train(
             windowing=settings.windowing,
             temperature=temperature,
             shape=settings.shape,
+            longest=int(features.lengths[train_set.positions].max()),
+            decoder=decoder,
             versions=packages,
         )
         network = trained.fit.network if trained.fit else None
