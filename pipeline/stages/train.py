@@ -86,7 +86,8 @@ def train(
     settings = params.train
     features = FeatureSet.open(features_folder)
     check_backbone(features.extractor, backbone)
-    sides = labelled_splits(features, read_index(index), splits)
+    indexed = read_index(index)
+    sides = labelled_splits(features, indexed, splits)
     train_set, val_set = sides.train, sides.val
     if len(np.unique(train_set.labels)) < 2:
         raise DatasetError(
@@ -114,6 +115,8 @@ def train(
     with replacing_folder(curves) as log:  # before it takes its place, the model is saved
         reporter = _Reporter(log, settings.epochs, say)
         say(f"training on {count(len(train_set), 'clip')}, validating on {len(val_set) or 'none'}")
+        if waiting := int((~indexed.labelled).sum()):
+            say(f"{count(waiting, 'clip')} without a label left out")
         try:
             trained = train_head(
                 features, train_set, val_set, settings, state=state, on_epoch=reporter.epoch,
