@@ -29,13 +29,19 @@ class DatasetParams(Section):
     )
     table: str = Field(
         "lists/clips.csv",
-        description="CSV file of the layout csv, with the columns path and label, and optionally "
-        "group, split, start and end (seconds) and digest (SHA-256)",
+        description="CSV file of the layout csv, with the columns path and label (empty where a "
+        "clip has none yet), and optionally group, split, start and end (seconds) and digest "
+        "(SHA-256)",
     )
     columns: dict[Column, str] = Field(
         {},
         description="names of the table's columns where they are others, such as {path: filename, "
         "label: class} (layout csv)",
+    )
+    unlabelled: bool = Field(
+        False,
+        description="whether videos below dataset.raw that the table does not name are clips "
+        "without a label, to be labelled later (layout csv)",
     )
     group: str = Field(
         "person_first",

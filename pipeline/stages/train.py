@@ -87,8 +87,8 @@ def train(
     settings = params.train
     features = FeatureSet.open(features_folder)
     check_backbone(features.extractor, backbone)
-    table = read_index(index)
-    sides = labelled_splits(features, table, splits)
+    indexed = read_index(index)
+    sides = labelled_splits(features, indexed, splits)
     train_set, val_set = sides.train, sides.val
     if len(np.unique(train_set.labels)) < 2:
         raise DatasetError(
@@ -116,6 +116,8 @@ def train(
     with replacing_folder(curves) as log:  # before it takes its place, the model is saved
         reporter = _Reporter(log, settings.epochs, say)
         say(f"training on {count(len(train_set), 'clip')}, validating on {len(val_set) or 'none'}")
+        if waiting := int((~indexed.labelled).sum()):
+            say(f"{count(waiting, 'clip')} without a label left out")
         try:
             trained = train_head(
                 features, train_set, val_set, settings, state=state, on_epoch=reporter.epoch,
@@ -131,7 +133,7 @@ def train(
             logits = head.logits(features.clip(i) for i in val_set.positions)
             temperature = fit_temperature(logits, val_set.labels)
         decoder = learn_decoder(
-            head, features, table, train_set, val_set, calibrate=settings.calibrate
+            head, features, indexed, train_set, val_set, calibrate=settings.calibrate
         )
         reporter.end(trained, temperature)
         say(

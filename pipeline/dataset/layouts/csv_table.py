@@ -21,7 +21,7 @@ from pipeline.dataset.layouts.labels import SPLIT_FOLDERS, check_classes
 from pipeline.dataset.layouts.table_file import check_rows, lines_of, read_table, seconds_of
 from pipeline.dataset.params import DatasetParams
 from pipeline.dataset.segments import segment_id
-from pipeline.dataset.walk import extension, inside
+from pipeline.dataset.walk import extension, find_files, inside
 from pipeline.errors import DatasetError
 from pipeline.frames.images import IMAGE_EXTENSIONS
 from pipeline.frames.storage import is_url
@@ -69,6 +69,7 @@ def _image(found: FoundClip) -> FoundClip:
 def find(params: DatasetParams) -> Findings:
     """Every row of ``dataset.table`` is a clip, or a segment of one where it has start or end.
 
+    With ``dataset.unlabelled`` so is every other video below ``dataset.raw``, without a label.
     Rows whose file is not below ``dataset.raw`` are left out, with a note: of the public tables of
     videos on the web, some are always gone.
 
@@ -82,6 +83,8 @@ def find(params: DatasetParams) -> Findings:
 
     table = read_table(Path(params.table), params.columns)
     where = params.table
+    if params.unlabelled:
+        table = _with_unnamed(table, params)
     start, end = seconds_of(table, "start", where), seconds_of(table, "end", where)
     check_rows(
         pc.and_(pc.is_valid(end), pc.less_equal(end, pc.fill_null(start, 0.0))), where,
@@ -121,6 +124,23 @@ def find(params: DatasetParams) -> Findings:
     _check_twice(columns, where)
     columns = columns.sort_by([("path", "ascending"), ("start", "ascending")])
     return Findings(Rows(columns.drop_columns("row")), notes)
+
+
+def _with_unnamed(table: "pa.Table", params: DatasetParams) -> "pa.Table":
+    """The table with a row for each video below the raw folder that it does not name."""
+    import pyarrow as pa
+
+    finder = _FileFinder(params)
+    if is_url(params.raw):
+        raise DatasetError(
+            f"dataset.unlabelled is true, but dataset.raw is {params.raw}, which cannot be listed: "
+            "name its files in dataset.table, without a label."
+        )
+    named = {file[0] for path in table["path"].unique().to_pylist() if (file := finder.find(path))}
+    unnamed = [name for name in find_files(params.folder, VIDEO_EXTENSIONS) if name not in named]
+    empty = [""] * len(unnamed)
+    more = {name: unnamed if name == "path" else empty for name in table.column_names}
+    return pa.concat_tables([table, pa.table(more, schema=table.schema)])
 
 
 def _files(

@@ -13,6 +13,7 @@ from pathlib import PurePosixPath
 
 from pipeline.annotations.formats import read_annotations
 from pipeline.annotations.stretch import Stretch
+from pipeline.dataset.clips import NO_LABEL
 from pipeline.dataset.layouts.contents import find_media
 from pipeline.dataset.layouts.found_clip import Findings, FoundClip
 from pipeline.dataset.layouts.groups import groups_of
@@ -27,7 +28,6 @@ from pipeline.wording import count, some
 
 ANNOTATIONS = frozenset((".csv", ".tsv", ".boris", ".eaf", ".json"))
 BACKGROUND = "background"  # the label of what is not annotated, where nothing happens there
-UNKNOWN = ""  # the label of what nobody knows
 SEGMENT = 2.0  # seconds of most segments: about as long as the windows of long videos, see docs
 TOUCHING = 0.1  # seconds; what lies closer together was meant to adjoin
 TIME_DIGITS = 3  # of seconds
@@ -92,7 +92,7 @@ def find(params: DatasetParams) -> Findings:
     clips = []
     for video in annotated:
         length = inspected(video).seconds or max(one.end for one in stretches[video])
-        elsewhere = BACKGROUND if params.background else UNKNOWN
+        elsewhere = BACKGROUND if params.background else NO_LABEL
         parts, disputed[video] = timeline_of(stretches[video], length, elsewhere)
         clips += _segments(video, groups[video], parts)
     if sum(disputed.values()):
@@ -101,7 +101,7 @@ def find(params: DatasetParams) -> Findings:
             f"{sum(disputed.values()):.1f} s have annotations that contradict each other, and are "
             f"not learnt from: {some(worst)}; set dataset.annotator to follow one."
         )
-    check_classes((clip.label for clip in clips if clip.label), params.raw, notes)
+    check_classes((clip.label for clip in clips), params.raw, notes)
     return Findings(clips, notes)
 
 
@@ -118,7 +118,7 @@ def timeline_of(
     Returns
     -------
     parts : in order, no two of one label side by side
-    disputed : seconds in which several labels are given, which is `UNKNOWN` there
+    disputed : seconds in which several labels are given, which is `NO_LABEL` there
     """
     changes: list[tuple[float, int, str]] = []
     for one in stretches:
@@ -137,7 +137,7 @@ def timeline_of(
         labels = [label for label, number in here.items() if number]
         if len(labels) > 1:
             disputed += end - start
-        label = labels[0] if len(labels) == 1 else UNKNOWN if labels else elsewhere
+        label = labels[0] if len(labels) == 1 else NO_LABEL if labels else elsewhere
         if not labels and parts and end - start < TOUCHING and end < times[-1]:
             label = parts[-1][0]
         parts.append((label, start, end))
