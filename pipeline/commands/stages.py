@@ -164,6 +164,7 @@ def _print_scores(done: "Evaluated", report: Path) -> None:
     from rich.table import Table
 
     from pipeline.evaluation.report.evaluation import verdict
+    from pipeline.evaluation.report.timelines import timelines_in_words
 
     def shown(interval: "Interval | None") -> str:
         return f"{interval.low:.0%} to {interval.high:.0%}" if interval else "-"
@@ -184,6 +185,8 @@ def _print_scores(done: "Evaluated", report: Path) -> None:
     row("ordered baseline", measured.ordered_baseline, "-")
     show_table(table)
     say(verdict(measured, done.name))
+    if done.timelines:
+        say(timelines_in_words(done.timelines))
     if done.skipped:
         say(f"Left out, without features or not trained: {some(done.skipped)}.")
     say(f"-> {report}")

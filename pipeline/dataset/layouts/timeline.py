@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 
 from pipeline.annotations.formats import read_annotations
 from pipeline.annotations.stretch import Stretch
-from pipeline.dataset.clips import NO_LABEL
+from pipeline.dataset.clips import BACKGROUND, NO_LABEL
 from pipeline.dataset.layouts.contents import find_media
 from pipeline.dataset.layouts.found_clip import Findings, FoundClip
 from pipeline.dataset.layouts.groups import groups_of
@@ -27,7 +27,6 @@ from pipeline.frames.video import FALLBACK_FPS, MAX_PIXELS, VIDEO_EXTENSIONS
 from pipeline.wording import count, some
 
 ANNOTATIONS = frozenset((".csv", ".tsv", ".boris", ".eaf", ".json"))
-BACKGROUND = "background"  # the label of what is not annotated, where nothing happens there
 SEGMENT = 2.0  # seconds of most segments: about as long as the windows of long videos, see docs
 TOUCHING = 0.1  # seconds; what lies closer together was meant to adjoin
 TIME_DIGITS = 3  # of seconds
