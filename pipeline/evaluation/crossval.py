@@ -133,7 +133,7 @@ def crossval(
 
     Parameters
     ----------
-    say : is told of groups that share a video
+    say : is told of clips without a label, and of groups that share a video
 
     Raises
     ------
@@ -142,7 +142,10 @@ def crossval(
     """
     check_writable(reports / "crossval.json")
     features = FeatureSet.open(features_folder)
-    clips = labelled_clips(features, read_index(index))
+    indexed = read_index(index)
+    clips = labelled_clips(features, indexed)
+    if waiting := int((~indexed.labelled).sum()):
+        say(f"{count(waiting, 'clip')} without a label left out.")
     if clips.joined:
         say(
             f"{count(len(clips.joined), 'group shares', 'groups share')} a video with another, "

@@ -67,7 +67,7 @@ class Head:
 
         def watched() -> Iterator[Views]:
             for clip in clips:
-                read = _read(clip, self.readings)
+                read = read_of(clip, self.readings)
                 linear.append(linear_scores(self.linear, self.mirror, read))
                 views = self.views if self.forward else ()
                 yield {view: side_by_side(read, streams, view) for view in views}
@@ -159,7 +159,7 @@ def clip_logits(
     return (np.stack(sums) / np.array(counts)[:, None]).astype(np.float32)
 
 
-def _read(clip: Clip, readings: Mapping[str, int]) -> Clip:
+def read_of(clip: Clip, readings: Mapping[str, int]) -> Clip:
     """What a head reads of a clip; refuses one that lacks it, or has it in another size."""
     if missing := [name for name in readings if name not in clip]:
         raise ModelError(

@@ -62,7 +62,8 @@ class PredictionAnswer(BaseModel):
     file: str = Field(description="As it was named.")
     action: str = Field(description="The most probable label, or `unsure`.")
     confidence: float = Field(
-        description="Probability of the most probable label, whether it is the answer or not.",
+        description="Probability of the most probable label, whether it is the answer or not. Of a "
+        "long video (see `shares`) its share of the time, and so in `top`.",
         ge=0,
         le=1,
     )
@@ -72,9 +73,14 @@ class PredictionAnswer(BaseModel):
     doubts: list[str] = Field(
         [], description="Sentences on why the answer may be wrong; none where there is no sign."
     )
+    shares: dict[str, float] | None = Field(
+        None,
+        description="Share of the time of each label that is seen. Only for a video that is longer "
+        "than the clips that the model learnt from.",
+    )
     timeline: list[Part] | None = Field(
         None, description="What happens when: spans without a gap. Only for a video."
     )
     windows: list[Part] | None = Field(
-        None, description="What the spans were merged from; they overlap. Only for a video."
+        None, description="What the spans were decoded from; they overlap. Only for a video."
     )

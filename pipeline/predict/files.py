@@ -195,5 +195,5 @@ def write_outputs(
     if outputs.render:
         from pipeline.predict.render import render_video
 
-        codec = render_video(_Watched(clip, "render"), prediction.windows, outputs.render)
+        codec = render_video(_Watched(clip, "render"), prediction.spans, outputs.render)
         yield f"video with labels, {codec} -> {outputs.render}"

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.predict.spans import UNSURE, Span, Window, merge
+from pipeline.timeline.spans import UNSURE, Span, Window
 
 __all__ = ["UNSURE", "Prediction", "Span", "Window"]
 
@@ -24,12 +24,15 @@ class Prediction:
     ----------
     file : as it was named; empty for frames from memory
     labels : of all classes, most probable first
-    probabilities : (K,) float64, of `labels`; they sum to 1
+    probabilities : (K,) float64, of `labels`; they sum to 1. Of a video that is longer than what
+        the model learnt from, the shares of its time
     frames : frames that were embedded, in each view
     seconds : length of the clip
     windows : what is said of each stretch of the clip, in order; they overlap
     threshold : below it the answer is "unsure"
     clock : where the time went, in seconds: "decode", "resize", "embed", "head"
+    spans : what happens when; empty without windows
+    is_long : whether it is longer than what the model learnt from
     """
 
     file: str
@@ -40,11 +43,17 @@ class Prediction:
     windows: tuple[Window, ...] = ()
     threshold: float = 0.0
     clock: dict[str, float] = field(default_factory=dict)
+    spans: tuple[Span, ...] = ()
+    is_long: bool = False
 
     @property
     def label(self) -> str:
-        """The most probable label, or "unsure" where its probability is below the threshold."""
-        return self.labels[0] if self.confidence >= self.threshold else UNSURE
+        """The most probable label, or "unsure" where its probability is below the threshold.
+
+        Of a long video the one that takes most of its time.
+        """
+        sure = self.is_long or self.confidence >= self.threshold
+        return self.labels[0] if sure else UNSURE
 
     @property
     def confidence(self) -> float:
@@ -57,14 +66,19 @@ class Prediction:
         return list(pairs)[:count]
 
     def timeline(self) -> list[Span]:
-        """The clip from start to end as spans, each of one label; empty without windows."""
-        return merge(self.windows, self.seconds) if self.windows else []
+        """The clip as spans, each of one label; where no frame is shown for long, there is none."""
+        return list(self.spans)
 
     def doubts(self) -> list[str]:
         """Sentences on why the answer may be wrong; none where nothing speaks against it."""
         said = []
         (first, share), *others = self.top(2)
-        if self.label == UNSURE:
+        if self.is_long:
+            said.append(
+                "It is longer than the clips that the model learnt from, and several things may "
+                "happen in it: the numbers are shares of its time."
+            )
+        elif self.label == UNSURE:
             said.append(
                 f"The model is unsure: its best guess, {first}, has {share:.0%}, below the "
                 f"{self.threshold:.0%} that are asked for."
@@ -102,10 +116,19 @@ class Prediction:
             "frames": self.frames,
             "doubts": self.doubts(),
         }
+        if self.is_long:
+            values["shares"] = {
+                label: round(share, DIGITS) for label, share in self.top(len(self.labels)) if share
+            }
         if self.windows:
             values["timeline"] = [_part(span) for span in self.timeline()]
             values["windows"] = [_part(window) for window in self.windows]
         return values
+
+
+def timeline(prediction: Prediction) -> list[Span]:
+    """The clip as spans, each of one label; where no frame is shown for long, there is none."""
+    return prediction.timeline()
 
 
 def _part(part: Span | Window) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from pipeline.embedding.clip_embedding import ClipEmbedder, ClipEmbeddings, embe
 from pipeline.embedding.engines import load_model_engine
 from pipeline.errors import ClipError
 from pipeline.frames.images import IMAGE_FPS, ImageReader
-from pipeline.frames.sampled import SampledFrame
+from pipeline.frames.sampled import SampledFrame, sampled_frames
 from pipeline.frames.sources import file_source, open_source
 from pipeline.frames.video import (
     FALLBACK_FPS,
@@ -35,11 +35,18 @@ from pipeline.frames.video import (
 from pipeline.frames.views import apply_view
 from pipeline.head.calibration import softmax
 from pipeline.head.inference import Views as Clip
+from pipeline.head.model_card import Decoder
 from pipeline.head.model_folder import MODEL, check_embedding, load_model, predict_logits
 from pipeline.predict.arrays import ArrayReader, as_bgr
 from pipeline.predict.prediction import UNSURE, Prediction, Window
-from pipeline.predict.windows import check_windows, place_windows, shown_stretches
+from pipeline.predict.watched import WatchedClip
 from pipeline.store.extractor_spec import ExtractorSpec
+from pipeline.timeline.fit import COSTS, LEAST_SPREAD, WINDOWS
+from pipeline.timeline.spans import decoded, doubted, time_shares
+from pipeline.timeline.windows import STRIDES, WindowedHead, Windows, check_windows
+
+LONGEST = 20.0  # seconds of a clip that a model of an earlier release scores as a whole
+ROWS_TOGETHER = 256  # that go to the head at once
 
 __all__ = ["Prediction", "Predictor", "Stream", "Window"]
 
@@ -95,15 +102,16 @@ class Predictor:
     ) -> Prediction:
         """What happens in a video, or in one still image.
 
-        The answer for the whole clip is that of `clipcache evaluate`. Windows are cut from frames
-        at the full rate of the model's sampling, also where a clip is so long that the answer for
-        the whole of it rests on a part of them.
+        The answer for a clip no longer than those that the model learnt from is that of `clipcache
+        evaluate`. In a longer one several things may happen: its labels have their shares of the
+        time, as the spans say. Windows are cut from frames at the full rate of the model's
+        sampling, also where a clip has so many that the answer for the whole rests on a part.
 
         Parameters
         ----------
-        window : seconds of each window; None takes the length that the model was trained on
-        stride : seconds from one window to the next; None takes half a window
-        windows : False leaves them out, and embeds only what the whole clip's answer needs
+        window : seconds of each window; None takes the length that training found best
+        stride : seconds from one window to the next; None takes a quarter of a window
+        windows : False leaves them out where the answer for the whole clip needs none
 
         Raises
         ------
@@ -221,7 +229,9 @@ class Predictor:
 
     def judge(self, start: float, end: float, logits: np.ndarray) -> Window:
         """The logits (K,) of a stretch of a clip as a window."""
-        probabilities = softmax(logits, self.card.temperature)
+        return self._judge(start, end, softmax(logits, self.card.temperature))
+
+    def _judge(self, start: float, end: float, probabilities: np.ndarray) -> Window:
         best = int(np.argmax(probabilities))
         confidence = float(probabilities[best])
         label = self.labels[best] if confidence >= self.threshold else UNSURE
@@ -236,47 +246,95 @@ class Predictor:
         windows: bool = True,
     ) -> Prediction:
         """What happens in any kind of clip that is read frame by frame; see `file`."""
-        # Windows need frames at the full rate; max_frames thins those of the whole clip later.
-        sampling = replace(self._sampling, max_frames=None) if windows else self._sampling
-        clip = self._embed(reader, sampling)
+        sampling = self._sampling
+        rate, most = sampling.fps, sampling.max_frames
+        if windows or most is None or (rate is not None and self._longest * rate <= most):
+            # Windows need frames at the full rate; max_frames thins those of the whole clip later.
+            sampling = replace(sampling, max_frames=None)
+        embedder = self.embedder()
+        head_seconds = 0.0
+        clip: WatchedClip | None = None
+        waiting: list[tuple[int, dict[str, np.ndarray]]] = []
+
+        def take(least: int) -> None:
+            nonlocal clip, head_seconds
+            waiting.extend(embedder.finished())
+            if len(waiting) < least or not waiting:
+                return
+            started = perf_counter()
+            indices = np.array([index for index, _ in waiting])
+            times = np.asarray(reader.timeline)[indices] - reader.timeline[0]
+            clip = clip or self._watched(times, window, stride, windows, sampling)
+            clip.add(indices, times, {
+                reading: np.stack([row[reading] for _, row in waiting]) for reading in waiting[0][1]
+            })  # fmt: skip
+            waiting.clear()
+            head_seconds += perf_counter() - started
+
+        size, rule = self._extractor.input_size, self._extractor.resize
+        motion = embedder.sees_motion
+        for frame in sampled_frames(reader, sampling, size, rule, neighbours=motion):
+            embedder.add(frame)
+            take(ROWS_TOGETHER)
+        embedder.end()
+        take(1)
+        assert clip is not None  # a clip without a frame was refused
+        timeline = np.asarray(reader.timeline, np.float64)
         started = perf_counter()
-        whole = np.isin(_rows(clip), sample_frames(clip.timeline, self._sampling))
-        logits = self.logits({name: rows[whole] for name, rows in clip.embeddings.items()})
-        probabilities = softmax(logits, self.card.temperature)
+        length = clip_length(timeline)
+        parts = clip.end(length)
+        spans = decoded(parts, self._decoder(timeline, window), self.labels)
+        if clip.is_long:
+            frames, probabilities = clip.rows, time_shares(spans, self.labels)
+        else:
+            frames, logits = clip.whole(sample_frames(timeline, self._sampling))
+            probabilities = softmax(logits, self.card.temperature)
         order = np.argsort(-probabilities, kind="stable")
-        length = clip_length(clip.timeline)
-        parts = tuple(self._windows(clip, length, window, stride)) if windows else ()
+        clock = embedder.clock.seconds
         return Prediction(
             name,
             tuple(self.labels[i] for i in order),
             probabilities[order],
-            len(whole),
+            frames,
             length,
-            parts,
+            tuple(self._windows(parts)),
             self.threshold,
-            clip.seconds | {"head": perf_counter() - started},
+            clock | {"head": head_seconds + perf_counter() - started},
+            tuple(doubted(spans, self.threshold)),
+            clip.is_long,
         )
 
-    def _windows(
-        self, clip: ClipEmbeddings, length: float, window: float | None, stride: float | None
-    ) -> Iterator[Window]:
-        """Each window is classified as a clip of that length would be."""
-        times = clip.timeline[_rows(clip)] - clip.timeline[0]
-        rule = self.window_rule(window, stride, clip.timeline)
-        stretches = shown_stretches(clip.timeline - clip.timeline[0], rule[0])
-        stretches = stretches if len(stretches) > 1 else [(0.0, length)]
-        places = [
-            (begin + start, begin + end)
-            for begin, stop in stretches
-            for start, end in place_windows(stop - begin, *rule)
-        ]
-        parts = []
-        for start, end in places:
-            first, last = np.searchsorted(times + 1e-6, (start, end))
-            first = min(first, last - 1)  # a stretch without a frame shows the frame before it
-            parts.append({name: rows[first:last] for name, rows in clip.embeddings.items()})
-        for (start, end), logits in zip(places, self.logits_of(parts), strict=True):
-            yield self.judge(start, end, logits)
+    def _watched(
+        self, times: np.ndarray, window: float | None, stride: float | None, windows: bool,
+        sampling: Sampling,
+    ) -> WatchedClip:  # fmt: skip
+        """What takes the rows of a clip of which the first ones come at `times`."""
+        head = WindowedHead(self._model.head, *self.window_rule(window, stride, times))
+        # Where frames are thinned out as they become too many, windows would see them too rarely.
+        longest = math.inf if sampling.max_frames and not windows else self._longest
+        return WatchedClip(self._model.head, head, longest, windows)
+
+    def _windows(self, parts: Iterable[Windows]) -> Iterator[Window]:
+        temperature = self.card.decoder.temperature if self.card.decoder else self.card.temperature
+        for part in parts:
+            chances = softmax(part.logits, temperature)
+            for (start, end), row in zip(part.places.tolist(), chances, strict=True):
+                yield self._judge(start, end, row)
+
+    @property
+    def _longest(self) -> float:
+        """Seconds of the longest clip that is scored as a whole."""
+        return LONGEST if self.card.longest is None else self.card.longest
+
+    def _decoder(self, times: np.ndarray | None, window: float | None = None) -> Decoder:
+        """How windows become spans."""
+        decoder = self.card.decoder
+        if decoder is None:
+            typical = self.card.window * self._gap(times)
+            decoder = Decoder(
+                WINDOWS[0] * typical, COSTS[0], typical, LEAST_SPREAD, self.card.temperature
+            )
+        return decoder if window is None else replace(decoder, window=window)
 
     def window_rule(
         self, window: float | None, stride: float | None, times: np.ndarray | None = None
@@ -288,21 +346,23 @@ class Predictor:
         ClipcacheError
             When they make no sense.
         """
-        window = self.window_seconds(times) if window is None else window
-        stride = window / 2 if stride is None else stride
+        window = self._decoder(times).window if window is None else window
+        stride = window / STRIDES if stride is None else stride
         check_windows(window, stride)
         return window, stride
 
     def window_seconds(self, times: np.ndarray | None = None) -> float:
-        """Seconds of a window of the model: as many frames as most clips that it learnt from had.
-
-        Where every frame is sampled, the rate is that of the clip with frames at `times`.
+        """Seconds that a live stream looks back: as many frames as most clips that were learnt from
+        had; where every frame is sampled, at the rate of frames at `times`.
         """
-        fps = self._sampling.fps
-        if fps is None:
-            gaps = np.diff(times) if times is not None else np.empty(0)
-            fps = 1 / float(np.median(gaps)) if len(gaps) else FALLBACK_FPS
-        return self.card.window / fps
+        return self.card.window * self._gap(times)
+
+    def _gap(self, times: np.ndarray | None) -> float:
+        """Seconds between sampled frames."""
+        if self._sampling.fps is not None:
+            return 1 / self._sampling.fps
+        gaps = np.diff(times) if times is not None else np.empty(0)
+        return float(np.median(gaps)) if len(gaps) else 1 / FALLBACK_FPS
 
 
 class Stream:

@@ -25,6 +25,7 @@ from pipeline.head.model_card import Branch, ModelCard
 from pipeline.head.model_folder import CARD, MODEL, check_backbone, save_model, versions
 from pipeline.head.training import TrainedHead, train_head
 from pipeline.store.feature_files import FEATURES, FeatureSet
+from pipeline.timeline.fit import learn_decoder
 from pipeline.wording import count, some
 
 if TYPE_CHECKING:
@@ -87,7 +88,8 @@ def train(
     settings = params.train
     features = FeatureSet.open(features_folder)
     check_backbone(features.extractor, backbone)
-    sides = labelled_splits(features, read_index(index), splits)
+    indexed = read_index(index)
+    sides = labelled_splits(features, indexed, splits)
     train_set, val_set = sides.train, sides.val
     if len(np.unique(train_set.labels)) < 2:
         raise DatasetError(
@@ -115,6 +117,8 @@ def train(
     with replacing_folder(curves) as log:  # before it takes its place, the model is saved
         reporter = _Reporter(log, settings.epochs, say)
         say(f"training on {count(len(train_set), 'clip')}, validating on {len(val_set) or 'none'}")
+        if waiting := int((~indexed.labelled).sum()):
+            say(f"{count(waiting, 'clip')} without a label left out")
         try:
             trained = train_head(
                 features, train_set, val_set, settings, state=state, on_epoch=reporter.epoch,
@@ -129,7 +133,14 @@ def train(
         if settings.calibrate and len(val_set):
             logits = head.logits(features.clip(i) for i in val_set.positions)
             temperature = fit_temperature(logits, val_set.labels)
+        decoder = learn_decoder(
+            head, features, indexed, train_set, val_set, calibrate=settings.calibrate
+        )
         reporter.end(trained, temperature)
+        say(
+            f"long videos: windows of {decoder.window:.2f} s, stretches of {decoder.typical:.1f} s "
+            f"as a rule, a change costs {decoder.cost:.2f}"
+        )
         card = ModelCard(
             labels=train_set.classes,
             extractor=features.extractor,
@@ -143,6 +154,8 @@ def train(
             windowing=settings.windowing,
             temperature=temperature,
             shape=settings.shape,
+            longest=int(features.lengths[train_set.positions].max()),
+            decoder=decoder,
             versions=packages,
         )
         network = trained.fit.network if trained.fit else None

@@ -19,9 +19,8 @@ from sample_model import UNSEEN, unseen_clip
 from pipeline.errors import ClipError, ModelError
 from pipeline.frames.video import VideoReader
 from pipeline.head.model_folder import load_model, predict_probabilities
-from pipeline.predict.prediction import Prediction
+from pipeline.predict.prediction import Prediction, timeline
 from pipeline.predict.predictor import Predictor
-from pipeline.predict.windows import timeline
 from pipeline.sample import FPS
 from pipeline.store.feature_files import FeatureSet
 

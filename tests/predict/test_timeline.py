@@ -4,11 +4,11 @@ import itertools
 
 import numpy as np
 import pytest
+from pipeline.predict.spans import Window, merge
+from pipeline.predict.windows import place_windows, shown_stretches
 
 from pipeline.errors import ClipcacheError
 from pipeline.predict.clock import clock, short_clock, ticks
-from pipeline.predict.spans import Window, merge
-from pipeline.predict.windows import place_windows, shown_stretches
 
 
 def window(start: float, end: float, label: str, confidence: float = 0.9) -> Window:

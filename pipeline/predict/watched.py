@@ -1,0 +1,63 @@
+"""What a head says of a clip while its rows come by: of the whole, of its windows, or of both."""
+
+import numpy as np
+
+from pipeline.head.inference import Head
+from pipeline.head.streams import Clip
+from pipeline.timeline.windows import WindowedHead, Windows
+
+
+class WatchedClip:
+    """A clip whose length shows only when it is over.
+
+    One no longer than `longest` is a clip like those that were learnt from, and is scored as a
+    whole. Of a longer one only its windows are, and its rows are forgotten.
+
+    Parameters
+    ----------
+    longest : seconds
+    wanted : whether windows are wanted of a short clip too
+    """
+
+    def __init__(self, head: Head, windowed: WindowedHead, longest: float, wanted: bool) -> None:
+        self._head, self._windowed = head, windowed
+        self._longest, self._wanted = longest, wanted
+        self._kept: list[tuple[np.ndarray, np.ndarray, Clip]] = []
+        self.rows = 0
+        self.is_long = False
+
+    def add(self, indices: np.ndarray, times: np.ndarray, rows: Clip) -> None:
+        """Take the next rows: frames (n,), their seconds (n,), and reading -> (n, D)."""
+        if not len(times):
+            return
+        self.rows += len(times)
+        if not self.is_long:
+            self._kept.append((indices, times, rows))
+            self.is_long = bool(times[-1] > self._longest)
+            if self.is_long and not self._wanted:
+                for _, known, those in self._kept:
+                    self._windowed.add(known, those)
+            elif self._wanted:
+                self._windowed.add(times, rows)
+            if self.is_long:
+                self._kept.clear()
+        else:
+            self._windowed.add(times, rows)
+
+    def end(self, length: float) -> list[Windows]:
+        """The windows, where there are any."""
+        return self._windowed.end(length) if self.is_long or self._wanted else []
+
+    def whole(self, sampled: np.ndarray) -> tuple[int, np.ndarray]:
+        """Of a short clip the number of rows that are scored, and the logits (K,) of the whole.
+
+        Parameters
+        ----------
+        sampled : indices of the frames that the model's sampling takes
+        """
+        chosen = np.isin(np.concatenate([indices for indices, _, _ in self._kept]), sampled)
+        rows = {
+            name: np.concatenate([rows[name] for _, _, rows in self._kept])[chosen]
+            for name in self._kept[0][2]
+        }
+        return int(chosen.sum()), self._head.logits([rows])[0]
