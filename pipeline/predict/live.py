@@ -15,6 +15,7 @@ import numpy as np
 
 from pipeline.errors import ClipcacheError
 from pipeline.frames.capture import Frame, LiveCapture, shown
+from pipeline.head.held_out import FALSE_ALARMS
 from pipeline.head.model_folder import MODEL
 from pipeline.predict.prediction import Window
 from pipeline.predict.predictor import Predictor
@@ -84,6 +85,7 @@ def live(
     *,
     model: Path = MODEL,
     threshold: float = 0.0,
+    false_alarms: float = FALSE_ALARMS,
     smoothing: float = 0.5,
     show: Callable[[dict[str, object]], bool] | None = None,
     as_fast: bool = False,
@@ -109,7 +111,7 @@ def live(
             "There is no display to show the picture on: add --json for a line of JSON per answer."
         )
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the same end as Ctrl-C
-    predictor = Predictor(model, threshold)
+    predictor = Predictor(model, threshold, false_alarms=false_alarms)
     capture = LiveCapture(source, as_fast=as_fast, say=say)
     screen = _Screen(shown(source)) if show is None else None
 

@@ -7,7 +7,10 @@ import numpy as np
 
 from pipeline.timeline.spans import UNSURE, Span, Window
 
-__all__ = ["UNSURE", "Prediction", "Span", "Window"]
+__all__ = ["NONE", "UNSURE", "Prediction", "Span", "Window"]
+
+NONE = "none of these"  # the answer where a clip is too odd to show any of the labels
+UNANSWERED = (NONE, UNSURE)
 
 SCHEMA = 1  # of what `as_dict` gives; see pipeline.predict.contract
 DIGITS = 6  # of a probability as it is told
@@ -33,6 +36,11 @@ class Prediction:
     clock : where the time went, in seconds: "decode", "resize", "embed", "head"
     spans : what happens when; empty without windows
     is_long : whether it is longer than what the model learnt from
+    familiarity : share of clips of known labels that are as odd or odder; None for a long video,
+        and where the model cannot tell
+    false_alarms : familiarity up to which the answer is "none of these"
+    level : of the set of labels; None where none was asked for, and for a long video
+    possible : the labels that hold the truth in this share of clips, most probable first
     """
 
     file: str
@@ -45,13 +53,20 @@ class Prediction:
     clock: dict[str, float] = field(default_factory=dict)
     spans: tuple[Span, ...] = ()
     is_long: bool = False
+    familiarity: float | None = None
+    false_alarms: float = 0.0
+    level: float | None = None
+    possible: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
         """The most probable label, or "unsure" where its probability is below the threshold.
 
-        Of a long video the one that takes most of its time.
+        "none of these" where the clip is too odd to show any of them. Of a long video the one that
+        takes most of its time.
         """
+        if self.familiarity is not None and self.familiarity <= self.false_alarms:
+            return NONE
         sure = self.is_long or self.confidence >= self.threshold
         return self.labels[0] if sure else UNSURE
 
@@ -77,6 +92,11 @@ class Prediction:
             said.append(
                 "It is longer than the clips that the model learnt from, and several things may "
                 "happen in it: the numbers are shares of its time."
+            )
+        elif self.label == NONE:
+            said.append(
+                f"It looks like none of the {len(self.labels)} labels: {first} comes nearest, but "
+                f"at most {self.familiarity:.1%} of clips of known labels look as odd."
             )
         elif self.label == UNSURE:
             said.append(
@@ -116,6 +136,10 @@ class Prediction:
             "frames": self.frames,
             "doubts": self.doubts(),
         }
+        if self.familiarity is not None:
+            values["familiarity"] = round(self.familiarity, DIGITS)
+        if self.level is not None:
+            values["set"] = {"level": self.level, "labels": list(self.possible)}
         if self.is_long:
             values["shares"] = {
                 label: round(share, DIGITS) for label, share in self.top(len(self.labels)) if share

@@ -19,7 +19,7 @@ import numpy as np
 from pipeline.backbone.folder import DIMENSION
 from pipeline.embedding.clip_embedding import ClipEmbedder, ClipEmbeddings, embed_frames
 from pipeline.embedding.engines import load_model_engine
-from pipeline.errors import ClipError
+from pipeline.errors import ClipError, ModelError
 from pipeline.frames.images import IMAGE_FPS, ImageReader
 from pipeline.frames.sampled import SampledFrame, sampled_frames
 from pipeline.frames.sources import file_source, open_source
@@ -34,11 +34,12 @@ from pipeline.frames.video import (
 )
 from pipeline.frames.views import apply_view
 from pipeline.head.calibration import softmax
+from pipeline.head.held_out import FALSE_ALARMS
 from pipeline.head.inference import Views as Clip
 from pipeline.head.model_card import Decoder
 from pipeline.head.model_folder import MODEL, check_embedding, load_model, predict_logits
 from pipeline.predict.arrays import ArrayReader, as_bgr
-from pipeline.predict.prediction import UNSURE, Prediction, Window
+from pipeline.predict.prediction import NONE, UNSURE, Prediction, Window
 from pipeline.predict.watched import WatchedClip
 from pipeline.store.extractor_spec import ExtractorSpec
 from pipeline.timeline.fit import COSTS, LEAST_SPREAD, WINDOWS
@@ -63,29 +64,41 @@ class Predictor:
     model : the model folder
     threshold : probability below which the answer is "unsure"
     threads : of the CNN; None takes one for each core
+    false_alarms : share of clips of known labels that may be answered with "none of these", which
+        is the price for finding others; 0 never answers so, nor do models of earlier releases
+    level : share of clips whose set of labels must hold the true one; None for no sets
 
     Raises
     ------
     ModelError
-        When the model is missing, damaged, or was trained on another backbone.
+        When the model is missing, damaged, or was trained on another backbone; or knows no sets.
+    ClipcacheError
+        When too few clips were held out in training for sets of that level.
     """
 
     def __init__(
-        self, model: str | Path = MODEL, threshold: float = 0.0, *, threads: int | None = None
-    ) -> None:
+        self, model: str | Path = MODEL, threshold: float = 0.0, *, threads: int | None = None,
+        false_alarms: float = FALSE_ALARMS, level: float | None = None,
+    ) -> None:  # fmt: skip
         model = Path(model)
         self._model = load_model(model, runtime="litert")
         self.card = self._model.card
         self._threads = threads
         check_embedding(self.card, model)
         self.threshold = threshold
+        self.false_alarms = false_alarms
+        self.level = level
+        self._possible(np.zeros((1, len(self.labels))))  # said before any work is done
         self._extractor = ExtractorSpec(**self.card.extractor)
         self._sampling = Sampling(**self.card.sampling)
         self._engine = load_model_engine(self._extractor.precision, model, threads)
 
     def __reduce__(self) -> tuple[Callable[[], "Predictor"], tuple[()]]:
         folder = self._model.folder.absolute()
-        return partial(Predictor, folder, self.threshold, threads=self._threads), ()
+        return partial(
+            Predictor, folder, self.threshold, threads=self._threads,
+            false_alarms=self.false_alarms, level=self.level,
+        ), ()  # fmt: skip
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -227,9 +240,38 @@ class Predictor:
         """Logits (n, K) float32 of clips, each given as reading -> (T, D) embeddings."""
         return predict_logits(self._model, clips)
 
-    def judge(self, start: float, end: float, logits: np.ndarray) -> Window:
-        """The logits (K,) of a stretch of a clip as a window."""
-        return self._judge(start, end, softmax(logits, self.card.temperature))
+    def contributions(self, clip: Clip) -> np.ndarray:
+        """What each branch adds to the logits of a clip: (B, K) float32."""
+        return self._model.head.contributions([clip])[0]
+
+    def familiarity(self, contributions: np.ndarray) -> float | None:
+        """How familiar a clip is, by the contributions (B, K) of the branches to its logits.
+
+        The share of clips of known labels that are as odd or odder; None where the model cannot
+        tell.
+        """
+        reference = self._model.reference
+        return None if reference is None else float(reference.familiarity(contributions[None])[0])
+
+    def _possible(self, logits: np.ndarray) -> np.ndarray:
+        """Which labels are in the sets of the level that was asked for: (n, K) bool."""
+        reference = self._model.reference
+        if self.level is None:
+            return np.zeros(logits.shape, bool)
+        if reference is None:
+            raise ModelError(
+                f"{self._model.folder} does not say how clips were scored that were held out in "
+                "training, so there are no sets of labels: run `clipcache train` again."
+            )
+        return reference.sets(logits, self.level)
+
+    def judge(
+        self, start: float, end: float, logits: np.ndarray, familiarity: float | None = None
+    ) -> Window:
+        """The logits (K,) of a stretch of a clip as a window, if it is familiar enough."""
+        window = self._judge(start, end, softmax(logits, self.card.temperature))
+        odd = familiarity is not None and familiarity <= self.false_alarms
+        return replace(window, label=NONE) if odd else window
 
     def _judge(self, start: float, end: float, probabilities: np.ndarray) -> Window:
         best = int(np.argmax(probabilities))
@@ -284,11 +326,14 @@ class Predictor:
         length = clip_length(timeline)
         parts = clip.end(length)
         spans = decoded(parts, self._decoder(timeline, window), self.labels)
+        familiarity, possible = None, np.zeros(len(self.labels), bool)
         if clip.is_long:
             frames, probabilities = clip.rows, time_shares(spans, self.labels)
         else:
-            frames, logits = clip.whole(sample_frames(timeline, self._sampling))
+            frames, contributions = clip.whole(sample_frames(timeline, self._sampling))
+            logits = contributions.sum(axis=0)
             probabilities = softmax(logits, self.card.temperature)
+            familiarity, possible = self.familiarity(contributions), self._possible(logits[None])[0]
         order = np.argsort(-probabilities, kind="stable")
         clock = embedder.clock.seconds
         return Prediction(
@@ -302,6 +347,10 @@ class Predictor:
             clock | {"head": head_seconds + perf_counter() - started},
             tuple(doubted(spans, self.threshold)),
             clip.is_long,
+            familiarity,
+            self.false_alarms,
+            None if clip.is_long else self.level,
+            tuple(self.labels[i] for i in order if possible[i]),
         )
 
     def _watched(
@@ -370,9 +419,9 @@ class Stream:
 
     A frame is embedded when its time comes by the model's sampling; then the window of the newest
     embeddings is classified. A model that sees motion answers for a frame once the frame 0.1 s
-    after it has come. The logits of successive windows are smoothed exponentially: a window's
-    logits count for 1 - exp(-t / `smoothing`) when it comes t seconds after the one before; without
-    smoothing each window stands alone. After a gap longer than a window the stream begins anew.
+    after it has come. What is said of successive windows is smoothed exponentially: a window counts
+    for 1 - exp(-t / `smoothing`) when it comes t seconds after the one before; without smoothing
+    each window stands alone. After a gap longer than a window the stream begins anew.
 
     Parameters
     ----------
@@ -397,7 +446,7 @@ class Stream:
         self._last: float | None = None  # seconds of the newest sampled frame
         self._times: dict[int, float] = {}  # of sampled frames that are not embedded yet
         self._rows: deque[tuple[float, dict[str, np.ndarray]]] = deque(maxlen=predictor.card.window)
-        self._logits: np.ndarray | None = None
+        self._contributions: np.ndarray | None = None
 
     def add(self, picture: np.ndarray, seconds: float, *, bgr: bool = False) -> Window | None:
         """Take the next frame; the answer for the newest window, None where there is no new one.
@@ -431,14 +480,17 @@ class Stream:
             before = self._rows[-1][0] if self._rows else seconds
             self._rows.append((seconds, row))
             self.embedded += 1
-            logits = self._predictor.logits(
+            added = self._predictor.contributions(
                 {name: np.stack([row[name] for _, row in self._rows]) for name in row}
             )
-            if self._logits is not None and self._smoothing > 0:
+            if self._contributions is not None and self._smoothing > 0:
                 kept = float(np.exp(-(seconds - before) / self._smoothing))
-                logits = kept * self._logits + (1 - kept) * logits
-            self._logits = logits
-            window = self._predictor.judge(self._rows[0][0], seconds, logits)
+                added = kept * self._contributions + (1 - kept) * added
+            self._contributions = added
+            full = len(self._rows) * 2 > self._predictor.card.window  # what is less is odd anyway
+            familiarity = self._predictor.familiarity(added) if full else None
+            start = self._rows[0][0]
+            window = self._predictor.judge(start, seconds, added.sum(axis=0), familiarity)
         return window
 
 

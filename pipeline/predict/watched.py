@@ -49,7 +49,8 @@ class WatchedClip:
         return self._windowed.end(length) if self.is_long or self._wanted else []
 
     def whole(self, sampled: np.ndarray) -> tuple[int, np.ndarray]:
-        """Of a short clip the number of rows that are scored, and the logits (K,) of the whole.
+        """Of a short clip the number of rows that are scored, and what each branch adds to the
+        logits of the whole, (B, K).
 
         Parameters
         ----------
@@ -60,4 +61,4 @@ class WatchedClip:
             name: np.concatenate([rows[name] for _, _, rows in self._kept])[chosen]
             for name in self._kept[0][2]
         }
-        return int(chosen.sum()), self._head.logits([rows])[0]
+        return int(chosen.sum()), self._head.contributions([rows])[0]
