@@ -176,6 +176,12 @@ def live(
     as_json: Annotated[
         bool, typer.Option("--json", help="A line of JSON per answer, and no window.")
     ] = False,
+    events: Annotated[
+        bool,
+        typer.Option(
+            "--events", help="A line of JSON when an action starts and when it ends, no window."
+        ),
+    ] = False,
     as_fast: Annotated[
         bool, typer.Option("--as-fast", help="Every frame of a file, not at its own pace.")
     ] = False,
@@ -190,9 +196,10 @@ def live(
     def tell(text: str) -> None:
         say(text, sys.stderr)
 
-    show = _print_line if as_json else None
+    show = _print_line if as_json or events else None
     summary = run(source, model=model, threshold=threshold, false_alarms=false_alarms,
-                  smoothing=smoothing, show=show, as_fast=as_fast, say=tell)  # fmt: skip
+                  smoothing=smoothing, show=show, as_fast=as_fast, events=events,
+                  say=tell)  # fmt: skip
     tell(str(summary))
 
 

@@ -21,6 +21,7 @@ from pipeline.errors import ClipcacheError, ModelError, mended_by
 
 FALSE_ALARMS = 0.05  # share of clips of known labels that are taken for something else
 PRIOR = 1.0  # clips of the average class that the usual contributions of each begin with
+FAMILIAR = -2.0  # deviations; a sign of being familiar counts for no more: a huge logit is none
 LEAST = 1e-9  # a deviation, or a distance, of which there is a logarithm
 
 
@@ -196,4 +197,4 @@ def _signs(contributions: np.ndarray, usual: np.ndarray) -> np.ndarray:
 
 
 def _odd(signs: np.ndarray, scales: np.ndarray) -> np.ndarray:
-    return ((signs - scales[0]) / scales[1]).sum(axis=1)
+    return np.maximum((signs - scales[0]) / scales[1], FAMILIAR).sum(axis=1)

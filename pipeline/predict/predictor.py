@@ -17,10 +17,12 @@ from time import perf_counter
 import numpy as np
 
 from pipeline.backbone.folder import DIMENSION
+from pipeline.dataset.clips import BACKGROUND
 from pipeline.embedding.clip_embedding import ClipEmbedder, ClipEmbeddings, embed_frames
 from pipeline.embedding.engines import load_model_engine
 from pipeline.errors import ClipError, ModelError
 from pipeline.frames.images import IMAGE_FPS, ImageReader
+from pipeline.frames.neighbours import REACH
 from pipeline.frames.sampled import SampledFrame, sampled_frames
 from pipeline.frames.sources import file_source, open_source
 from pipeline.frames.video import (
@@ -39,6 +41,7 @@ from pipeline.head.inference import Views as Clip
 from pipeline.head.model_card import Decoder
 from pipeline.head.model_folder import MODEL, check_embedding, load_model, predict_logits
 from pipeline.predict.arrays import ArrayReader, as_bgr
+from pipeline.predict.events import ActionEvents
 from pipeline.predict.prediction import NONE, UNSURE, Prediction, Window
 from pipeline.predict.watched import WatchedClip
 from pipeline.store.extractor_spec import ExtractorSpec
@@ -185,6 +188,11 @@ class Predictor:
     def stream(self, *, smoothing: float = 0.0) -> "Stream":
         """An endless clip, of which the newest window is classified; see `Stream`."""
         return Stream(self, smoothing)
+
+    def events(self) -> ActionEvents:
+        """What makes events of the windows of a stream: when actions start, and when they end."""
+        decoder = self._decoder(None)
+        return ActionEvents(self.labels, decoder, self.false_alarms, (BACKGROUND,))
 
     def embed(self, picture: np.ndarray, *, bgr: bool = False) -> dict[str, np.ndarray]:
         """One frame, (height, width, 3) uint8, as view -> (1280,) float16 embedding.
@@ -405,6 +413,11 @@ class Predictor:
         had; where every frame is sampled, at the rate of frames at `times`.
         """
         return self.card.window * self._gap(times)
+
+    def frame_seconds(self) -> float:
+        """Seconds from one frame that a live stream looks at until the answer for the next, with
+        what comes after that."""
+        return self._gap(None) + (REACH if self.embedder().sees_motion else 0.0)
 
     def _gap(self, times: np.ndarray | None) -> float:
         """Seconds between sampled frames."""
