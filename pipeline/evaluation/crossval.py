@@ -66,10 +66,12 @@ class Said:
     ----------
     logits : (n, K) float32, of the head
     ordered_baseline : (n,) int64, the classes that the ordered baseline predicts
+    tried : by name, the share of them that is called "none of these", and what sets come to
     """
 
     logits: np.ndarray
     ordered_baseline: np.ndarray
+    tried: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,7 @@ class Tested:
     probabilities : (S, C, K) float64
     baseline : (C,) int64, the classes that the frame mean predicts
     ordered_baseline : (S, C) int64, those that the ordered baseline predicts
+    tried : by name, the share of the clips that is called "none of these", and what sets come to
     """
 
     clips: LabelledClips
@@ -92,6 +95,7 @@ class Tested:
     probabilities: np.ndarray
     baseline: np.ndarray
     ordered_baseline: np.ndarray
+    tried: dict[str, float]
 
     @cached_property
     def predicted(self) -> np.ndarray:
@@ -167,7 +171,10 @@ def crossval(
     ]
     logits = np.zeros((len(seeds), len(clips), len(clips.classes)), np.float32)
     ordered = np.zeros((len(seeds), len(clips)), np.int64)
+    tried: dict[str, list[float]] = {}
     for task, found in run_folds(tasks, settings.workers):
+        for name, share in found.tried.items():
+            tried.setdefault(name, []).extend([share] * len(task.test))
         logits[task.row, fold_of == task.fold] = found.logits
         ordered[task.row, fold_of == task.fold] = found.ordered_baseline
     tested = Tested(
@@ -177,6 +184,11 @@ def crossval(
         np.stack([calibrated(one, clips.labels, fold_of) for one in logits]),
         _run_baseline(features, clips, fold_of),
         ordered,
+        {
+            name: float(np.mean(shares))
+            for name, shares in tried.items()
+            if len(shares) == logits.shape[0] * logits.shape[1]
+        },
     )
     result = summary(tested)
     write_json(reports / "crossval.json", result)
@@ -258,6 +270,7 @@ def summary(tested: Tested) -> dict[str, Any]:
         "baseline_accuracy": (tested.baseline == actual).mean(),
         "ordered_baseline_accuracy": (tested.ordered_baseline == actual).mean(),
         "ece": np.mean(errors),
+        **tested.tried,
         "fold_std": np.std(per_fold),
     }
     return {
@@ -301,9 +314,12 @@ def _run_fold(task: Fold) -> Said:
     """
     features, nothing = _features(task.features), task.train.take(np.zeros(0, np.int64))
     trained = train_head(features, task.train, nothing, task.params)
-    logits = trained.head.logits(features.clip(i) for i in task.test.positions)
+    added = trained.head.contributions(features.clip(i) for i in task.test.positions)
+    reference = trained.reference
     return Said(
-        logits, ordered_predictions(features, task.train, task.test, trained.ordered_baseline)
+        added.sum(axis=1),
+        ordered_predictions(features, task.train, task.test, trained.ordered_baseline),
+        reference.tried_on(added).shares(task.test.labels) if reference else {},
     )
 
 

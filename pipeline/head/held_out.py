@@ -20,6 +20,7 @@ import numpy as np
 from pipeline.errors import ClipcacheError, ModelError, mended_by
 
 FALSE_ALARMS = 0.05  # share of clips of known labels that are taken for something else
+LEVEL = 0.9  # of the sets of labels that evaluations try
 PRIOR = 1.0  # clips of the average class that the usual contributions of each begin with
 FAMILIAR = -2.0  # deviations; a sign of being familiar counts for no more: a huge logit is none
 LEAST = 1e-9  # a deviation, or a distance, of which there is a logarithm
@@ -39,6 +40,34 @@ class HeldOut:
     contributions: np.ndarray
     labels: np.ndarray
     fold_of: np.ndarray
+
+
+@dataclass(frozen=True)
+class Tried:
+    """How clips of known labels fare.
+
+    Attributes
+    ----------
+    none : (n,) bool, which of them are called "none of these"
+    sets : (n, K) bool, the sets of labels that hold the truth at `LEVEL`; None where too few clips
+        were held out for such sets
+    """
+
+    none: np.ndarray
+    sets: np.ndarray | None
+
+    def shares(self, actual: np.ndarray) -> dict[str, float]:
+        """The share called "none of these", and of the sets the coverage and the mean size.
+
+        Parameters
+        ----------
+        actual : (n,) int, the true classes
+        """
+        shares = {"none_of_these": float(self.none.mean())}
+        if self.sets is not None:
+            shares["set_coverage"] = float(self.sets[np.arange(len(actual)), actual].mean())
+            shares["set_size"] = float(self.sets.sum(axis=1).mean())
+        return shares
 
 
 @dataclass(frozen=True)
@@ -86,8 +115,7 @@ class Reference:
         ClipcacheError
             When too few clips were held out for such a level.
         """
-        rank = math.ceil((len(self) + 1) * level - 1e-9)
-        if rank > len(self):
+        if not self.reaches(level):
             raise ClipcacheError(
                 f"Sets of labels that hold the truth {level:.6g} of the time take at least "
                 f"{math.ceil(level / (1 - level) - 1e-9)} held-out clips, and the model has "
@@ -96,7 +124,19 @@ class Reference:
                 if level < 1
                 else "No set but that of all labels is sure to hold the truth: ask for less than 1."
             )
-        return margins(logits) <= self.margins[max(rank, 1) - 1]
+        return margins(logits) <= self.margins[max(self._rank(level), 1) - 1]
+
+    def reaches(self, level: float) -> bool:
+        """Whether enough clips were held out for sets of this level."""
+        return self._rank(level) <= len(self)
+
+    def _rank(self, level: float) -> int:
+        return math.ceil((len(self) + 1) * level - 1e-9)
+
+    def tried_on(self, contributions: np.ndarray) -> "Tried":
+        """What evaluations tell of clips that were not held out, (n, B, K)."""
+        sets = self.sets(contributions.sum(axis=1), LEVEL) if self.reaches(LEVEL) else None
+        return Tried(self.familiarity(contributions) <= FALSE_ALARMS, sets)
 
 
 def margins(logits: np.ndarray) -> np.ndarray:

@@ -36,9 +36,10 @@ from pipeline.evaluation.plots import (
 from pipeline.evaluation.report.evaluation import Run, head_name, verdict, write_report
 from pipeline.evaluation.timelines import MeasuredTimelines, TimelineScores, measure_timelines
 from pipeline.files import replacing_within, write_json, write_text
+from pipeline.head.calibration import softmax
 from pipeline.head.fit import set_up_tensorflow
 from pipeline.head.labelled_clips import LabelledClips, labelled_splits
-from pipeline.head.model_folder import MODEL, Model, check_fits, load_model, predict_probabilities
+from pipeline.head.model_folder import MODEL, Model, check_fits, load_model
 from pipeline.store.feature_files import FEATURES, FeatureSet
 from pipeline.timeline.scores import AP_OVERLAPS, F1_OVERLAPS
 from pipeline.wording import some
@@ -154,7 +155,8 @@ def classify(
         When a clip has a label that the model does not know.
     """
     train, test = train.numbered_by(head.labels), test.numbered_by(head.labels)
-    probabilities = predict_probabilities(head, (features.clip(i) for i in test.positions))
+    added = head.head.contributions(features.clip(i) for i in test.positions)
+    probabilities = softmax(added.sum(axis=1), head.card.temperature)
     baseline = baseline_predictions(
         frame_means(features, train.positions), train.labels, frame_means(features, test.positions)
     )
@@ -163,9 +165,10 @@ def classify(
         clip_ids=features.clip_ids[test.positions],
         groups=test.groups,
         actual=test.labels,
-        probabilities=np.asarray(probabilities, np.float64),
+        probabilities=probabilities,
         baseline=baseline,
         ordered_baseline=ordered_predictions(features, train, test, head.ordered_baseline),
+        tried=head.reference.tried_on(added) if head.reference else None,
     )
 
 
@@ -185,6 +188,7 @@ def summary(measured: Measured, skipped: Sequence[str] = ()) -> dict[str, Any]:
         "ordered_baseline_accuracy": measured.ordered_baseline.accuracy,
         "ordered_baseline_macro_f1": measured.ordered_baseline.macro_f1,
         "ece": measured.calibration_error,
+        **(outcome.tried.shares(outcome.actual) if outcome.tried else {}),
     }
     return {
         **{name: round(share, DIGITS) for name, share in shares.items()},

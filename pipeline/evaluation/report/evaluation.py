@@ -188,6 +188,7 @@ def write_report(run: Run, path: Path) -> None:
             reliability_diagram(measured.reliability, measured.calibration_error),
             "reliability diagram",
         ),
+        "tried": outcome.tried.shares(outcome.actual) if outcome.tried else None,
         "settings": _settings(run),
         "versions": _versions(run.card),
         "origins": _origins(run),
