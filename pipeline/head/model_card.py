@@ -69,8 +69,8 @@ class ModelCard:
     windowing : how clips are cut into windows
     temperature : divides the logits before the softmax
     shape : what the head was built from
-    longest : frames of the longest training clip: a clip of more is a video in which several things
-        may happen; None in models of earlier releases
+    longest : seconds of the longest training clip: in a much longer one several things may happen;
+        None in models of earlier releases
     decoder : by which its windows become stretches; None in models of earlier releases
     versions : of the packages that trained it
     files : SHA-256 of the other files of the folder, by name; filled in when it is saved
@@ -88,7 +88,7 @@ class ModelCard:
     windowing: Windowing
     temperature: float
     shape: HeadShape
-    longest: int | None = None
+    longest: float | None = None
     decoder: Decoder | None = None
     versions: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
