@@ -102,8 +102,9 @@ class Predictor:
 
         The answer for a clip less than twice as long as those that the model learnt from is that of
         `clipcache evaluate`. In a longer one several things may happen: its labels have their
-        shares of the time, as the spans say. Windows are cut from frames at the full rate of the model's
-        sampling, also where a clip has so many that the answer for the whole rests on a part.
+        shares of the time, as the spans say. Windows are cut from frames at the full rate of the
+        model's sampling, also where a clip has so many that the answer for the whole rests on a
+        part.
 
         Parameters
         ----------
