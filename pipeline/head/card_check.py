@@ -143,7 +143,7 @@ class _Card(_CardOfOneNetwork):
     branches: list[_Branch] = Field(min_length=1, max_length=1000)
     mirror: bool
     window: Annotated[int, Field(ge=1, le=10_000_000)]
-    longest: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+    longest: Annotated[float, Field(gt=0, le=1e9)] | None = None
     decoder: _Decoder | None = None
     held_out: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
 

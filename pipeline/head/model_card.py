@@ -69,8 +69,8 @@ class ModelCard:
     windowing : how clips are cut into windows
     temperature : divides the logits before the softmax
     shape : what the head was built from
-    longest : frames of the longest training clip: a clip of more is a video in which several things
-        may happen; None in models of earlier releases
+    longest : seconds of the longest training clip: in a much longer one several things may happen;
+        None in models of earlier releases
     decoder : by which its windows become stretches; None in models of earlier releases
     held_out : clips that a new one is held against, in a file of its own; None where there is no
         such file, as in models of earlier releases; filled in when it is saved
@@ -90,7 +90,7 @@ class ModelCard:
     windowing: Windowing
     temperature: float
     shape: HeadShape
-    longest: int | None = None
+    longest: float | None = None
     decoder: Decoder | None = None
     held_out: int | None = None
     versions: dict[str, str] = field(default_factory=dict)

@@ -6,7 +6,6 @@ program already holds only skip the decoder.
 """
 
 import math
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -27,9 +26,7 @@ from pipeline.frames.sampled import SampledFrame, sampled_frames
 from pipeline.frames.sources import file_source, open_source
 from pipeline.frames.video import (
     FALLBACK_FPS,
-    WHOLE,
     FrameReader,
-    RateSampler,
     Sampling,
     resize,
     sample_frames,
@@ -43,14 +40,15 @@ from pipeline.head.model_folder import MODEL, check_embedding, load_model, predi
 from pipeline.predict.arrays import ArrayReader, as_bgr
 from pipeline.predict.events import ActionEvents
 from pipeline.predict.prediction import NONE, UNSURE, Prediction, Window
-from pipeline.predict.watched import WatchedClip
+from pipeline.predict.stream import Stream
+from pipeline.predict.watched import WatchedClip, watch
 from pipeline.store.extractor_spec import ExtractorSpec
 from pipeline.timeline.fit import COSTS, LEAST_SPREAD, WINDOWS
 from pipeline.timeline.spans import decoded, doubted, time_shares
 from pipeline.timeline.windows import STRIDES, WindowedHead, Windows, check_windows
 
+LONGER = 2.0  # times the longest training clip: the longest clip that is scored as a whole
 LONGEST = 20.0  # seconds of a clip that a model of an earlier release scores as a whole
-ROWS_TOGETHER = 256  # that go to the head at once
 
 __all__ = ["Prediction", "Predictor", "Stream", "Window"]
 
@@ -118,10 +116,11 @@ class Predictor:
     ) -> Prediction:
         """What happens in a video, or in one still image.
 
-        The answer for a clip no longer than those that the model learnt from is that of `clipcache
-        evaluate`. In a longer one several things may happen: its labels have their shares of the
-        time, as the spans say. Windows are cut from frames at the full rate of the model's
-        sampling, also where a clip has so many that the answer for the whole rests on a part.
+        The answer for a clip less than twice as long as those that the model learnt from is that of
+        `clipcache evaluate`. In a longer one several things may happen: its labels have their
+        shares of the time, as the spans say. Windows are cut from frames at the full rate of the
+        model's sampling, also where a clip has so many that the answer for the whole rests on a
+        part.
 
         Parameters
         ----------
@@ -216,20 +215,11 @@ class Predictor:
         start, end : seconds, as the reader's timeline counts them
         """
         sampling = replace(self._sampling, max_frames=None)
-        return self._embed(reader, sampling, ((start, end),), to_the_end=False)
-
-    def _embed(
-        self,
-        reader: FrameReader,
-        sampling: Sampling,
-        segments: Sequence[tuple[float, float]] = (WHOLE,),
-        *,
-        to_the_end: bool = True,
-    ) -> ClipEmbeddings:
         wanted = dict.fromkeys(self.card.readings)
         return embed_frames(
-            reader, self._engine, self._extractor, sampling, wanted, segments, to_the_end=to_the_end
-        )
+            reader, self._engine, self._extractor, sampling, wanted, ((start, end),),
+            to_the_end=False,
+        )  # fmt: skip
 
     def frame(self, index: int, seconds: float, picture: np.ndarray, picked: bool) -> SampledFrame:
         """A frame, (height, width, 3) uint8 BGR, as `embedder` takes it."""
@@ -302,33 +292,11 @@ class Predictor:
             # Windows need frames at the full rate; max_frames thins those of the whole clip later.
             sampling = replace(sampling, max_frames=None)
         embedder = self.embedder()
-        head_seconds = 0.0
-        clip: WatchedClip | None = None
-        waiting: list[tuple[int, dict[str, np.ndarray]]] = []
-
-        def take(least: int) -> None:
-            nonlocal clip, head_seconds
-            waiting.extend(embedder.finished())
-            if len(waiting) < least or not waiting:
-                return
-            started = perf_counter()
-            indices = np.array([index for index, _ in waiting])
-            times = np.asarray(reader.timeline)[indices] - reader.timeline[0]
-            clip = clip or self._watched(times, window, stride, windows, sampling)
-            clip.add(indices, times, {
-                reading: np.stack([row[reading] for _, row in waiting]) for reading in waiting[0][1]
-            })  # fmt: skip
-            waiting.clear()
-            head_seconds += perf_counter() - started
-
         size, rule = self._extractor.input_size, self._extractor.resize
         motion = embedder.sees_motion
-        for frame in sampled_frames(reader, sampling, size, rule, neighbours=motion):
-            embedder.add(frame)
-            take(ROWS_TOGETHER)
-        embedder.end()
-        take(1)
-        assert clip is not None  # a clip without a frame was refused
+        frames = sampled_frames(reader, sampling, size, rule, neighbours=motion)
+        watched = partial(self._watched, window, stride, windows, sampling)
+        clip, head_seconds = watch(reader, frames, embedder, watched)
         timeline = np.asarray(reader.timeline, np.float64)
         started = perf_counter()
         length = clip_length(timeline)
@@ -336,9 +304,9 @@ class Predictor:
         spans = decoded(parts, self._decoder(timeline, window), self.labels)
         familiarity, possible = None, np.zeros(len(self.labels), bool)
         if clip.is_long:
-            frames, probabilities = clip.rows, time_shares(spans, self.labels)
+            count, probabilities = clip.rows, time_shares(spans, self.labels)
         else:
-            frames, contributions = clip.whole(sample_frames(timeline, self._sampling))
+            count, contributions = clip.whole(sample_frames(timeline, self._sampling))
             logits = contributions.sum(axis=0)
             probabilities = softmax(logits, self.card.temperature)
             familiarity, possible = self.familiarity(contributions), self._possible(logits[None])[0]
@@ -348,7 +316,7 @@ class Predictor:
             name,
             tuple(self.labels[i] for i in order),
             probabilities[order],
-            frames,
+            count,
             length,
             tuple(self._windows(parts)),
             self.threshold,
@@ -362,8 +330,8 @@ class Predictor:
         )
 
     def _watched(
-        self, times: np.ndarray, window: float | None, stride: float | None, windows: bool,
-        sampling: Sampling,
+        self, window: float | None, stride: float | None, windows: bool, sampling: Sampling,
+        times: np.ndarray,
     ) -> WatchedClip:  # fmt: skip
         """What takes the rows of a clip of which the first ones come at `times`."""
         head = WindowedHead(self._model.head, *self.window_rule(window, stride, times))
@@ -381,7 +349,7 @@ class Predictor:
     @property
     def _longest(self) -> float:
         """Seconds of the longest clip that is scored as a whole."""
-        return LONGEST if self.card.longest is None else self.card.longest
+        return LONGEST if self.card.longest is None else LONGER * self.card.longest
 
     def _decoder(self, times: np.ndarray | None, window: float | None = None) -> Decoder:
         """How windows become spans."""
@@ -427,96 +395,11 @@ class Predictor:
         return float(np.median(gaps)) if len(gaps) else 1 / FALLBACK_FPS
 
 
-class Stream:
-    """The newest frames of an endless clip.
-
-    A frame is embedded when its time comes by the model's sampling; then the window of the newest
-    embeddings is classified. A model that sees motion answers for a frame once the frame 0.1 s
-    after it has come. What is said of successive windows is smoothed exponentially: a window counts
-    for 1 - exp(-t / `smoothing`) when it comes t seconds after the one before; without smoothing
-    each window stands alone. After a gap longer than a window the stream begins anew.
-
-    Parameters
-    ----------
-    smoothing : seconds, 0 for none
-
-    Attributes
-    ----------
-    embedded : frames that were embedded, each counted once
-    """
-
-    def __init__(self, predictor: Predictor, smoothing: float = 0.0) -> None:
-        self.embedded = 0
-        self._predictor = predictor
-        self._smoothing = smoothing
-        self._begin()
-
-    def _begin(self) -> None:
-        predictor = self._predictor
-        self._sampler = RateSampler(Sampling(predictor.card.sampling["fps"]))
-        self._embedder = predictor.embedder()
-        self._seen = 0
-        self._last: float | None = None  # seconds of the newest sampled frame
-        self._times: dict[int, float] = {}  # of sampled frames that are not embedded yet
-        self._rows: deque[tuple[float, dict[str, np.ndarray]]] = deque(maxlen=predictor.card.window)
-        self._contributions: np.ndarray | None = None
-
-    def add(self, picture: np.ndarray, seconds: float, *, bgr: bool = False) -> Window | None:
-        """Take the next frame; the answer for the newest window, None where there is no new one.
-
-        Parameters
-        ----------
-        picture : (height, width, 3) uint8 RGB; BGR, as OpenCV gives it, with `bgr`
-        seconds : its time, later than that of the frame before
-        """
-        if self._last is not None and seconds - self._last > self._predictor.window_seconds():
-            self._begin()
-        index, self._seen = self._seen, self._seen + 1
-        picked = self._sampler(index, seconds)
-        if picked:
-            self._last = self._times[index] = seconds
-        self._embedder.add(
-            self._predictor.frame(index, seconds, picture if bgr else as_bgr(picture), picked)
-        )
-        return self._answer()
-
-    def end(self) -> Window | None:
-        """The answer for what still waited for frames that do not come."""
-        self._embedder.end()
-        return self._answer()
-
-    def _answer(self) -> Window | None:
-        self._embedder.flush()
-        window = None
-        for index, row in self._embedder.finished():
-            seconds = self._times.pop(index)
-            before = self._rows[-1][0] if self._rows else seconds
-            self._rows.append((seconds, row))
-            self.embedded += 1
-            added = self._predictor.contributions(
-                {name: np.stack([row[name] for _, row in self._rows]) for name in row}
-            )
-            if self._contributions is not None and self._smoothing > 0:
-                kept = float(np.exp(-(seconds - before) / self._smoothing))
-                added = kept * self._contributions + (1 - kept) * added
-            self._contributions = added
-            full = len(self._rows) * 2 > self._predictor.card.window  # what is less is odd anyway
-            familiarity = self._predictor.familiarity(added) if full else None
-            start = self._rows[0][0]
-            window = self._predictor.judge(start, seconds, added.sum(axis=0), familiarity)
-        return window
-
-
 def clip_length(timeline: np.ndarray) -> float:
     """Seconds from the first frame to the end of the last, which lasts as long as most others."""
     gaps = np.diff(timeline)
     last = float(np.median(gaps)) if len(gaps) else 1 / FALLBACK_FPS
     return float(timeline[-1] - timeline[0]) + last
-
-
-def _rows(clip: ClipEmbeddings) -> np.ndarray:
-    """Indices of the embedded frames, the same in every view."""
-    return next(iter(clip.frames.values()))
 
 
 @contextmanager

@@ -1,10 +1,18 @@
 """What a head says of a clip while its rows come by: of the whole, of its windows, or of both."""
 
+from collections.abc import Callable, Iterable
+from time import perf_counter
+
 import numpy as np
 
+from pipeline.embedding.clip_embedding import ClipEmbedder
+from pipeline.frames.sampled import SampledFrame
+from pipeline.frames.video import FrameReader
 from pipeline.head.inference import Head
 from pipeline.head.streams import Clip
 from pipeline.timeline.windows import WindowedHead, Windows
+
+ROWS_TOGETHER = 256  # that go to the head at once
 
 
 class WatchedClip:
@@ -62,3 +70,47 @@ class WatchedClip:
             for name in self._kept[0][2]
         }
         return int(chosen.sum()), self._head.contributions([rows])[0]
+
+
+def watch(
+    reader: FrameReader,
+    frames: Iterable[SampledFrame],
+    embedder: ClipEmbedder,
+    begin: Callable[[np.ndarray], WatchedClip],
+) -> tuple[WatchedClip, float]:
+    """Embed all frames of a clip, and show their rows to the head as they come.
+
+    Parameters
+    ----------
+    frames : of the reader
+    begin : called once, with the seconds (n,) of the first rows
+
+    Returns
+    -------
+    the clip, whose end has still to be told, and the seconds that the head took
+    """
+    waiting: list[tuple[int, dict[str, np.ndarray]]] = []
+    clip: WatchedClip | None = None
+    spent = 0.0
+
+    def show(least: int) -> None:
+        nonlocal clip, spent
+        waiting.extend(embedder.finished())
+        if not waiting or len(waiting) < least:
+            return
+        started = perf_counter()
+        indices = np.array([index for index, _ in waiting])
+        times = np.array([reader.timeline[i] for i in indices]) - reader.timeline[0]
+        rows = {name: np.stack([row[name] for _, row in waiting]) for name in waiting[0][1]}
+        waiting.clear()
+        clip = clip or begin(times)
+        clip.add(indices, times, rows)
+        spent += perf_counter() - started
+
+    for frame in frames:
+        embedder.add(frame)
+        show(ROWS_TOGETHER)
+    embedder.end()
+    show(1)
+    assert clip is not None  # a clip without a frame was refused
+    return clip, spent

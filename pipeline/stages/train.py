@@ -26,6 +26,7 @@ from pipeline.head.model_folder import CARD, MODEL, check_backbone, save_model, 
 from pipeline.head.training import TrainedHead, train_head
 from pipeline.store.feature_files import FEATURES, FeatureSet
 from pipeline.timeline.fit import learn_decoder
+from pipeline.timeline.long_videos import clip_seconds
 from pipeline.wording import count, some
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ def train(
             windowing=settings.windowing,
             temperature=temperature,
             shape=settings.shape,
-            longest=int(features.lengths[train_set.positions].max()),
+            longest=max(clip_seconds(features, i) for i in train_set.positions),
             decoder=decoder,
             versions=packages,
         )

@@ -104,9 +104,9 @@ class WindowedHead:
         """
         if not len(times):
             return
-        usual = self._usual(times)
         last = self._last()
         gaps = np.diff(times, prepend=times[0] if last is None else last)
+        usual = self._usual(gaps if last is not None else gaps[1:])
         breaks = np.flatnonzero(gaps > max(self._window, 2 * usual)).tolist()
         for begin, stop in zip([0, *breaks], [*breaks, len(times)], strict=True):
             if begin in breaks:
@@ -128,10 +128,10 @@ class WindowedHead:
         self._finish(length)
         return self._done
 
-    def _usual(self, times: np.ndarray) -> float:
+    def _usual(self, gaps: np.ndarray) -> float:
         """Seconds between most rows."""
         if len(self._gaps) < ROWS_AT_ONCE:
-            self._gaps += np.diff(times).tolist()
+            self._gaps += gaps.tolist()
         return float(np.median(self._gaps)) if self._gaps else 0.0
 
     def _last(self) -> float | None:

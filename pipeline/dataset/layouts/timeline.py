@@ -147,7 +147,7 @@ def timeline_of(
 def cut(part: Part) -> list[Part]:
     """A part in pieces of `SEGMENT` seconds, the last of which is half as long at least."""
     label, start, end = part
-    pieces = max(1, round((end - start) / SEGMENT))
+    pieces = max(1, int((end - start) / SEGMENT + 0.5))
     edges = [round(start + i * SEGMENT, TIME_DIGITS) for i in range(pieces)]
     return [(label, left, right) for left, right in pairwise([*edges, end])]
 
