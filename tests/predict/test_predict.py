@@ -16,7 +16,7 @@ import pytest
 from clone import ROOT
 from sample_model import UNSEEN, unseen_clip
 
-from pipeline.errors import ClipError, ModelError
+from pipeline.errors import ClipcacheError, ClipError, ModelError
 from pipeline.frames.video import VideoReader
 from pipeline.head.model_folder import load_model, predict_probabilities
 from pipeline.predict.prediction import Prediction, timeline
@@ -127,6 +127,41 @@ def test_below_the_threshold_the_answer_is_unsure(sample_model, long_video) -> N
     assert strict.label == "unsure"
     assert strict.labels == sure.labels
     assert {span.label for span in timeline(strict)} > {"unsure"}
+
+
+def test_a_clip_of_something_else_is_none_of_these(predictor, sample_model) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (2 * FPS, 240, 320, 3), dtype=np.uint8)
+    for frames in (noise, np.zeros_like(noise)):
+        odd = predictor.array(frames, FPS, windows=False)
+        assert odd.label == odd.as_dict()["action"] == "none of these"
+        assert odd.familiarity <= 0.05
+        assert "It looks like none of the 4 labels" in odd.doubts()[0]
+    known = predictor.file(unseen_clip(sample_model, "wave"), windows=False)
+    assert known.label == "wave"
+    assert known.as_dict()["familiarity"] > 0.05
+    asked = Predictor(sample_model, false_alarms=0)
+    assert asked.array(noise, FPS, windows=False).label in asked.labels
+
+
+def test_a_set_of_labels_holds_the_answer(sample_model) -> None:
+    predictor = Predictor(sample_model, level=0.9)
+    prediction = copy.copy(predictor).file(unseen_clip(sample_model, "wave"), windows=False)
+    assert prediction.as_dict()["set"] == {"level": 0.9, "labels": ["wave"]}
+    with pytest.raises(ClipcacheError, match=r"held-out clips, and the model has \d+: ask for"):
+        Predictor(sample_model, level=0.9999)
+
+
+def test_a_model_of_an_earlier_release_tells_neither(sample_model, tmp_path) -> None:
+    shutil.copytree(sample_model, tmp_path / "head")
+    card = json.loads((tmp_path / "head/model.json").read_text())
+    del card["held_out"], card["files"]["held_out.npz"]
+    (tmp_path / "head/model.json").write_text(json.dumps(card))
+    (tmp_path / "head/held_out.npz").unlink()
+    prediction = Predictor(tmp_path / "head").array(np.zeros((24, 64, 64, 3), np.uint8), FPS)
+    assert prediction.label in prediction.labels
+    assert "familiarity" not in prediction.as_dict()
+    with pytest.raises(ModelError, match="there are no sets of labels"):
+        Predictor(tmp_path / "head", level=0.9)
 
 
 def test_a_still_image_is_a_clip_of_one_frame(predictor, sample_model, tmp_path) -> None:
