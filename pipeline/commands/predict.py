@@ -124,10 +124,10 @@ def predict(
     from pipeline.predict.predictor import Predictor
 
     inputs = find_frames(file, frame_rate) if frames else find_inputs(file)
-    outputs = Outputs(csv, annotations, plot, render)
-    check_outputs(outputs, inputs)
     timeline = timeline or window is not None or stride is not None
     windows = timeline or any((plot, render, annotations))
+    outputs = Outputs(csv, annotations, plot, render, windows)
+    check_outputs(outputs, inputs)
     predictor = Predictor(model, threshold)
     predictor.window_rule(window, stride)  # said before any work is done
     answers = predict_files(predictor, inputs, windows=windows, window=window, stride=stride)
@@ -135,7 +135,7 @@ def predict(
         _print_json(answers.predictions, top)
     elif answers.predictions:
         _print_predictions(answers.predictions, top)
-        if timeline:
+        if timeline or (len(inputs) == 1 and answers.predictions[0].is_long):
             _print_timelines(answers.predictions)
     for note in answers.notes:
         print(note, file=sys.stderr)
@@ -194,7 +194,9 @@ def _print_predictions(predictions: "Sequence[Prediction]", top: int) -> None:
     table.add_column("label", overflow="fold")
     table.add_column("confidence", justify="right", no_wrap=True)
     for prediction in predictions:
-        rows = [(label, f"{share:.1%}") for label, share in prediction.top(top)]
+        of_time = " of the time" if prediction.is_long else ""
+        rows = [(label, f"{share:.1%}{of_time}") for label, share in prediction.top(top)
+                if share or not prediction.is_long]  # fmt: skip
         if prediction.label == UNSURE:
             rows.insert(0, (UNSURE, f"< {100 * prediction.threshold:.6g}%"))
         for number, row in enumerate(rows):
