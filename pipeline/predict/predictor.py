@@ -41,7 +41,7 @@ from pipeline.predict.watched import WatchedClip, watch
 from pipeline.store.extractor_spec import ExtractorSpec
 from pipeline.timeline.fit import COSTS, LEAST_SPREAD, WINDOWS
 from pipeline.timeline.spans import decoded, doubted, time_shares
-from pipeline.timeline.windows import STRIDES, WindowedHead, Windows, check_windows
+from pipeline.timeline.windows import STRIDES, WindowedHead, check_windows
 
 LONGER = 2.0  # times the longest training clip: the longest clip that is scored as a whole
 LONGEST = 20.0  # seconds of a clip that a model of an earlier release scores as a whole
@@ -219,9 +219,8 @@ class Predictor:
 
     def judge(self, start: float, end: float, logits: np.ndarray) -> Window:
         """The logits (K,) of a stretch of a clip as a window."""
-        return self._judge(start, end, softmax(logits, self.card.temperature))
-
-    def _judge(self, start: float, end: float, probabilities: np.ndarray) -> Window:
+        decoder = self.card.decoder
+        probabilities = softmax(logits, (decoder or self.card).temperature)
         best = int(np.argmax(probabilities))
         confidence = float(probabilities[best])
         label = self.labels[best] if confidence >= self.threshold else UNSURE
@@ -265,7 +264,11 @@ class Predictor:
             probabilities[order],
             count,
             length,
-            tuple(self._windows(parts)),
+            tuple(
+                self.judge(start, end, logits)
+                for part in parts
+                for (start, end), logits in zip(part.places.tolist(), part.logits, strict=True)
+            ),
             self.threshold,
             clock | {"head": head_seconds + perf_counter() - started},
             tuple(doubted(spans, self.threshold)),
@@ -281,13 +284,6 @@ class Predictor:
         # Where frames are thinned out as they become too many, windows would see them too rarely.
         longest = math.inf if sampling.max_frames and not windows else self._longest
         return WatchedClip(self._model.head, head, longest, windows)
-
-    def _windows(self, parts: Iterable[Windows]) -> Iterator[Window]:
-        temperature = self.card.decoder.temperature if self.card.decoder else self.card.temperature
-        for part in parts:
-            chances = softmax(part.logits, temperature)
-            for (start, end), row in zip(part.places.tolist(), chances, strict=True):
-                yield self._judge(start, end, row)
 
     @property
     def _longest(self) -> float:
