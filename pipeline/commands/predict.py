@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,7 @@ import typer
 
 from pipeline.commands.options import DEFAULT_MODEL, ModelFolder
 from pipeline.errors import ClipcacheError, ClipError
-from pipeline.terminal import cells, say, say_json, show_table
+from pipeline.terminal import cells, say, say_json, show_table, tell
 
 if TYPE_CHECKING:
     from pipeline.predict.files import Answers
@@ -127,20 +128,18 @@ def predict(
     timeline = timeline or window is not None or stride is not None
     windows = timeline or any((plot, render, annotations))
     outputs = Outputs(csv, annotations, plot, render, windows)
-    check_outputs(outputs, inputs)
+    check_outputs(outputs, inputs, model)
     predictor = Predictor(model, threshold)
     predictor.window_rule(window, stride)  # said before any work is done
     answers = predict_files(predictor, inputs, windows=windows, window=window, stride=stride)
     if as_json:
         _print_json(answers.predictions, top)
-    elif answers.predictions:
+    elif answers.predictions and not outputs.to_stdout:
         _print_predictions(answers.predictions, top)
         if timeline or (len(inputs) == 1 and answers.predictions[0].is_long):
             _print_timelines(answers.predictions)
-    for note in answers.notes:
-        print(note, file=sys.stderr)
-    for note in write_outputs(outputs, predictor, answers, inputs, top):
-        say(note, sys.stderr)
+    for note in chain(answers.notes, write_outputs(outputs, predictor, answers, inputs, top)):
+        tell(note)
     _judge(answers)
 
 
@@ -173,9 +172,6 @@ def live(
     prints lines for programs. Frames are dropped rather than shown late.
     """
     from pipeline.predict.live import live as run
-
-    def tell(text: str) -> None:
-        say(text, sys.stderr)
 
     show = _print_line if as_json else None
     summary = run(source, model=model, threshold=threshold, smoothing=smoothing, show=show,
@@ -235,7 +231,7 @@ def _judge(answers: "Answers") -> None:
         raise StoppedError(f"Stopped after {done} of {answers.total} clips.")
     if len(failed) > NAMED_AT_ONCE:
         for one in failed:
-            say(f"{one}.", sys.stderr)
+            tell(f"{one}.")
         raise ClipError(
             f"{len(failed)} of {answers.total} clips could not be read; they are named above."
         )

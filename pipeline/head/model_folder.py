@@ -10,6 +10,7 @@ where there is one.
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -313,15 +314,7 @@ def predict_probabilities(model: Model, clips: Iterable[Clip]) -> np.ndarray:
 
 def versions() -> dict[str, str]:
     """Versions of what decides the numbers of a training."""
-    import keras
-    import numpy
-    import tensorflow
-
-    return {
-        "tensorflow": tensorflow.__version__,
-        "keras": keras.__version__,
-        "numpy": numpy.__version__,
-    }
+    return {name: metadata.version(name) for name in ("tensorflow", "keras", "numpy")}
 
 
 def _short(value: object) -> str:
