@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,7 @@ import typer
 
 from pipeline.commands.options import DEFAULT_FALSE_ALARMS, DEFAULT_MODEL, FalseAlarms, ModelFolder
 from pipeline.errors import ClipcacheError, ClipError
-from pipeline.terminal import cells, say, say_json, show_table
+from pipeline.terminal import cells, say, say_json, show_table, tell
 
 if TYPE_CHECKING:
     from pipeline.predict.files import Answers
@@ -136,23 +137,21 @@ def predict(
     from pipeline.predict.predictor import Predictor
 
     inputs = find_frames(file, frame_rate) if frames else find_inputs(file)
-    outputs = Outputs(csv, annotations, plot, render)
-    check_outputs(outputs, inputs)
     timeline = timeline or window is not None or stride is not None
     windows = timeline or any((plot, render, annotations))
+    outputs = Outputs(csv, annotations, plot, render, windows)
+    check_outputs(outputs, inputs, model)
     predictor = Predictor(model, threshold, false_alarms=false_alarms, level=level)
     predictor.window_rule(window, stride)  # said before any work is done
     answers = predict_files(predictor, inputs, windows=windows, window=window, stride=stride)
     if as_json:
         _print_json(answers.predictions, top)
-    elif answers.predictions:
+    elif answers.predictions and not outputs.to_stdout:
         _print_predictions(answers.predictions, top)
-        if timeline:
+        if timeline or (len(inputs) == 1 and answers.predictions[0].is_long):
             _print_timelines(answers.predictions)
-    for note in answers.notes:
-        print(note, file=sys.stderr)
-    for note in write_outputs(outputs, predictor, answers, inputs, top):
-        say(note, sys.stderr)
+    for note in chain(answers.notes, write_outputs(outputs, predictor, answers, inputs, top)):
+        tell(note)
     _judge(answers)
 
 
@@ -193,9 +192,6 @@ def live(
     """
     from pipeline.predict.live import live as run
 
-    def tell(text: str) -> None:
-        say(text, sys.stderr)
-
     show = _print_line if as_json or events else None
     summary = run(source, model=model, threshold=threshold, false_alarms=false_alarms,
                   smoothing=smoothing, show=show, as_fast=as_fast, events=events,
@@ -217,7 +213,9 @@ def _print_predictions(predictions: "Sequence[Prediction]", top: int) -> None:
     if level is not None:
         table.add_column(f"the truth in {100 * level:.6g} %", overflow="fold")
     for prediction in predictions:
-        rows = [(label, f"{share:.1%}") for label, share in prediction.top(top)]
+        of_time = " of the time" if prediction.is_long else ""
+        rows = [(label, f"{share:.1%}{of_time}") for label, share in prediction.top(top)
+                if share or not prediction.is_long]  # fmt: skip
         if prediction.label == UNSURE:
             rows.insert(0, (UNSURE, f"< {100 * prediction.threshold:.6g}%"))
         elif prediction.label == NONE:
@@ -263,7 +261,7 @@ def _judge(answers: "Answers") -> None:
         raise StoppedError(f"Stopped after {done} of {answers.total} clips.")
     if len(failed) > NAMED_AT_ONCE:
         for one in failed:
-            say(f"{one}.", sys.stderr)
+            tell(f"{one}.")
         raise ClipError(
             f"{len(failed)} of {answers.total} clips could not be read; they are named above."
         )

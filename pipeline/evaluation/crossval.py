@@ -19,6 +19,7 @@ from pipeline.evaluation.baseline import baseline_predictions, frame_means, orde
 from pipeline.evaluation.metrics import confusion_counts, expected_calibration_error, macro_f1
 from pipeline.evaluation.params import CrossvalParams
 from pipeline.files import check_writable, write_json
+from pipeline.head.build import NETWORK_BRANCH
 from pipeline.head.calibration import fit_temperature, softmax
 from pipeline.head.fit import set_up_tensorflow
 from pipeline.head.labelled_clips import LabelledClips, labelled_clips
@@ -290,7 +291,6 @@ def _features(folder: Path) -> FeatureSet:
     """The features of a worker process, which uses one thread: there are as many as cores."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
-    set_up_tensorflow(threads=1)
     return FeatureSet.open(folder)
 
 
@@ -313,6 +313,8 @@ def _run_fold(task: Fold) -> Said:
     An ordered baseline of its own is the same for every seed.
     """
     features, nothing = _features(task.features), task.train.take(np.zeros(0, np.int64))
+    if NETWORK_BRANCH in task.params.shape.branches:
+        set_up_tensorflow(threads=1)
     trained = train_head(features, task.train, nothing, task.params)
     added = trained.head.contributions(features.clip(i) for i in task.test.positions)
     reference = trained.reference

@@ -10,6 +10,7 @@ weights give equal bytes, so that DVC sees a new model only where there is one.
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -82,6 +83,21 @@ class Model:
             if branch.ordered_share is not None
         )
         return OrderedBaseline(self.head.linear, shares, self.head.mirror) if shares else None
+
+    def sets(self, logits: np.ndarray, level: float) -> np.ndarray:
+        """Sets of labels that hold the true one at `level`: (n, K) bool; see `Reference.sets`.
+
+        Raises
+        ------
+        ModelError
+            When the folder does not say how held-out clips were scored.
+        """
+        if self.reference is None:
+            raise ModelError(
+                f"{self.folder} does not say how clips were scored that were held out in training, "
+                "so there are no sets of labels: run `clipcache train` again."
+            )
+        return self.reference.sets(logits, level)
 
     def score(self, clip: Clip) -> dict[str, np.ndarray]:
         """What each branch says of a clip, before its share: name -> (K,) float32."""
@@ -328,15 +344,7 @@ def predict_probabilities(model: Model, clips: Iterable[Clip]) -> np.ndarray:
 
 def versions() -> dict[str, str]:
     """Versions of what decides the numbers of a training."""
-    import keras
-    import numpy
-    import tensorflow
-
-    return {
-        "tensorflow": tensorflow.__version__,
-        "keras": keras.__version__,
-        "numpy": numpy.__version__,
-    }
+    return {name: metadata.version(name) for name in ("tensorflow", "keras", "numpy")}
 
 
 def _short(value: object) -> str:

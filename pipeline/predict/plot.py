@@ -64,7 +64,9 @@ def timeline_figure(prediction: Prediction, labels: Sequence[str]) -> "Figure":
         ]
         axes.set_xlabel(" : ".join(reversed(units)))
         axes.set_title(
-            f"{prediction.label} {prediction.confidence:.0%} over the whole clip", color=INK
+            f"{prediction.label} {prediction.confidence:.0%} "
+            f"{'of the time' if prediction.is_long else 'over the whole clip'}",
+            color=INK,
         )
     return figure
 

@@ -62,13 +62,17 @@ class Prediction:
     def label(self) -> str:
         """The most probable label, or "unsure" where its probability is below the threshold.
 
-        "none of these" where the clip is too odd to show any of them. Of a long video the one that
-        takes most of its time.
+        "none of these" where the clip is too odd to show any of them. Of a long video what takes
+        most of its time.
         """
         if self.familiarity is not None and self.familiarity <= self.false_alarms:
             return NONE
-        sure = self.is_long or self.confidence >= self.threshold
-        return self.labels[0] if sure else UNSURE
+        if not self.is_long:
+            return self.labels[0] if self.confidence >= self.threshold else UNSURE
+        held: dict[str, float] = {}
+        for span in self.spans:
+            held[span.label] = held.get(span.label, 0.0) + span.end - span.start
+        return max(held, key=lambda label: held[label])
 
     @property
     def confidence(self) -> float:

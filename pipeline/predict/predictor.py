@@ -19,7 +19,7 @@ from pipeline.backbone.folder import DIMENSION
 from pipeline.dataset.clips import BACKGROUND
 from pipeline.embedding.clip_embedding import ClipEmbedder, ClipEmbeddings, embed_frames
 from pipeline.embedding.engines import load_model_engine
-from pipeline.errors import ClipError, ModelError
+from pipeline.errors import ClipError
 from pipeline.frames.images import IMAGE_FPS, ImageReader
 from pipeline.frames.neighbours import REACH
 from pipeline.frames.sampled import SampledFrame, sampled_frames
@@ -45,7 +45,7 @@ from pipeline.predict.watched import WatchedClip, watch
 from pipeline.store.extractor_spec import ExtractorSpec
 from pipeline.timeline.fit import COSTS, LEAST_SPREAD, WINDOWS
 from pipeline.timeline.spans import decoded, doubted, time_shares
-from pipeline.timeline.windows import STRIDES, WindowedHead, Windows, check_windows
+from pipeline.timeline.windows import STRIDES, WindowedHead, check_windows
 
 LONGER = 2.0  # times the longest training clip: the longest clip that is scored as a whole
 LONGEST = 20.0  # seconds of a clip that a model of an earlier release scores as a whole
@@ -243,38 +243,29 @@ class Predictor:
         return self._model.head.contributions([clip])[0]
 
     def familiarity(self, contributions: np.ndarray) -> float | None:
-        """How familiar a clip is, by the contributions (B, K) of the branches to its logits.
-
-        The share of clips of known labels that are as odd or odder; None where the model cannot
-        tell.
+        """The share of clips of known labels that are as odd or odder than one with these
+        contributions (B, K); None where the model cannot tell.
         """
         reference = self._model.reference
         return None if reference is None else float(reference.familiarity(contributions[None])[0])
 
     def _possible(self, logits: np.ndarray) -> np.ndarray:
         """Which labels are in the sets of the level that was asked for: (n, K) bool."""
-        reference = self._model.reference
         if self.level is None:
             return np.zeros(logits.shape, bool)
-        if reference is None:
-            raise ModelError(
-                f"{self._model.folder} does not say how clips were scored that were held out in "
-                "training, so there are no sets of labels: run `clipcache train` again."
-            )
-        return reference.sets(logits, self.level)
+        return self._model.sets(logits, self.level)
 
     def judge(
         self, start: float, end: float, logits: np.ndarray, familiarity: float | None = None
     ) -> Window:
         """The logits (K,) of a stretch of a clip as a window, if it is familiar enough."""
-        window = self._judge(start, end, softmax(logits, self.card.temperature))
-        odd = familiarity is not None and familiarity <= self.false_alarms
-        return replace(window, label=NONE) if odd else window
-
-    def _judge(self, start: float, end: float, probabilities: np.ndarray) -> Window:
+        decoder = self.card.decoder
+        probabilities = softmax(logits, (decoder or self.card).temperature)
         best = int(np.argmax(probabilities))
         confidence = float(probabilities[best])
         label = self.labels[best] if confidence >= self.threshold else UNSURE
+        if familiarity is not None and familiarity <= self.false_alarms:
+            label = NONE
         return Window(start, end, probabilities, label, confidence)
 
     def read(
@@ -318,7 +309,11 @@ class Predictor:
             probabilities[order],
             count,
             length,
-            tuple(self._windows(parts)),
+            tuple(
+                self.judge(start, end, logits)
+                for part in parts
+                for (start, end), logits in zip(part.places.tolist(), part.logits, strict=True)
+            ),
             self.threshold,
             clock | {"head": head_seconds + perf_counter() - started},
             tuple(doubted(spans, self.threshold)),
@@ -338,13 +333,6 @@ class Predictor:
         # Where frames are thinned out as they become too many, windows would see them too rarely.
         longest = math.inf if sampling.max_frames and not windows else self._longest
         return WatchedClip(self._model.head, head, longest, windows)
-
-    def _windows(self, parts: Iterable[Windows]) -> Iterator[Window]:
-        temperature = self.card.decoder.temperature if self.card.decoder else self.card.temperature
-        for part in parts:
-            chances = softmax(part.logits, temperature)
-            for (start, end), row in zip(part.places.tolist(), chances, strict=True):
-                yield self._judge(start, end, row)
 
     @property
     def _longest(self) -> float:

@@ -37,7 +37,6 @@ from pipeline.evaluation.report.evaluation import Run, head_name, verdict, write
 from pipeline.evaluation.timelines import MeasuredTimelines, TimelineScores, measure_timelines
 from pipeline.files import replacing_within, write_json, write_text
 from pipeline.head.calibration import softmax
-from pipeline.head.fit import set_up_tensorflow
 from pipeline.head.labelled_clips import LabelledClips, labelled_splits
 from pipeline.head.model_folder import MODEL, Model, check_fits, load_model
 from pipeline.store.feature_files import FEATURES, FeatureSet
@@ -97,8 +96,7 @@ def evaluate(
         clip_id for clip_id in in_test if clip_id not in feature_set or clip_id in sides.unlearnt
     ]
     _check_sides(sides.train, sides.test, skipped, splits)
-    set_up_tensorflow()
-    head = load_model(model)
+    head = load_model(model, "litert")
     check_fits(head.card, feature_set.streams, feature_set.sampling, model, features)
     outcome = classify(head, feature_set, sides.train, sides.test)
     drawn = {"samples": params.evaluate.bootstrap, "seed": params.evaluate.seed}

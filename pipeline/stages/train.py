@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 CURVES = Path("reports/train")
 WORK = Path(".clipcache/train")  # states of unfinished runs; no DVC output, so DVC leaves it
 KEPT_STATES = 4  # of other unfinished runs
+ABANDONED_SECONDS = 3600.0  # a state is written in less
 DIGITS = 4  # of an accuracy in the card
 
 logger = logging.getLogger("clipcache.train")
@@ -98,7 +100,8 @@ def train(
             f"{len(np.unique(train_set.labels))} class, but training needs two: see "
             "reports/rejected.csv and the `split` section of the settings."
         )
-    set_up_tensorflow()
+    if NETWORK_BRANCH in settings.shape.branches:
+        set_up_tensorflow()
     packages = versions()
     run = {
         "train": settings.model_dump(mode="json"),
@@ -197,7 +200,11 @@ def _state_file(work: Path, run: dict[str, Any]) -> Path:
         (path for path in work.glob("[!.]*.npz") if path != state),
         key=lambda path: path.stat().st_mtime,
     )
-    for path in others[: -KEPT_STATES or None]:
+    abandoned = [
+        path for path in work.glob(".*.npz")  # half-written when their run was killed
+        if time.time() - path.stat().st_mtime > ABANDONED_SECONDS
+    ]  # fmt: skip
+    for path in (*others[: -KEPT_STATES or None], *abandoned):
         path.unlink(missing_ok=True)
     return state
 

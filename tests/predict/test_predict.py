@@ -68,13 +68,13 @@ def test_file_images_array_and_stream_agree(predictor, sample_model, tmp_path) -
     for number, frame in enumerate(frames):
         files.append(tmp_path / f"{number:04d}.png")
         cv2.imwrite(str(files[-1]), cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
-    stride = 1 / 8
-    of_file = predictor.file(video, stride=stride)
+    rule = {"window": predictor.window_seconds(), "stride": 1 / 8}
+    of_file = predictor.file(video, **rule)
     stream = predictor.stream()
     answers = [stream.add(frame, i / FPS) for i, frame in enumerate(frames)]
     for other in (
-        predictor.images(files, fps=FPS, stride=stride),
-        predictor.array(frames, FPS, stride=stride),
+        predictor.images(files, fps=FPS, **rule),
+        predictor.array(frames, FPS, **rule),
     ):
         assert other.labels == of_file.labels
         np.testing.assert_allclose(other.probabilities, of_file.probabilities, atol=1e-4)
@@ -115,13 +115,13 @@ def test_a_window_is_classified_as_a_clip_of_its_own_would_be(predictor, sample_
     frames = twice(sample_model, "wave")
     window = predictor.array(frames, FPS, window=2, stride=1).windows[1]
     assert (window.start, window.end) == (1, 3)
-    cut = predictor.array(frames[FPS : 3 * FPS], FPS)
-    np.testing.assert_allclose(by_label(cut), window.probabilities, atol=1e-4)
+    (cut,) = predictor.array(frames[FPS : 3 * FPS], FPS, window=2).windows
+    np.testing.assert_allclose(cut.probabilities, window.probabilities, atol=1e-4)
 
 
 def test_below_the_threshold_the_answer_is_unsure(sample_model, long_video) -> None:
     sure = Predictor(sample_model).file(long_video)
-    limit = max(window.confidence for window in sure.windows) - 1e-9
+    limit = max(span.confidence for span in timeline(sure)) - 1e-9
     strict = Predictor(sample_model, threshold=limit).file(long_video)
     assert sure.label != "unsure"
     assert strict.label == "unsure"
@@ -191,7 +191,24 @@ def test_a_long_clip_is_answered_from_as_many_frames_as_in_training(
     dense = predictor.file(long_video)
     assert dense.frames > 80
     assert len(timeline(dense)) >= 4
-    np.testing.assert_allclose(dense.probabilities, whole.probabilities, atol=1e-6)
+    assert dense.is_long
+    assert not whole.is_long
+
+
+def test_of_a_long_video_labels_have_their_shares_of_the_time(predictor, long_video) -> None:
+    for windows in (False, True):
+        prediction = predictor.file(long_video, windows=windows)
+        shares = dict(prediction.top(99))
+        for label in LONG:
+            held = sum(s.end - s.start for s in timeline(prediction) if s.label == label)
+            assert shares[label] == pytest.approx(held / prediction.seconds)
+            assert 0.1 < shares[label] < 0.5  # never one label at 100 %
+        assert sum(shares.values()) == pytest.approx(1)
+        told = prediction.as_dict()
+        assert sum(told["shares"].values()) == pytest.approx(1, abs=1e-5)
+        assert told["timeline"]
+        assert "shares of its time" in told["doubts"][0]
+    assert predictor.array(lossless_frames(long_video)[: 2 * FPS], FPS).is_long is False
 
 
 def test_a_copied_model_folder_is_all_that_is_needed(sample_model, tmp_path) -> None:

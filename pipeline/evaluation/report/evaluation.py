@@ -34,7 +34,7 @@ from pipeline.files import as_file_name
 from pipeline.head.build import NETWORK_BRANCH
 from pipeline.head.model_card import ModelCard
 from pipeline.store.feature_files import FeatureSet
-from pipeline.wording import count
+from pipeline.wording import count, some
 
 MISTAKES = 12  # most confident ones shown
 MISTAKE_FRAMES = 6  # of each
@@ -110,7 +110,20 @@ def head_name(card: ModelCard) -> str:
 
 
 def verdict(measured: Measured, name: str = "LSTM head") -> str:
-    """Head against baseline in one or two sentences that a sceptic can accept."""
+    """Head against baseline in a few sentences that a sceptic can accept."""
+    return f"{_against_baseline(measured, name)}{_never_found(measured)}"
+
+
+def _never_found(measured: Measured) -> str:
+    """A sentence on the labels of which no test clip was recognised."""
+    lost = [one for one in measured.classes if one.clips and not one.recall]
+    if not lost:
+        return ""
+    clips = count(sum(one.clips for one in lost), "test clip")
+    return f" Never found: {some([one.label for one in lost])}, {clips} in all."
+
+
+def _against_baseline(measured: Measured, name: str) -> str:
     comparison, clips = measured.comparison, len(measured.outcome.actual)
     over, interval = _widest(measured)
     numbers = (
