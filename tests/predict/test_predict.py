@@ -129,16 +129,17 @@ def test_below_the_threshold_the_answer_is_unsure(sample_model, long_video) -> N
     assert {span.label for span in timeline(strict)} > {"unsure"}
 
 
-def test_a_clip_of_something_else_is_none_of_these(predictor, sample_model) -> None:
+def test_a_clip_of_something_else_is_none_of_these(sample_model) -> None:
+    predictor = Predictor(sample_model, false_alarms=0.1)  # 24 clips were held out
     noise = np.random.default_rng(0).integers(0, 256, (2 * FPS, 240, 320, 3), dtype=np.uint8)
     for frames in (noise, np.zeros_like(noise)):
         odd = predictor.array(frames, FPS, windows=False)
         assert odd.label == odd.as_dict()["action"] == "none of these"
-        assert odd.familiarity <= 0.05
+        assert odd.familiarity <= 0.1
         assert "It looks like none of the 4 labels" in odd.doubts()[0]
     known = predictor.file(unseen_clip(sample_model, "wave"), windows=False)
     assert known.label == "wave"
-    assert known.as_dict()["familiarity"] > 0.05
+    assert known.as_dict()["familiarity"] > 0.1
     asked = Predictor(sample_model, false_alarms=0)
     assert asked.array(noise, FPS, windows=False).label in asked.labels
 
