@@ -11,6 +11,7 @@ from pipeline.dataset.clips import (
     NO_SPLIT,
     SPLIT_NAMES,
     SPLITS,
+    UNLABELLED,
     read_index,
     read_split_codes,
 )
@@ -30,10 +31,11 @@ class LabelledFeatures:
     ----------
     X : (C, 1280) float32, the mean embedding of each clip; or a list of C sequences, (n, 1280)
         float16, read from disk when they are looked at
-    y : (C,) str, labels
+    y : (C,) str, labels; "" for a clip that has none
     groups : (C,) str, what must not be torn apart between train and test
     clip_ids : (C,) str, sorted
-    splits : (C,) str, "train", "val" or "test", "" for a clip in none of them
+    splits : (C,) str, "train", "val" or "test", "" for a clip in none of them,
+        "unlabelled" for one without a label
     """
 
     X: np.ndarray | list[np.ndarray]
@@ -128,5 +130,6 @@ def load_features(
         np.array(list(clips.values("label"))),
         np.array(list(clips.values("group"))),
         np.array(list(clips.values("clip_id"))),
-        np.array([*SPLIT_NAMES, ""])[codes],  # NO_SPLIT is the last
+        # NO_SPLIT is the last
+        np.where(clips.labelled, np.array([*SPLIT_NAMES, ""])[codes], UNLABELLED),
     )

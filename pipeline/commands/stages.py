@@ -24,12 +24,16 @@ def check(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> None:
 
 def index(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> None:
     """List the clips below dataset.raw, with labels and groups, in data/index.csv."""
+    from pipeline.dataset.clips import NO_LABEL
     from pipeline.stages.index import index_clips
 
     clips = index_clips(load_settings(params, changes).dataset)
-    labels, groups = (len(clips.codes(name)[1]) for name in ("label", "group"))
+    labels = len(set(clips.codes("label")[1]) - {NO_LABEL})
+    groups = len(clips.codes("group")[1])
     found = f"{count(len(clips), 'clip')} of {count(labels, 'class', 'classes')}"
-    say(f"{found} in {count(groups, 'group')} -> data/index.csv")
+    waiting = len(clips) - int(clips.labelled.sum())
+    without = f", {waiting:,} of them without a label" if waiting else ""
+    say(f"{found} in {count(groups, 'group')}{without} -> data/index.csv")
 
 
 def frames(
@@ -83,8 +87,11 @@ def split(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> None:
     for code, name in enumerate(SPLIT_NAMES):
         here = splits == code
         say(f"{name:5}  {here.sum():6} clips  {len(np.unique(groups[here])):6} groups")
-    if left := int((splits == NO_SPLIT).sum()):
+    labelled = clips.labelled
+    if left := int((labelled & (splits == NO_SPLIT)).sum()):
         say(f"none   {left:6} clips")
+    if waiting := int((~labelled).sum()):
+        say(f"{waiting:,} clips without a label are in none of them")
     say(f"{settings.split.method}, grouped by {settings.dataset.group} -> data/splits.csv")
 
 
@@ -156,6 +163,7 @@ def _print_scores(done: "Evaluated", report: Path) -> None:
     from rich.table import Table
 
     from pipeline.evaluation.report.evaluation import verdict
+    from pipeline.evaluation.report.timelines import timelines_in_words
 
     def shown(interval: "Interval | None") -> str:
         return f"{interval.low:.0%} to {interval.high:.0%}" if interval else "-"
@@ -176,6 +184,8 @@ def _print_scores(done: "Evaluated", report: Path) -> None:
     row("ordered baseline", measured.ordered_baseline, "-")
     show_table(table)
     say(verdict(measured, done.name))
+    if done.timelines:
+        say(timelines_in_words(done.timelines))
     if done.skipped:
         say(f"Left out, without features or not trained: {some(done.skipped)}.")
     say(f"-> {report}")

@@ -27,6 +27,9 @@ DAMAGED = Path("reports/damaged.csv")
 SPLIT_NAMES = ("train", "val", "test")
 KINDS = ("video", "images")
 NO_SPLIT = -1  # code of a clip that stands in no split
+NO_LABEL = ""  # of a clip that waits for one
+BACKGROUND = "background"  # the label of where nothing happens
+UNLABELLED = "unlabelled"  # its split, and the folder that it lies in where folders are labels
 
 ROWS_AT_ONCE = 8192  # rows that are Python objects at the same time
 DIGEST = "[0-9a-f]{64}"
@@ -40,7 +43,7 @@ class Clip:
     ----------
     clip_id : path below the raw folder, with its extension and forward slashes; with
         "#12.00-22.00" behind it for a segment of a video
-    label : the action
+    label : the action; `NO_LABEL` of a clip that is embedded, but never learnt from nor scored
     group : what must not be torn apart between train and test (a person, a source video)
     digest : SHA-256 of the file's bytes, 64 hexadecimal digits, also for a segment; of the
         images' digests in their order for a clip of images
@@ -184,6 +187,12 @@ class ClipTable(Sequence[Clip]):
         number[used[order]] = np.arange(len(used), dtype=np.int32)
         return number[codes], names.take(as_arrow(order)).to_pylist()
 
+    @property
+    def labelled(self) -> np.ndarray:
+        """(C,) bool, whether a clip has a label."""
+        codes, names = self.codes("label")
+        return np.array([name != NO_LABEL for name in names], bool)[codes]
+
     def take(self, rows: np.ndarray) -> "ClipTable":
         """The clips at these positions, in their order; or where a mask of bools is true."""
         rows = np.flatnonzero(rows) if rows.dtype == bool else rows
@@ -280,7 +289,7 @@ def write_images(images: Mapping[str, Sequence[str]], path: Path = IMAGES) -> No
 
 
 def read_splits(path: Path = SPLITS) -> dict[str, str]:
-    """clip_id -> "train", "val" or "test", in the order of the file."""
+    """clip_id -> "train", "val", "test" or "unlabelled", in the order of the file."""
     columns = _read_splits(path)
     return dict(zip(columns["clip_id"].to_pylist(), columns["split"].to_pylist(), strict=True))
 
@@ -301,12 +310,14 @@ def write_split_codes(clips: ClipTable, codes: np.ndarray, path: Path = SPLITS) 
 
     Parameters
     ----------
-    codes : (C,) int, positions in `SPLIT_NAMES`; a clip with `NO_SPLIT` is left out
+    codes : (C,) int, positions in `SPLIT_NAMES`; a clip with `NO_SPLIT` is left out, unless it has
+        no label: then its split is "unlabelled"
     """
+    named = zip(clips.values("clip_id"), codes, clips.labelled, strict=True)
     rows = (
-        (clip_id, SPLIT_NAMES[code])
-        for clip_id, code in zip(clips.values("clip_id"), codes, strict=True)
-        if code != NO_SPLIT
+        (clip_id, SPLIT_NAMES[code] if labelled else UNLABELLED)
+        for clip_id, code, labelled in named
+        if code != NO_SPLIT or not labelled
     )
     write_rows(path, ("clip_id", "split"), rows, exact=True)
 

@@ -67,10 +67,12 @@ class Said:
     ----------
     logits : (n, K) float32, of the head
     ordered_baseline : (n,) int64, the classes that the ordered baseline predicts
+    tried : by name, the share of them that is called "none of these", and what sets come to
     """
 
     logits: np.ndarray
     ordered_baseline: np.ndarray
+    tried: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,7 @@ class Tested:
     probabilities : (S, C, K) float64
     baseline : (C,) int64, the classes that the frame mean predicts
     ordered_baseline : (S, C) int64, those that the ordered baseline predicts
+    tried : by name, the share of the clips that is called "none of these", and what sets come to
     """
 
     clips: LabelledClips
@@ -93,6 +96,7 @@ class Tested:
     probabilities: np.ndarray
     baseline: np.ndarray
     ordered_baseline: np.ndarray
+    tried: dict[str, float]
 
     @cached_property
     def predicted(self) -> np.ndarray:
@@ -134,7 +138,7 @@ def crossval(
 
     Parameters
     ----------
-    say : is told of groups that share a video
+    say : is told of clips without a label, and of groups that share a video
 
     Raises
     ------
@@ -143,7 +147,10 @@ def crossval(
     """
     check_writable(reports / "crossval.json")
     features = FeatureSet.open(features_folder)
-    clips = labelled_clips(features, read_index(index))
+    indexed = read_index(index)
+    clips = labelled_clips(features, indexed)
+    if waiting := int((~indexed.labelled).sum()):
+        say(f"{count(waiting, 'clip')} without a label left out.")
     if clips.joined:
         say(
             f"{count(len(clips.joined), 'group shares', 'groups share')} a video with another, "
@@ -165,7 +172,10 @@ def crossval(
     ]
     logits = np.zeros((len(seeds), len(clips), len(clips.classes)), np.float32)
     ordered = np.zeros((len(seeds), len(clips)), np.int64)
+    tried: dict[str, list[float]] = {}
     for task, found in run_folds(tasks, settings.workers):
+        for name, share in found.tried.items():
+            tried.setdefault(name, []).extend([share] * len(task.test))
         logits[task.row, fold_of == task.fold] = found.logits
         ordered[task.row, fold_of == task.fold] = found.ordered_baseline
     tested = Tested(
@@ -175,6 +185,11 @@ def crossval(
         np.stack([calibrated(one, clips.labels, fold_of) for one in logits]),
         _run_baseline(features, clips, fold_of),
         ordered,
+        {
+            name: float(np.mean(shares))
+            for name, shares in tried.items()
+            if len(shares) == logits.shape[0] * logits.shape[1]
+        },
     )
     result = summary(tested)
     write_json(reports / "crossval.json", result)
@@ -256,6 +271,7 @@ def summary(tested: Tested) -> dict[str, Any]:
         "baseline_accuracy": (tested.baseline == actual).mean(),
         "ordered_baseline_accuracy": (tested.ordered_baseline == actual).mean(),
         "ece": np.mean(errors),
+        **tested.tried,
         "fold_std": np.std(per_fold),
     }
     return {
@@ -300,9 +316,12 @@ def _run_fold(task: Fold) -> Said:
     if NETWORK_BRANCH in task.params.shape.branches:
         set_up_tensorflow(threads=1)
     trained = train_head(features, task.train, nothing, task.params)
-    logits = trained.head.logits(features.clip(i) for i in task.test.positions)
+    added = trained.head.contributions(features.clip(i) for i in task.test.positions)
+    reference = trained.reference
     return Said(
-        logits, ordered_predictions(features, task.train, task.test, trained.ordered_baseline)
+        added.sum(axis=1),
+        ordered_predictions(features, task.train, task.test, trained.ordered_baseline),
+        reference.tried_on(added).shares(task.test.labels) if reference else {},
     )
 
 

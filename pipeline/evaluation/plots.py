@@ -221,7 +221,7 @@ def class_distribution(clips: Mapping[str, Mapping[str, int]]) -> "Figure":
         axes.set_xlim(0, start.max(initial=1) * 1.08)
         axes.set_xlabel("clips")
         axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
-        if shown != [""]:
+        if shown not in ([], [""]):
             _legend_above(axes, len(shown))
     return figure
 

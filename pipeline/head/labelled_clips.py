@@ -84,13 +84,14 @@ class LabelledSplits:
 
 
 def labelled_clips(features: FeatureSet, clips: ClipTable) -> LabelledClips:
-    """The clips of an index that have features, in its order; rejected ones are left out.
+    """The clips of an index with a label and features, in its order; rejected ones are left out.
 
     Groups that hold the same video, under two names or as segments, are one group: whoever deals
     clips out by groups never learns from a video that it is tested on.
     """
     positions = features.positions(clips.column("clip_id"))
-    clips, positions = clips.take(positions != ABSENT), positions[positions != ABSENT]
+    known = (positions != ABSENT) & clips.labelled
+    clips, positions = clips.take(known), positions[known]
     labels, classes = clips.codes("label")
     groups, names = clips.codes("group")
     united = one_group_for_a_video(groups, clips.codes("digest")[0])
@@ -119,14 +120,14 @@ def one_group_for_a_video(groups: np.ndarray, videos: np.ndarray) -> np.ndarray:
 
 
 def labelled_splits(features: FeatureSet, clips: ClipTable, splits: Path) -> LabelledSplits:
-    """The clips of "train", "val" and "test" that have features.
+    """The clips of "train", "val" and "test" that have features; none without a label.
 
     Parameters
     ----------
     splits : splits.csv; clips that it does not name are in none of the three
     """
-    embedded = features.positions(clips.column("clip_id")) != ABSENT
-    everything, side = labelled_clips(features, clips), read_split_codes(clips, splits)[embedded]
+    known = (features.positions(clips.column("clip_id")) != ABSENT) & clips.labelled
+    everything, side = labelled_clips(features, clips), read_split_codes(clips, splits)[known]
     train, val, test = (side == code for code in range(len(SPLIT_NAMES)))
     learnt = np.isin(everything.labels, everything.labels[train])
     left_out = everything.take((val | test) & ~learnt)

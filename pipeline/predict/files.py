@@ -89,13 +89,14 @@ class Answers:
 @dataclass(frozen=True)
 class Outputs:
     """Files to write: a table and annotations of all clips; of a single clip its timeline as PNG,
-    and a video.
+    and a video; with `spans` the table has a row for each span.
     """
 
     csv: Path | None = None
     annotations: Path | None = None
     plot: Path | None = None
     render: Path | None = None
+    spans: bool = False
 
     @property
     def to_stdout(self) -> bool:
@@ -195,7 +196,7 @@ def write_outputs(
     A run that was stopped gets its table and annotations, and no picture.
     """
     if outputs.csv is not None:
-        write_csv(answers.predictions, outputs.csv, top)
+        write_csv(answers.predictions, outputs.csv, top, spans=outputs.spans)
     if outputs.annotations is not None and answers.predictions:
         sources = {clip.name: clip.source for clip in inputs}
         found = recordings(answers.predictions, lambda name: frame_rate(sources[name]))
@@ -213,5 +214,5 @@ def write_outputs(
     if outputs.render:
         from pipeline.predict.render import render_video
 
-        codec = render_video(_Watched(clip, "render"), prediction.windows, outputs.render)
+        codec = render_video(_Watched(clip, "render"), prediction.spans, outputs.render)
         yield f"video with labels, {codec} -> {outputs.render}"

@@ -38,7 +38,7 @@ def split_clips(
     Returns
     -------
     (C,) int8 in the order of the clips, positions in `SPLIT_NAMES`; `NO_SPLIT` for a clip that
-    stands in no split, and then in no line of splits.csv
+    stands in no split: "unlabelled" in splits.csv where it has no label, else in no line of it
 
     Raises
     ------
@@ -49,8 +49,13 @@ def split_clips(
     import pyarrow.compute as pc
 
     whole = ClipTable.of(clips)
-    large = _of_large_classes(whole, params.min_clips, say)
-    table = whole.take(large)
+    chosen = np.flatnonzero(whole.labelled)
+    if not len(chosen):
+        raise DatasetError(
+            "No clip has a label, so there is nothing to share out: label some first."
+        )
+    chosen = chosen[_of_large_classes(whole.take(chosen), params.min_clips, say)]
+    table = whole.take(chosen)
     columns, assignment = assign_splits(table, params)
     check_leaks(columns, assignment.splits, assignment.mending)
     check_sides(columns, assignment.splits, params.method, assignment.advice)
@@ -74,10 +79,10 @@ def split_clips(
             "in more than one split, because "
             f"split.method {params.method} says so: {some(torn)}; the score may flatter."
         )
-    order = pc.sort_indices(table.column("clip_id")).to_numpy()
-    write_split_codes(table.take(order), assignment.splits[order], path)
     splits = np.full(len(whole), NO_SPLIT, np.int8)
-    splits[large] = assignment.splits
+    splits[chosen] = assignment.splits
+    order = pc.sort_indices(whole.column("clip_id")).to_numpy()
+    write_split_codes(whole.take(order), splits[order], path)
     return splits
 
 

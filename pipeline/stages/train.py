@@ -20,11 +20,14 @@ from pipeline.frames.streams import RGB, stream_and_view
 from pipeline.head.build import NETWORK_BRANCH
 from pipeline.head.calibration import fit_temperature
 from pipeline.head.fit import Epoch, Fit, set_up_tensorflow
+from pipeline.head.held_out import FALSE_ALARMS
 from pipeline.head.labelled_clips import LabelledClips, labelled_splits
 from pipeline.head.model_card import Branch, ModelCard
 from pipeline.head.model_folder import CARD, MODEL, check_backbone, save_model, versions
 from pipeline.head.training import TrainedHead, train_head
 from pipeline.store.feature_files import FEATURES, FeatureSet
+from pipeline.timeline.fit import learn_decoder
+from pipeline.timeline.long_videos import clip_seconds
 from pipeline.wording import count, some
 
 if TYPE_CHECKING:
@@ -88,7 +91,8 @@ def train(
     settings = params.train
     features = FeatureSet.open(features_folder)
     check_backbone(features.extractor, backbone)
-    sides = labelled_splits(features, read_index(index), splits)
+    indexed = read_index(index)
+    sides = labelled_splits(features, indexed, splits)
     train_set, val_set = sides.train, sides.val
     if len(np.unique(train_set.labels)) < 2:
         raise DatasetError(
@@ -117,6 +121,8 @@ def train(
     with replacing_folder(curves) as log:  # before it takes its place, the model is saved
         reporter = _Reporter(log, settings.epochs, say)
         say(f"training on {count(len(train_set), 'clip')}, validating on {len(val_set) or 'none'}")
+        if waiting := int((~indexed.labelled).sum()):
+            say(f"{count(waiting, 'clip')} without a label left out")
         try:
             trained = train_head(
                 features, train_set, val_set, settings, state=state, on_epoch=reporter.epoch,
@@ -131,7 +137,14 @@ def train(
         if settings.calibrate and len(val_set):
             logits = head.logits(features.clip(i) for i in val_set.positions)
             temperature = fit_temperature(logits, val_set.labels)
+        decoder = learn_decoder(
+            head, features, indexed, train_set, val_set, calibrate=settings.calibrate
+        )
         reporter.end(trained, temperature)
+        say(
+            f"long videos: windows of {decoder.window:.2f} s, stretches of {decoder.typical:.1f} s "
+            f"as a rule, a change costs {decoder.cost:.2f}"
+        )
         card = ModelCard(
             labels=train_set.classes,
             extractor=features.extractor,
@@ -145,10 +158,12 @@ def train(
             windowing=settings.windowing,
             temperature=temperature,
             shape=settings.shape,
+            longest=max(clip_seconds(features, i) for i in train_set.positions),
+            decoder=decoder,
             versions=packages,
         )
         network = trained.fit.network if trained.fit else None
-        save_model(network, head.linear, card, model_folder, backbone)
+        save_model(network, head.linear, card, model_folder, backbone, trained.reference)
     state.unlink(missing_ok=True)
     return Trained(card, trained.fit, len(train_set), len(val_set))
 
@@ -243,4 +258,7 @@ class _Reporter:
         self._live.log_metric("temperature", temperature, plot=False)
         self._say(f"{kept}mirror {'on' if trained.head.mirror else 'off'}, "
                   f"temperature {temperature:.2f}")  # fmt: skip
+        clips = 0 if trained.reference is None else len(trained.reference)
+        few = "" if FALSE_ALARMS * (clips + 1) >= 1 else ", too few to call one none of the labels"
+        self._say(f"new clips are held against {clips or 'no'} held-out ones{few}")
         self._live.end()

@@ -137,7 +137,7 @@ WRONG = {
     "nothing": ("", "its first line has nothing"),
     "only a header": ("path,label\n", "lists no clip"),
     "one class": ("path,label\na.mp4,wave\nb.mp4,wave\n", "one class only, wave"),
-    "no label in a row": ("path,label\na.mp4,wave\nb.mp4,\n", "no label on line 3:"),
+    "no path in a row": ("path,label\na.mp4,wave\n,walk\n", "no path on line 3:"),
     "no number": (f"{HEADER}a.mp4,wave,0:10,20\nb.mp4,walk,,\n", "a start that is no .* on line 2"),
     "a negative time": (
         f"{HEADER}a.mp4,wave,,\nb.mp4,walk,-1,2\n",
@@ -154,8 +154,8 @@ WRONG = {
     "no digest": ("path,label,digest\na.mp4,wave,12\nb.mp4,walk,\n", "a digest that .* on line 2"),
     "a clip twice": ("path,label\na.mp4,wave\nb.mp4,walk\na.mp4,walk\n", "a.mp4 .*lines 2, 4"),
     "empty lines and line ends before it": (
-        'path,label,note\n\na.mp4,wave,"two\nlines"\n\n\nb.mp4,,\n',
-        "no label on line 7:",
+        'path,label,note\n\na.mp4,wave,"two\nlines"\n\n\n,walk,\n',
+        "no path on line 7:",
     ),
     "a clip twice, after an empty line": (
         "path;label\r\na.mp4;wave\r\n\r\nb.mp4;walk\r\na.mp4;walk\r\n",

@@ -20,7 +20,8 @@ from pipeline.dataset.layouts.groups import groups_of
 from pipeline.dataset.layouts.labels import SPLIT_FOLDERS, check_classes
 from pipeline.dataset.layouts.table_file import check_rows, lines_of, read_table, seconds_of
 from pipeline.dataset.params import DatasetParams
-from pipeline.dataset.walk import extension, inside
+from pipeline.dataset.segments import segment_id
+from pipeline.dataset.walk import extension, find_files, inside
 from pipeline.errors import DatasetError
 from pipeline.frames.images import IMAGE_EXTENSIONS
 from pipeline.frames.storage import is_url
@@ -68,6 +69,7 @@ def _image(found: FoundClip) -> FoundClip:
 def find(params: DatasetParams) -> Findings:
     """Every row of ``dataset.table`` is a clip, or a segment of one where it has start or end.
 
+    With ``dataset.unlabelled`` so is every other video below ``dataset.raw``, without a label.
     Rows whose file is not below ``dataset.raw`` are left out, with a note: of the public tables of
     videos on the web, some are always gone.
 
@@ -81,6 +83,8 @@ def find(params: DatasetParams) -> Findings:
 
     table = read_table(Path(params.table), params.columns)
     where = params.table
+    if params.unlabelled:
+        table = _with_unnamed(table, params)
     start, end = seconds_of(table, "start", where), seconds_of(table, "end", where)
     check_rows(
         pc.and_(pc.is_valid(end), pc.less_equal(end, pc.fill_null(start, 0.0))), where,
@@ -120,6 +124,23 @@ def find(params: DatasetParams) -> Findings:
     _check_twice(columns, where)
     columns = columns.sort_by([("path", "ascending"), ("start", "ascending")])
     return Findings(Rows(columns.drop_columns("row")), notes)
+
+
+def _with_unnamed(table: "pa.Table", params: DatasetParams) -> "pa.Table":
+    """The table with a row for each video below the raw folder that it does not name."""
+    import pyarrow as pa
+
+    finder = _FileFinder(params)
+    if is_url(params.raw):
+        raise DatasetError(
+            f"dataset.unlabelled is true, but dataset.raw is {params.raw}, which cannot be listed: "
+            "name its files in dataset.table, without a label."
+        )
+    named = {file[0] for path in table["path"].unique().to_pylist() if (file := finder.find(path))}
+    unnamed = [name for name in find_files(params.folder, VIDEO_EXTENSIONS) if name not in named]
+    empty = [""] * len(unnamed)
+    more = {name: unnamed if name == "path" else empty for name in table.column_names}
+    return pa.concat_tables([table, pa.table(more, schema=table.schema)])
 
 
 def _files(
@@ -320,7 +341,7 @@ def _clip_ids(columns: "pa.Table") -> "pa.Array":
     chunks = [
         pa.array(
             [
-                path if start is None else f"{path}#{_time(start)}-{_time(end)}"
+                segment_id(path, start, end)
                 for path, start, end in zip(
                     *(batch[name].to_pylist() for name in ("path", "start", "end")), strict=True
                 )
@@ -330,14 +351,6 @@ def _clip_ids(columns: "pa.Table") -> "pa.Array":
         for batch in columns.select(["path", "start", "end"]).to_batches(ROWS_AT_ONCE)
     ]
     return pa.chunked_array(chunks, pa.string())
-
-
-def _time(seconds: float | None) -> str:
-    """12.5 -> "12.50"; more digits where there are more; "" for the end of the video."""
-    if seconds is None:
-        return ""
-    short = f"{seconds:.2f}"
-    return short if float(short) == seconds else f"{seconds:.6f}".rstrip("0")
 
 
 def _check_twice(columns: "pa.Table", where: str) -> None:

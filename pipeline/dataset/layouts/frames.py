@@ -62,7 +62,7 @@ def find(params: DatasetParams) -> Findings:
     videos: list[_Video] = []
     scattered: list[_Scattered] = []
     for folder, files in by_folder(names).items():
-        if folder.count("/") > bool(splits[0]):  # below the label
+        if folder.count("/") > bool(split_of[files[0]]):  # below the label
             videos.append(_Video(folder, files))
             continue
         together = _put_together(folder, files, params)

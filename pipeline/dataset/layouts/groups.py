@@ -40,7 +40,9 @@ def groups_of(paths: Sequence[str], labels: Sequence[str], rule: str) -> list[st
         )
     groups = [match[1] for match in matches if match]
     if rule in GROUPS_WITHIN_LABEL:
-        return [f"{label}/g{group}" for label, group in zip(labels, groups, strict=True)]
+        return [
+            f"{label}/g{group}".lstrip("/") for label, group in zip(labels, groups, strict=True)
+        ]
     if rule == "hmdb":
         return [_source(group, label) for label, group in zip(labels, groups, strict=True)]
     return groups
@@ -48,6 +50,6 @@ def groups_of(paths: Sequence[str], labels: Sequence[str], rule: str) -> list[st
 
 def _source(name: str, label: str) -> str:
     """April_09_brush_hair -> April_09: what stands before the action, whose name may have a _."""
-    if name.casefold().endswith(f"_{label.casefold()}"):
+    if label and name.casefold().endswith(f"_{label.casefold()}"):
         return name[: -len(label) - 1]
     return name.rpartition("_")[0] or name

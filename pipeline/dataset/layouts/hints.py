@@ -4,7 +4,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
-from pipeline.dataset.clips import SPLIT_NAMES
+from pipeline.dataset.clips import NO_LABEL, SPLIT_NAMES
 from pipeline.dataset.layouts.contents import (
     READS,
     Contents,
@@ -72,7 +72,9 @@ def copy_hints(copies: Iterable[Sequence[str]], clips: Iterable[FoundClip]) -> l
     alike = {name for names in copies for name in names}
     of_name = {name: clip for clip in clips if (name := clip.path or clip.clip_id) in alike}
     hints = []
-    labels = [names for names in copies if len({of_name[name].label for name in names}) > 1]
+    labels = [
+        names for names in copies if len({of_name[name].label for name in names} - {NO_LABEL}) > 1
+    ]
     if labels:
         hints.append(
             "The same bytes have more than one label: "
@@ -91,7 +93,7 @@ def copy_hints(copies: Iterable[Sequence[str]], clips: Iterable[FoundClip]) -> l
 def _folder_hints(params: DatasetParams, clips: Sequence[FoundClip]) -> list[str]:
     if params.layout == "csv":
         return []
-    labels = {clip.label for clip in clips}
+    labels = {clip.label for clip in clips} - {NO_LABEL}
     if any(clip.split for clip in clips):
         sides = Counter(clip.split for clip in clips)
         counts = ", ".join(f"{name} {sides[name]:,}" for name in SPLIT_NAMES if sides[name])
@@ -127,7 +129,7 @@ def group_hints(params: DatasetParams, clips: Iterable[FoundClip]) -> list[str]:
             f"All names look like {rule.upper()}: set dataset.group to {rule}, so that clips "
             "of one source video stay together."
         )
-    single = sorted(label for label, names in groups.items() if len(names) == 1)
+    single = sorted(label for label, names in groups.items() if label and len(names) == 1)
     if single:
         hints.append(
             f"All clips of {some(single)} are of one group each, so they cannot stand in both "

@@ -98,7 +98,7 @@ def _notes(number: dict[str, int], label_of: dict[str, str], bits: int) -> list[
     first: dict[int, str] = {}
     for file, key in number.items():
         other = first.setdefault(key, file)
-        if label_of[other] != label_of[file]:
+        if label_of[other] and label_of[file] and label_of[other] != label_of[file]:
             notes.append(
                 f"Images that look alike have more than one label, such as {other} and {file}: "
                 "remove what is wrong, or set dataset.near_duplicates to a smaller distance."

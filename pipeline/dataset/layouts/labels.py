@@ -5,6 +5,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
+from pipeline.dataset.clips import NO_LABEL, UNLABELLED
 from pipeline.dataset.params import DatasetParams
 from pipeline.errors import DatasetError
 from pipeline.wording import some
@@ -24,6 +25,7 @@ def read_labels(
 
     The label is the first folder below ``dataset.raw``. Where all folders there are called train,
     val or test and hold folders in turn, they are the split, and the label is the second one.
+    What lies in a folder `UNLABELLED` in the place of a label, or beside the split, has none.
 
     Parameters
     ----------
@@ -43,13 +45,19 @@ def read_labels(
         )
     if has_split_folders(names):
         parts = [name.split("/", 2) for name in names]
-        splits = [SPLIT_FOLDERS[part[0].lower()] for part in parts]
-        labels = [part[1] for part in parts]
+        splits = [SPLIT_FOLDERS.get(part[0].lower(), "") for part in parts]
+        folders = [part[split != ""] for part, split in zip(parts, splits, strict=True)]
     else:
         splits = [""] * len(names)
-        labels = [name.split("/", 1)[0] for name in names]
+        folders = [name.split("/", 1)[0] for name in names]
+    labels = [NO_LABEL if folder.lower() == UNLABELLED else folder for folder in folders]
     below = {"/".join(name.split("/")[1:2]) for name in names if name.count("/") >= 2}
-    if params.layout == "folders" and len(set(labels)) == 1 and len(below) > 1 and not any(splits):
+    if (
+        params.layout == "folders"
+        and len(set(labels)) == 1
+        and len(below) > 1
+        and not (any(splits) or labels[0] == NO_LABEL)
+    ):
         raise DatasetError(
             f"{params.raw} holds one class only, {labels[0]}, and in it the folders "
             f"{some(sorted(below))}: if those are the labels, set dataset.raw to "
@@ -61,13 +69,16 @@ def read_labels(
 
 def has_split_folders(names: Iterable[str]) -> bool:
     """Whether the topmost folders are a split (train/, val/, test/) with labels below them."""
-    return all(
-        name.count("/") >= 2 and name.partition("/")[0].lower() in SPLIT_FOLDERS for name in names
+    placed = [name for name in names if name.partition("/")[0].lower() != UNLABELLED]
+    return bool(placed) and all(
+        name.count("/") >= 2 and name.partition("/")[0].lower() in SPLIT_FOLDERS for name in placed
     )
 
 
 def check_classes(labels: Iterable[str], where: str, notes: list[str]) -> None:
     """Refuse a single class, and find labels that are probably meant to be one.
+
+    Where clips wait for a label, a single class or none is a beginning, and worth a note only.
 
     Parameters
     ----------
@@ -79,6 +90,15 @@ def check_classes(labels: Iterable[str], where: str, notes: list[str]) -> None:
         Naming it.
     """
     classes = set(labels)
+    waiting = NO_LABEL in classes
+    classes -= {NO_LABEL}
+    if len(classes) < 2 and waiting:
+        notes.append(
+            f"{where} holds {f'one class only, {classes.pop()},' if classes else 'no class'} and "
+            "clips without a label: all can be embedded, but a classifier needs at least two "
+            "labels."
+        )
+        return
     if len(classes) < 2:
         holds = "What remains holds" if notes else f"{where} holds"
         raise DatasetError(

@@ -48,8 +48,7 @@ def read_table(path: Path, columns: Mapping[Any, str]) -> "pa.Table":
     Raises
     ------
     DatasetError
-        When the file is missing, no table in UTF-8, lacks a column, or has a row without path or
-        label.
+        When the file is missing, no table in UTF-8, lacks a column, or has a row without path.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -98,8 +97,7 @@ def read_table(path: Path, columns: Mapping[Any, str]) -> "pa.Table":
         name: pc.utf8_trim_whitespace(table[name]) if name in table.column_names else none
         for name in COLUMNS
     })  # fmt: skip
-    for name in NEEDED:
-        check_rows(pc.equal(table[name], ""), str(path), f"no {name}")
+    check_rows(pc.equal(table["path"], ""), str(path), "no path")
     for name in ("path", "label", "group"):
         check_rows(
             pc.match_substring_regex(table[name], r"[\x00-\x1f\x7f]"), str(path),

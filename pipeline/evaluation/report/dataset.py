@@ -80,11 +80,18 @@ class DatasetSection:
         if test and len(test.labels) < len(self.summary.classes):
             missing = sorted(self.summary.classes.keys() - test.labels)
             notes.append(f"The test split has no clip of {some(missing)}.")
-        left = self.summary.total.clips - sum(tally.clips for tally in self.summary.splits.values())
+        waiting = self.summary.unlabelled
+        left = self.summary.total.clips - waiting
+        left -= sum(tally.clips for tally in self.summary.splits.values())
         if self.summary.splits and left:
             notes.append(
                 f"{count(left, 'clip stands', 'clips stand')} in no split: what decides the split "
                 "does not name them."
+            )
+        if waiting:
+            notes.append(
+                f"{count(waiting, 'clip has', 'clips have')} no label: embedded, but neither "
+                "trained nor scored on."
             )
         if small := self.summary.small_classes:
             notes.append(

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pipeline.dataset.clips import SPLIT_NAMES, Clip
+from pipeline.dataset.clips import NO_LABEL, SPLIT_NAMES, Clip
 from pipeline.store.feature_files import FeatureSet
 
 FEW_CLIPS = 10  # of a class; below, neither its training nor its score means much
@@ -55,12 +55,14 @@ class DatasetSummary:
     Attributes
     ----------
     total : over all clips
+    unlabelled : how many of them have no label
     classes : label -> its counts, sorted by label
     splits : split -> its counts, those that have clips, train first; empty before the split
     clips_in_split : label -> split -> clips
     """
 
     total: Tally
+    unlabelled: int
     classes: dict[str, Tally]
     splits: dict[str, Tally]
     clips_in_split: dict[str, dict[str, int]]
@@ -87,17 +89,22 @@ class DatasetSummary:
 def summarise(clips: Iterable[ClipFacts]) -> DatasetSummary:
     """Count clips by class and by split."""
     total = Tally()
+    unlabelled = 0
     classes: dict[str, Tally] = defaultdict(Tally)
     splits: dict[str, Tally] = defaultdict(Tally)
     clips_in_split: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for clip in clips:
         total.add(clip)
+        if clip.label == NO_LABEL:
+            unlabelled += 1
+            continue
         classes[clip.label].add(clip)
         clips_in_split[clip.label][clip.split] += 1
         if clip.split:
             splits[clip.split].add(clip)
     return DatasetSummary(
         total,
+        unlabelled,
         dict(sorted(classes.items())),
         {name: splits[name] for name in SPLIT_NAMES if name in splits},
         {label: dict(counts) for label, counts in sorted(clips_in_split.items())},

@@ -28,6 +28,8 @@ from pipeline.evaluation.report.dataset import DatasetSection
 from pipeline.evaluation.report.dataset_summary import facts_from_features, summarise
 from pipeline.evaluation.report.images import sheet_uri, strip_uri
 from pipeline.evaluation.report.page import between_points, percent, points, write_page
+from pipeline.evaluation.report.timelines import TimelineSection
+from pipeline.evaluation.timelines import MeasuredTimelines
 from pipeline.files import as_file_name
 from pipeline.head.build import NETWORK_BRANCH
 from pipeline.head.model_card import ModelCard
@@ -57,6 +59,7 @@ class Run:
     resize : rule by which frames are fitted
     clips, splits, features, card : inputs of the evaluation
     images : clip_id -> files of the clips of images
+    timelines : of long videos, where there are any
     skipped : test clips without features, or of a label that no train clip has
     curves, best_epoch : of the training, see pipeline.evaluation.plots.read_curves
     sheets : folder of the contact sheets; may be missing
@@ -71,6 +74,7 @@ class Run:
     features: FeatureSet
     card: ModelCard
     measured: Measured
+    timelines: MeasuredTimelines | None
     skipped: Sequence[str]
     rejected: Sequence[Rejected]
     damaged: Sequence[Damaged]
@@ -186,6 +190,7 @@ def write_report(run: Run, path: Path) -> None:
             (outcome.labels[actual], outcome.labels[predicted], clips)
             for actual, predicted, clips in frequent_confusions(measured.confusion, CONFUSIONS)
         ],
+        "timelines": TimelineSection(run.timelines) if run.timelines else None,
         "classes": sorted(
             zip(measured.classes, measured.baseline_classes, strict=True),
             key=lambda pair: (pair[0].f1, pair[0].recall, pair[0].label),
@@ -196,6 +201,7 @@ def write_report(run: Run, path: Path) -> None:
             reliability_diagram(measured.reliability, measured.calibration_error),
             "reliability diagram",
         ),
+        "tried": outcome.tried.shares(outcome.actual) if outcome.tried else None,
         "settings": _settings(run),
         "versions": _versions(run.card),
         "origins": _origins(run),

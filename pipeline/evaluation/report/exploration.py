@@ -58,9 +58,11 @@ def exploration_text(params: DatasetParams, survey: Survey) -> str:
     """The same as plain text."""
     dataset = describe(params, survey)
     total, classes = dataset.summary.total, dataset.summary.classes
+    waiting = dataset.summary.unlabelled
     lines = [
         f"{params.raw}: {count(total.clips, 'clip')} of {count(len(classes), 'class', 'classes')} "
-        f"in {count(len(total.groups), 'group')}",
+        f"in {count(len(total.groups), 'group')}"
+        + (f", {waiting:,} of them without a label" if waiting else ""),
         f"{duration(total.seconds)}, {count(total.frames, 'frame')} ({dataset.frames_are})",
         f"{dataset.rule_in_words} (dataset.group: {params.group}); layout {params.layout}",
         f"resolutions: {_counts(survey.resolutions)}",
@@ -79,7 +81,7 @@ def exploration_text(params: DatasetParams, survey: Survey) -> str:
 
 def _table(dataset: DatasetSection) -> list[str]:
     classes = dataset.summary.classes
-    width = max(5, *(len(label) for label in classes))
+    width = max([5, *(len(label) for label in classes)])
     rows = [("class", "clips", "groups", "frames", "seconds")]
     rows += [
         (label, f"{tally.clips:,}", f"{len(tally.groups):,}", f"{tally.frames:,}",
