@@ -39,7 +39,7 @@ def layout_hints(
             f"{named(likely)}."
         )
     tables = [name for name in contents.tables if "/" not in name]
-    if params.layout != "csv" and tables:
+    if params.layout not in ("csv", "timeline") and tables:
         hints.append(
             f"{params.raw} holds the table {some(tables)}: if it lists the clips, set "
             "dataset.layout to csv and dataset.table to its path."
