@@ -33,6 +33,7 @@ REPORTS = Path("reports")
 MOST_LEFT_OUT = 10  # groups up to which each of them is a fold of its own
 FOLDS = 5  # where there are more groups
 DIGITS = 4  # of numbers in crossval.json
+PROBABILITIES = REPORTS / "crossval_probabilities.csv"
 
 logger = logging.getLogger("clipcache.crossval")
 
@@ -318,7 +319,8 @@ def _run_baseline(features: FeatureSet, clips: LabelledClips, fold_of: np.ndarra
 
 
 def _write_outcome(reports: Path, tested: Tested, clip_ids: np.ndarray) -> None:
-    """Write crossval_predictions.csv (a row per seed and clip) and crossval_confusion.csv/png."""
+    """Write crossval_predictions.csv (a row per seed and clip), crossval_confusion.csv/png and the
+    mean over seeds of all probabilities, which `clipcache doubts` reads."""
     from pipeline.evaluation.plots import confusion_matrix, save_png
 
     actual, classes, predicted = tested.clips.labels, tested.clips.classes, tested.predicted
@@ -332,6 +334,17 @@ def _write_outcome(reports: Path, tested: Tested, clip_ids: np.ndarray) -> None:
             for c, clip_id in enumerate(clip_ids)
         ),
     )  # fmt: skip
+    write_rows(
+        reports / PROBABILITIES.name,
+        ("clip_id", "actual", *classes),
+        (
+            (clip_id, classes[actual[c]], *(f"{share:.6f}" for share in shares))
+            for c, (clip_id, shares) in enumerate(
+                zip(clip_ids, tested.probabilities.mean(axis=0), strict=True)
+            )
+        ),
+        exact=True,
+    )
     counts = np.sum([confusion_counts(actual, one, len(classes)) for one in predicted], axis=0)
     write_rows(
         reports / "crossval_confusion.csv",
