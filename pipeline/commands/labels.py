@@ -60,3 +60,59 @@ def relabel(
         if len(done.moves) > 10:
             say(f"  and {len(done.moves) - 10:,} more")
         say(f"`sh {MOVES}` does it; then `dvc repro`")
+
+
+def similar(
+    clip: Annotated[str, typer.Argument(help="A clip of data/index.csv, or any video file.")],
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many to tell.")] = 10,
+    windows: Annotated[
+        bool, typer.Option("--windows", help="Look inside the clips: where else does it happen?")
+    ] = False,
+    start: Annotated[
+        float | None, typer.Option(min=0, help="Seconds of CLIP from which to take it.")
+    ] = None,
+    end: Annotated[float | None, typer.Option(min=0, help="Seconds up to which.")] = None,
+    others: Annotated[
+        bool, typer.Option("--others", help="Only clips of other groups (people, sources).")
+    ] = False,
+    params: ParamsFile = DEFAULT_PARAMS,
+    changes: Changes = None,
+) -> None:
+    """Find the clips that are most like one, by the cached features.
+
+    For example: `clipcache similar walk/anna_1.mp4 --others`, or, inside long videos,
+    `clipcache similar match.mp4 --start 62 --end 65 --windows`
+    """
+    from rich.table import Table
+
+    from pipeline.labelling.collection import Collection
+    from pipeline.labelling.outside import embed_outside
+    from pipeline.labelling.similar import (
+        Query,
+        between,
+        query_of,
+        similar_clips,
+        similar_windows,
+    )
+    from pipeline.progress import Progress
+    from pipeline.terminal import cells, show_table
+
+    settings, collection = load_settings(params, changes), Collection.open()
+    if clip not in collection.clip_ids and Path(clip).is_file():
+        outside = embed_outside(Path(clip), settings.features, collection.features)
+        inside = between(outside.times, start, end, clip)
+        query = Query({name: rows[inside] for name, rows in outside.clip.items()})
+    else:
+        query = query_of(collection, collection.row(clip), start, end)
+    if windows:
+        with Progress("similar", len(collection), "clips") as progress:
+            found = similar_windows(
+                collection, query, count, others=others, advance=progress.advance
+            )
+    else:
+        found = similar_clips(collection, query, count, others=others)
+    table = Table("nearness", "label", "clip", *(["seconds"] if windows else []))
+    for one in found:
+        span = [f"{one.start:.1f} to {one.end:.1f}"] if windows else []
+        table.add_row(*cells([f"{one.nearness:.3f}", one.label or "-", one.clip_id, *span]))
+    show_table(table)
