@@ -26,7 +26,7 @@ COMMANDS: dict[str, list[Callable[..., Any]]] = {
         stages.evaluate,
     ],
     "The data": [data.explore, data.sample],
-    "The labels": [labels.doubts, labels.relabel, labels.similar],
+    "The labels": [labels.doubts, labels.relabel, labels.similar, labels.next],
     "The model": [
         model.crossval,
         predict.predict,

@@ -7,7 +7,7 @@ import typer
 
 from pipeline.commands.options import DEFAULT_PARAMS, Changes, ParamsFile, load_settings
 from pipeline.terminal import say
-from pipeline.wording import count
+from pipeline.wording import count as counted
 
 
 def doubts(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> None:
@@ -50,11 +50,14 @@ def relabel(
     settings = load_settings(params, changes)
     done = run(settings.dataset, read_corrections(file))
     if done.same:
-        say(f"{count(done.same, 'clip has its label', 'clips have their labels')} already.")
+        say(f"{counted(done.same, 'clip has its label', 'clips have their labels')} already.")
     if done.changed:
-        say(f"{count(done.changed, 'label')} changed -> {settings.dataset.table}; `dvc repro` next")
+        say(f"{counted(done.changed, 'label')} changed -> {settings.dataset.table}")
+        say("`dvc repro` next")
     if done.moves:
-        say(f"The labels are folders: {count(len(done.moves), 'file has', 'files have')} to move.")
+        say(
+            f"The labels are folders: {counted(len(done.moves), 'file has', 'files have')} to move."
+        )
         for source, target in done.moves[:10]:
             say(f"  {source} -> {target}")
         if len(done.moves) > 10:
@@ -116,3 +119,52 @@ def similar(
         span = [f"{one.start:.1f} to {one.end:.1f}"] if windows else []
         table.add_row(*cells([f"{one.nearness:.3f}", one.label or "-", one.clip_id, *span]))
     show_table(table)
+
+
+def next(  # noqa: A001 - it is what the command is called
+    count: Annotated[int, typer.Argument(min=1, help="How many labels to ask for.")] = 20,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 0,
+    listed: Annotated[
+        bool, typer.Option("--list", help="Only name the clips, all at once; asks nobody.")
+    ] = False,
+    params: ParamsFile = DEFAULT_PARAMS,
+    changes: Changes = None,
+) -> None:
+    """Ask for the labels that help most, on a page in the browser, clip after clip.
+
+    Each answer decides which clip is asked about next, and is written into dataset.table at once;
+    where folders are the labels, into reports/labels.csv.
+    """
+    from pipeline.dataset.clips import read_images
+    from pipeline.dataset.sources import ClipFiles
+    from pipeline.labelling.acquisition import choose
+    from pipeline.labelling.collection import Collection
+    from pipeline.labelling.session import ANSWERS, Session, newest_labels
+    from pipeline.serve.run import check_installed
+
+    settings = load_settings(params, changes)
+    if not listed:
+        check_installed()
+    collection = Collection.open(labels=newest_labels(settings.dataset))
+    waiting = int((collection.labels < 0).sum())
+    if not waiting:
+        say("Every clip with features has a label.")
+        return
+    if listed:
+        for row in choose(collection.points.points, collection.labels, count):
+            say(collection.clip_ids[row])
+        return
+    from pipeline.labelling.label_server import serve_labels
+
+    files = ClipFiles.of(settings.dataset, read_images())
+    session = Session(
+        collection, settings.dataset, files, settings.features.resize, min(count, waiting)
+    )
+    say(f"{counted(waiting, 'clip')} without a label; asking for {session.wanted}.")
+    serve_labels(session, port, say)
+    if not session.given:
+        return
+    if settings.dataset.layout == "csv":
+        say(f"{len(session.given)} labels -> {settings.dataset.table}; `dvc repro` next")
+    else:
+        say(f"{len(session.given)} labels -> {ANSWERS}; `clipcache relabel {ANSWERS}` next")
