@@ -164,7 +164,8 @@ def next(  # noqa: A001 - it is what the command is called
     serve_labels(session, port, say)
     if not session.given:
         return
+    given = counted(len(session.given), "label")
     if settings.dataset.layout == "csv":
-        say(f"{len(session.given)} labels -> {settings.dataset.table}; `dvc repro` next")
+        say(f"{given} -> {settings.dataset.table}; `dvc repro` next")
     else:
-        say(f"{len(session.given)} labels -> {ANSWERS}; `clipcache relabel {ANSWERS}` next")
+        say(f"{given} -> {ANSWERS}; `clipcache relabel {ANSWERS}` next")
