@@ -22,6 +22,7 @@ from pipeline.files import check_writable, write_json
 from pipeline.head.calibration import fit_temperature, softmax
 from pipeline.head.fit import set_up_tensorflow
 from pipeline.head.labelled_clips import LabelledClips, labelled_clips
+from pipeline.head.near_copies import near_copies
 from pipeline.head.params import TrainParams
 from pipeline.head.training import train_head
 from pipeline.processes import CrashedError, available_cores, run_in_processes
@@ -134,7 +135,7 @@ def crossval(
 
     Parameters
     ----------
-    say : is told of clips without a label, and of groups that share a video
+    say : is told of clips without a label, of groups that share a video, and of near-copies
 
     Raises
     ------
@@ -153,6 +154,13 @@ def crossval(
             f"whole or as segments: {some(clips.joined)}; what shares a video stays in one fold."
         )
     fold_of = deal_folds(clips.labels, clips.groups, settings.folds)
+    if copies := near_copies(features, clips.positions, clips.groups):
+        names = [" = ".join(str(features.clip_ids[clips.positions[row]]) for row in pair)
+                 for pair in copies]  # fmt: skip
+        say(
+            f"{count(len(names), 'pair')} of clips of different groups look like copies of one "
+            f"video: {some(names)}; if they are, give both one group, or the score flatters."
+        )
     seeds = [training.seed + i for i in range(settings.seeds)]
     tasks = [
         Fold(
