@@ -88,6 +88,20 @@ class ClipSpace:
 
 
 @dataclass(frozen=True)
+class Centred:
+    """The clips before the branches are weighed.
+
+    Attributes
+    ----------
+    blocks : of each branch, (C, R) float32 of length 1
+    centres : for each what was taken out of the clips of each group, (G, R) float32
+    """
+
+    blocks: tuple[np.ndarray, ...]
+    centres: tuple[np.ndarray, ...]
+
+
+@dataclass(frozen=True)
 class ClipPoints:
     """Clips as points of length 1, whose dot product is how near they are, from -1 to 1.
 
@@ -133,19 +147,31 @@ def points_of(space: ClipSpace, groups: np.ndarray, labels: np.ndarray) -> ClipP
     labels : (C,) int, from 0, or `NONE`
     """
     known = np.flatnonzero(labels != NONE)
+    centred = centre(space, groups, crossed(labels[known], groups[known]))
+    return weighed(centred, groups, labels)
+
+
+def centre(space: ClipSpace, groups: np.ndarray, taken_out: bool) -> Centred:
+    """The clips as blocks of length 1, with or without what those of a group have in common."""
     size = int(groups.max(initial=-1)) + 1
-    taken_out = crossed(labels[known], groups[known])
+    order = np.argsort(groups, kind="stable")
+    there, starts, counts = np.unique(groups[order], return_index=True, return_counts=True)
     centres, blocks = [], []
     for values in space.coordinates:
-        centre = np.zeros((size, values.shape[1]), np.float32)
+        middle = np.zeros((size, values.shape[1]), np.float32)
         if taken_out:
-            np.add.at(centre, groups, values)
             # as if each group had one more clip, in the middle of all: a single one stays
-            centre /= 1 + np.bincount(groups, minlength=size)[:, None].astype(np.float32)
-        centres.append(centre)
-        blocks.append(unit(values - centre[groups]))
-    weights = learn_weights(blocks, groups, labels)
-    return ClipPoints(_joined(blocks, weights), weights, tuple(centres))
+            sums = np.add.reduceat(values[order], starts, axis=0)
+            middle[there] = sums / (1 + counts[:, None].astype(np.float32))
+        centres.append(middle)
+        blocks.append(unit(values - middle[groups] if taken_out else values))
+    return Centred(tuple(blocks), tuple(centres))
+
+
+def weighed(centred: Centred, groups: np.ndarray, labels: np.ndarray) -> ClipPoints:
+    """The blocks side by side, as much as each tells about the labels."""
+    weights = learn_weights(centred.blocks, groups, labels)
+    return ClipPoints(_joined(centred.blocks, weights), weights, centred.centres)
 
 
 def crossed(labels: np.ndarray, groups: np.ndarray) -> bool:

@@ -49,7 +49,9 @@ def dataset(project: Path, layout: str) -> DatasetParams:
 def session_of(project: Path, layout: str = "csv", wanted: int = 3) -> Session:
     params, answers = dataset(project, layout), project / "labels.csv"
     labels = newest_labels(dataset(project, "csv")) | newest_labels(params, answers)
-    collection = Collection.open(project / "features", project / "data/index.csv", labels)
+    collection = Collection.open(
+        project / "features", project / "data/index.csv", labels, project / ".clipcache/space"
+    )
     return Session(collection, params, ClipFiles.of(params), "stretch", wanted, answers)
 
 

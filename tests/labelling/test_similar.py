@@ -1,6 +1,7 @@
 """The nearest clips and windows."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from small_features import SmallProject, write_small_project
 
 from pipeline.dataset.clips import read_index, write_index
 from pipeline.errors import DatasetError
-from pipeline.labelling.collection import Collection
+from pipeline.labelling.collection import Collection, kept_space
 from pipeline.labelling.similar import (
     Query,
     between,
@@ -27,7 +28,7 @@ def collection(tmp_path_factory) -> Collection:
         [replace(clip, label="" if "actor3" in clip.clip_id else clip.label) for clip in clips],
         project.index,
     )
-    return Collection.open(project.features_folder, project.index)
+    return Collection.open(project.features_folder, project.index, kept=project.folder / "space")
 
 
 def test_labels_of_a_collection(collection: Collection) -> None:
@@ -68,6 +69,24 @@ def test_windows_tell_where(collection: Collection) -> None:
     assert found[0].end >= times[1]
     assert not any("actor1" in one.clip_id
                    for one in similar_windows(collection, query, 9, others=True))  # fmt: skip
+
+
+def test_a_space_is_kept_and_made_anew_where_it_is_damaged(
+    collection: Collection, tmp_path: Path
+) -> None:
+    features, positions = collection.features, collection.positions
+    made = kept_space(features, positions, tmp_path)
+    (path,) = tmp_path.iterdir()
+    again = kept_space(features, positions, tmp_path)
+    assert all(np.array_equal(one, other)
+               for one, other in zip(made.coordinates, again.coordinates, strict=True))  # fmt: skip
+    assert [branch.stream for branch in again.branches] == [one.stream for one in made.branches]
+    path.write_bytes(path.read_bytes()[:1000])
+    kept_space(features, positions, tmp_path)
+    assert path.stat().st_size > 1000
+    kept_space(features, positions[:9], tmp_path)  # other clips
+    assert len(list(tmp_path.iterdir())) == 1
+    assert not path.exists()
 
 
 def test_windows_cover_a_clip_to_its_end() -> None:

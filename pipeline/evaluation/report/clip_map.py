@@ -24,6 +24,8 @@ FRAMES = 3  # of each
 LEAST_CLIPS = 6
 WIDTH = 1000  # of the map; its numbers are whole
 PERPLEXITY = 20.0
+ALIKE = 1e-5  # most that points differ by rounding
+START = 1e-4  # deviation of the places to begin with, as t-SNE wants it
 
 
 @dataclass(frozen=True)
@@ -119,11 +121,19 @@ def clip_map(
 
 def in_a_plane(points: np.ndarray) -> np.ndarray:
     """Points (n, D) in a plane: (n, 2) int64, 0 to `WIDTH`; the same for the same points."""
+    from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 
+    if np.ptp(points, axis=0).max() < ALIKE:  # scikit-learn's init="pca" would divide by 0
+        return np.full((len(points), 2), WIDTH // 2)
+    start = PCA(2, svd_solver="randomized", random_state=0).fit_transform(points)
+    start *= START / start[:, 0].std()
+    # equal points start beside each other: its tree of places does not end otherwise
+    start += START * 1e-3 * np.random.default_rng(0).normal(size=start.shape)
     perplexity = min(PERPLEXITY, (len(points) - 1) / 3)
-    model = TSNE(2, perplexity=perplexity, init="pca", metric="cosine", random_state=0)
-    placed = model.fit_transform(points.astype(np.float32))
+    model = TSNE(2, perplexity=perplexity, init=start.astype(np.float32), metric="cosine",
+                 random_state=0)  # fmt: skip
+    placed = model.fit_transform(points)
     low, high = placed.min(axis=0), placed.max(axis=0)
     return (WIDTH * (placed - low) / np.maximum(high - low, 1e-9)).round().astype(np.int64)
 
