@@ -36,9 +36,8 @@ if TYPE_CHECKING:
     from clipcache.embedding import Embeddings, embed
     from clipcache.features import LabelledFeatures, load_features
     from pipeline.exporting.inputs import graph_inputs
-    from pipeline.predict.prediction import Prediction, Span, Window
+    from pipeline.predict.prediction import Prediction, Span, Window, timeline
     from pipeline.predict.predictor import Predictor
-    from pipeline.predict.windows import timeline
     from pipeline.store.feature_files import FeatureSet
 
 __all__ = [
@@ -78,7 +77,7 @@ _MODULES = {
     "embed": "clipcache.embedding",
     "graph_inputs": "pipeline.exporting.inputs",
     "load_features": "clipcache.features",
-    "timeline": "pipeline.predict.windows",
+    "timeline": "pipeline.predict.prediction",
 }
 
 

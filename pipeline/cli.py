@@ -3,7 +3,9 @@
 import errno
 import logging
 import os
+import resource
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -11,7 +13,7 @@ import typer
 
 from pipeline.commands import cache, data, export, labels, model, predict, project, serve, stages
 from pipeline.errors import ClipcacheError
-from pipeline.terminal import TerminalHandler, say
+from pipeline.terminal import TerminalHandler, open_streams, say, tell
 
 COMMANDS: dict[str, list[Callable[..., Any]]] = {
     "A project": [project.init],
@@ -64,7 +66,11 @@ app.command(hidden=True)(project.installed)  # a stage runs it, see pipeline.pro
 
 def main() -> None:
     """Run the command line; an error that the user can mend is one sentence, not a traceback."""
+    open_streams()
+    _name_files_in_utf8()
     debug = "--debug" in sys.argv
+    if not debug:
+        _hide_warnings()
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     logging.getLogger("clipcache").addHandler(TerminalHandler())
     try:
@@ -75,12 +81,11 @@ def main() -> None:
     except ClipcacheError as error:
         if debug:
             raise
-        say(f"Error: {error}", sys.stderr)
+        tell(f"Error: {error}")
         if os.environ.get("DVC_STAGE", "check") != "check":
-            say(
+            tell(
                 "DVC removed what this stage had written before; once the reason is mended, `dvc "
-                "repro` makes it anew, and `dvc checkout` brings back what the last run left.",
-                sys.stderr,
+                "repro` makes it anew, and `dvc checkout` brings back what the last run left."
             )
         sys.exit(error.exit_code)
     except OSError as error:
@@ -89,12 +94,42 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more
         if error.errno != errno.EPIPE:  # `| head` has seen enough
             reason = os.strerror(error.errno)
-            say(f"Error: The output cannot be written ({reason}): make room.", sys.stderr)
+            tell(f"Error: The output cannot be written ({reason}): make room.")
+        sys.exit(1)
+    except Exception as error:
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        limited = limit != resource.RLIM_INFINITY
+        if debug or not (limited or isinstance(error, MemoryError)):
+            raise
+        allowed = f", and this process may map {limit >> 20:,} MiB (`ulimit -v`)" if limited else ""
+        reason = " ".join(str(error).split()) or type(error).__name__
+        tell(f"Error: There is not enough memory ({reason}){allowed}: allow more, or free some.")
         sys.exit(1)
     except SystemExit as end:
         if end.code == 130:  # what Typer makes of Ctrl-C
-            say("Interrupted; what was embedded so far is in the cache.", sys.stderr)
+            tell("Interrupted; what was embedded so far is in the cache.")
         raise
+
+
+def _hide_warnings() -> None:
+    """Warnings of libraries are for their developers; here and in processes started from here.
+
+    Else `PYTHONWARNINGS=error`, which is meant for the user's own code, would end our commands.
+    """
+    os.environ["PYTHONWARNINGS"] = "ignore"
+    sys.warnoptions[:] = ["ignore"]
+    warnings.simplefilter("ignore")
+
+
+def _name_files_in_utf8() -> None:
+    """Begin anew in Python's UTF-8 mode where the locale would read file names otherwise.
+
+    Names in tables and outputs are UTF-8, whatever the machine; the terminal keeps its letters.
+    https://docs.python.org/3/library/os.html#python-utf-8-mode
+    """
+    if sys.getfilesystemencoding() != "utf-8":
+        os.environ.setdefault("PYTHONIOENCODING", sys.stdout.encoding)
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
 
 
 @app.callback(invoke_without_command=True)

@@ -8,23 +8,26 @@ import json
 import os
 import re
 import shutil
+import stat
+import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from pipeline.errors import DiskError
+from pipeline.errors import ClipcacheError, DiskError
 
 NAME_LENGTH = 40  # characters of the final name in the temporary one; file systems allow 255 bytes
 UNLOCKED_SECONDS = 7 * 24 * 3600.0  # age of leftovers that go where nothing can be locked
+MOST_LINKS = 40  # that are followed, as in Linux
 PROBE_BYTES = 1 << 20  # written to find out whether a disk is full
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 NOT_WRITABLE = frozenset(
     {
         errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM,
-        errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG,
+        errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG, errno.ENXIO,
     }
 )  # fmt: skip
 
@@ -35,12 +38,20 @@ def replacing(path: Path) -> Iterator[Path]:
 
     The bytes are on disk (fsync) before the rename, so a reader sees the old file or the
     whole new one. On an exception the temporary file is removed and `path` stays as it was.
+    A device, a pipe, or an open stream such as /dev/stdout is not replaced: on success the bytes
+    go into it.
 
     Raises
     ------
     DiskError
         When there is no room, or no permission to write.
     """
+    if _is_stream(path):
+        with _writing(path), tempfile.TemporaryDirectory() as folder:
+            yield (temporary := Path(folder, path.name))
+            with temporary.open("rb") as source, _open_stream(path) as target:
+                shutil.copyfileobj(source, target)
+        return
     temporary = _beside(path)
     with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -66,6 +77,10 @@ def check_writable(path: Path) -> None:
     DiskError
         When it cannot.
     """
+    if _is_stream(path):
+        if not os.access(path, os.W_OK):
+            raise DiskError(path, os.strerror(errno.EACCES))
+        return
     temporary = _beside(path)
     made = [folder for folder in path.parents if not folder.exists()]
     try:
@@ -78,6 +93,80 @@ def check_writable(path: Path) -> None:
         for folder in made:
             with contextlib.suppress(OSError):  # it was not made, or another has used it since
                 folder.rmdir()
+
+
+def check_apart(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
+    """Refuse, before any work, an output that is one of the inputs or another output.
+
+    Under another name too: through links, with another spelling. A folder as an output is replaced
+    with all that is in it. Devices and pipes are let be.
+
+    Raises
+    ------
+    ClipcacheError
+        When one would be overwritten.
+    """
+    inputs = list(inputs)
+    taken = {_identity(path): "what is read" for path in inputs}
+    for path in outputs:
+        if path.is_dir() and any(one.resolve().is_relative_to(path.resolve()) for one in inputs):
+            raise ClipcacheError(
+                f"{path} would be replaced, and what is read lies in it: name another folder."
+            )
+        if _is_stream(path):
+            continue
+        if use := taken.get(_identity(path)):
+            raise ClipcacheError(
+                f"{path} would be overwritten, and it is {use}: name another file to write."
+            )
+        taken[_identity(path)] = "another output of this command"
+
+
+def _identity(path: Path) -> object:
+    """The same for all names of a file; of one that is not there yet, its place."""
+    try:
+        found = path.stat()
+    except OSError:
+        return path.resolve()
+    return found.st_dev, found.st_ino
+
+
+def leads_to_stdout(path: Path) -> bool:
+    """Whether a path such as /dev/stdout names this process's standard output."""
+    return _descriptor(path) == 1
+
+
+def _is_stream(path: Path) -> bool:
+    """Whether a path names a device, a pipe, a socket or an open stream."""
+    try:
+        kind = path.stat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)) or _descriptor(path) is not None
+
+
+def _descriptor(path: Path) -> int | None:
+    """The number of an open file of this process, of names that lead to one."""
+    place = path.absolute()
+    for _ in range(MOST_LINKS):
+        if named := re.fullmatch(rf"/(?:proc/(?:self|{os.getpid()})|dev)/fd/(\d+)", str(place)):
+            return int(named[1])
+        try:
+            place = place.parent.resolve() / place.readlink()
+        except OSError:
+            return None
+    return None
+
+
+def _open_stream(path: Path) -> BinaryIO:
+    """A stream to write to, at the place where an open one stands."""
+    descriptor = _descriptor(path)
+    if descriptor is None:
+        return path.open("wb")
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    return os.fdopen(os.dup(descriptor), "wb")
 
 
 def check_room(path: Path) -> None:

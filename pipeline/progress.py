@@ -6,7 +6,7 @@ import time
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from pipeline.terminal import plain_console, say
+from pipeline.terminal import plain_console, tell
 
 LINE_SECONDS = 15.0  # between lines where there is no terminal
 
@@ -23,7 +23,7 @@ class Progress:
         self._frames = 0
         self._started = self._said = time.monotonic()
         self._bar: Bar | None = None
-        if sys.stderr.isatty():
+        if sys.stderr is not None and sys.stderr.isatty():
             self._bar = Bar(
                 TextColumn("{task.description}"),
                 BarColumn(),
@@ -55,14 +55,11 @@ class Progress:
         elif time.monotonic() - self._said >= LINE_SECONDS:
             self._said = time.monotonic()
             left = seconds / max(self._done, 1) * (self._total - self._done)
-            say(
-                f"{self._name}: {self._done}/{self._total} {self._unit}{rate}, {left:.0f} s left",
-                sys.stderr,
-            )
+            tell(f"{self._name}: {self._done}/{self._total} {self._unit}{rate}, {left:.0f} s left")
 
     def say(self, text: str) -> None:
         """Print a line without breaking the bar."""
         if self._bar:
             self._bar.console.print(text)
         else:
-            say(text, sys.stderr)
+            tell(text)

@@ -4,12 +4,16 @@ Whatever is printed goes through here, so that a name is seen as it is: never as
 never as an order to the terminal, never as letters that turn the rest of the line around.
 """
 
+import contextlib
+import io
 import json
 import logging
+import os
 import sys
 import unicodedata
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TextIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,6 +23,23 @@ if TYPE_CHECKING:
 # Control characters, those that order letters anew, unpaired surrogates, other ends of a line.
 UNSEEN = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
 JOINERS = frozenset("\u200c\u200d")  # parts of words in many scripts, and of emoji
+
+
+def open_streams() -> None:
+    """See to it that all may be printed, before anything else is done.
+
+    A standard stream that is closed, as programs with windows, services and `>&-` leave it, leads
+    nowhere: else the next file that is opened would take its number. A letter that the encoding of
+    a stream lacks is printed as an escape.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:  # the lowest free number
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
+        elif isinstance(stream := getattr(sys, name), io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def printable(text: str, keep: str = "") -> str:
@@ -40,22 +61,21 @@ def printable(text: str, keep: str = "") -> str:
     )
 
 
-def say(text: object = "", file: TextIO | None = None) -> None:
-    """Print lines of text, to standard output unless another stream is named."""
-    print(printable(str(text), keep="\n\t"), file=file or sys.stdout, flush=True)
+def say(text: object = "") -> None:
+    """Print lines of text to standard output."""
+    print(printable(str(text), keep="\n\t"), flush=True)
+
+
+def tell(text: object) -> None:
+    """Print lines of text to standard error, where results are not; nothing where it is lost."""
+    with contextlib.suppress(OSError):  # full or closed: there is nobody to tell
+        if sys.stderr is not None:
+            print(printable(str(text), keep="\n\t"), file=sys.stderr, flush=True)
 
 
 def say_json(value: Any, indent: int | None = None) -> None:
-    """Print JSON; what `printable` would escape is escaped as JSON does."""
-    text = json.dumps(value, indent=indent, ensure_ascii=False)
-    if not text.isprintable():
-        text = "".join(
-            json.dumps(character)[1:-1]
-            if character not in "\n" and printable(character) != character
-            else character
-            for character in text
-        )
-    print(text, flush=True)
+    """Print JSON in ASCII, which every terminal and every program reads."""
+    print(json.dumps(value, indent=indent).replace("\x7f", "\\u007f"), flush=True)
 
 
 def plain_console(*, stderr: bool = False) -> "Console":
@@ -86,4 +106,4 @@ class TerminalHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print one record."""
-        say(record.getMessage(), sys.stderr)
+        tell(record.getMessage())

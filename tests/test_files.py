@@ -4,14 +4,16 @@ import errno
 import fcntl
 import os
 import resource
+import stat
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from pipeline.errors import DiskError
+from pipeline.errors import ClipcacheError, DiskError
 from pipeline.files import (
+    check_apart,
     check_writable,
     replacing,
     replacing_folder,
@@ -205,3 +207,68 @@ def test_several_files_and_folders_are_replaced_together(tmp_path: Path) -> None
     assert everything_in(reports) == ["metrics.json", "other", "plots"]
     assert everything_in(reports / "plots") == ["two"]
     assert (reports / "metrics.json").read_text() == "two"
+
+
+def test_a_pipe_is_written_to_and_never_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.txt"
+    os.mkfifo(pipe)
+    came: list[bytes] = []
+    reader = threading.Thread(target=lambda: came.append(pipe.read_bytes()))
+    reader.start()
+    check_writable(pipe)
+    write_text(pipe, "told")
+    reader.join()
+    assert came == [b"told"]
+    assert pipe.is_fifo()
+    assert everything_in(tmp_path) == ["pipe.txt"]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root makes devices")
+def test_a_device_is_written_to_and_never_replaced(tmp_path: Path) -> None:
+    device, link = tmp_path / "null", tmp_path / "link"
+    os.mknod(device, 0o600 | stat.S_IFCHR, os.makedev(1, 3))
+    link.symlink_to(device)
+    for path in (device, link):
+        check_writable(path)
+        write_text(path, "lost")
+        assert path.is_char_device()
+
+
+@pytest.mark.parametrize("form", ["/dev/fd/{}", "/proc/self/fd/{}", "link"])
+def test_an_open_file_is_written_to_where_it_stands(tmp_path: Path, form: str) -> None:
+    with (tmp_path / "out").open("w+") as stream:
+        stream.write("before ")
+        stream.flush()
+        path = Path(form.format(stream.fileno()))
+        if form == "link":
+            path = tmp_path / "link"
+            path.symlink_to(f"/proc/self/fd/{stream.fileno()}")
+        write_text(path, "told")
+        stream.write(" after")
+    assert (tmp_path / "out").read_text() == "before told after"
+
+
+def test_a_failure_writes_nothing_to_a_stream(tmp_path: Path) -> None:
+    with (tmp_path / "out").open("w") as stream:
+        half = replacing(Path(f"/dev/fd/{stream.fileno()}"))
+        half.__enter__().write_text("half")
+        with pytest.raises(RuntimeError):
+            half.__exit__(RuntimeError, RuntimeError(), None)
+    assert (tmp_path / "out").read_text() == ""
+
+
+def test_an_input_is_no_output_under_any_name(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    video = tmp_path / "clips/a.mp4"
+    video.parent.mkdir()
+    video.write_bytes(b"video")
+    (tmp_path / "linked").symlink_to("clips")
+    (tmp_path / "link.mp4").symlink_to(video)
+    os.link(video, tmp_path / "hard.mp4")
+    for name in ("clips/a.mp4", "linked/a.mp4", "link.mp4", "hard.mp4", "clips/../clips/a.mp4",
+                 "clips", "linked", "."):  # fmt: skip
+        with pytest.raises(ClipcacheError, match="name another"):
+            check_apart([Path(name)], [Path("clips/a.mp4")])
+    with pytest.raises(ClipcacheError, match="another output"):
+        check_apart([Path("new.csv"), Path("linked/../new.csv")], [])
+    check_apart([Path("/dev/null"), Path("/dev/null"), Path("clips/b.mp4")], [video])

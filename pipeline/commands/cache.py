@@ -72,18 +72,17 @@ def _print_contents(contents: "list[Contents]") -> None:
     if not contents:
         say(f"The cache in {folder} is empty.")
         return
-    table = Table("extractor", "backbone", "pixels", "resize", "precision", "stream", "view",
-                  title=f"Embedding cache in {folder}")  # fmt: skip
+    table = Table("stream", "made by", title=f"Embedding cache in {folder}", box=None)
     for column in ("shards", "clips", "frames", "MiB"):
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     for one in contents:
         known = one.of.extractor
+        pixels = f"{known.get('input_size', '?')} px"
+        backbone = str(known.get("backbone", "?") or "no CNN")[:8]  # flow knows none
+        made_by = (backbone, pixels, known.get("resize", "?"), known.get("precision") or "")
         table.add_row(
-            one.of.folder.parent.name,
-            str(known.get("backbone", "?") or "-")[:8],  # flow knows no CNN
-            *(str(known.get(name, "?") or "-") for name in ("input_size", "resize", "precision")),
-            one.of.stream,
-            one.of.view,
+            f"{one.of.stream}/{one.of.view}",
+            f"{one.of.folder.parent.name}: {' '.join(map(str, made_by))}",
             *(f"{number:,}" for number in (one.shards, one.clips, one.frames)),
             f"{one.bytes / MEBIBYTE:,.1f}",
         )

@@ -1,6 +1,5 @@
 """Commands that take a model elsewhere, or look into it."""
 
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,7 +14,7 @@ from pipeline.commands.options import (
     ParamsFile,
     load_settings,
 )
-from pipeline.terminal import say, show_table
+from pipeline.terminal import say, show_table, tell
 from pipeline.wording import some
 
 if TYPE_CHECKING:
@@ -125,10 +124,14 @@ def explain(
         summary,
         write_explanation,
     )
+    from pipeline.files import check_apart
+    from pipeline.predict.inputs import check_inputs
 
     folder = out or EXPLAINED / file.stem
+    check_inputs([file])
     check_replaceable(folder)  # said before any work is done
-    found = run(file, label, model, say=lambda text: say(text, sys.stderr))
+    check_apart([folder], [file])
+    found = run(file, label, model, say=tell)
     write_explanation(found, folder)
     other = "" if found.predicted == found.label else f", predicted is {found.predicted}"
     say(f"{found.label} {found.probability:.1%}{other}; {len(found.pictures)} frames")

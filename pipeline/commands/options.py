@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.serve.settings import FALSE_ALARMS
+
 if TYPE_CHECKING:
     from pipeline.params import Params
 
@@ -26,6 +28,14 @@ ModelFolder = Annotated[
     typer.Option("--model", metavar="FOLDER", help="The model folder; any copy of one will do."),
 ]
 DEFAULT_MODEL = Path("models/head")
+FalseAlarms = Annotated[
+    float,
+    typer.Option(
+        min=0, max=1, metavar="SHARE",
+        help="Of clips of known labels that may be called 'none of these'; 0: no clip is.",
+    ),
+]  # fmt: skip
+DEFAULT_FALSE_ALARMS = FALSE_ALARMS
 
 
 def load_settings(path: Path, changes: list[str] | None) -> "Params":

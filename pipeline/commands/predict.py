@@ -3,14 +3,15 @@
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.commands.options import DEFAULT_MODEL, ModelFolder
+from pipeline.commands.options import DEFAULT_FALSE_ALARMS, DEFAULT_MODEL, FalseAlarms, ModelFolder
 from pipeline.errors import ClipcacheError, ClipError
-from pipeline.terminal import cells, say, say_json, show_table
+from pipeline.terminal import cells, say, say_json, show_table, tell
 
 if TYPE_CHECKING:
     from pipeline.predict.files import Answers
@@ -38,6 +39,18 @@ def predict(
     ],
     model: ModelFolder = DEFAULT_MODEL,
     threshold: Threshold = 0.0,
+    false_alarms: FalseAlarms = DEFAULT_FALSE_ALARMS,
+    level: Annotated[
+        float | None,
+        typer.Option(
+            "--set",
+            min=0.01,
+            max=0.9999,
+            metavar="SHARE",
+            rich_help_panel=OUTPUT,
+            help="Also name the labels that hold the truth in this share of clips, such as 0.9.",
+        ),
+    ] = None,
     top: Annotated[
         int, typer.Option(min=1, help="Labels to show of each clip.", rich_help_panel=OUTPUT)
     ] = 5,
@@ -124,23 +137,21 @@ def predict(
     from pipeline.predict.predictor import Predictor
 
     inputs = find_frames(file, frame_rate) if frames else find_inputs(file)
-    outputs = Outputs(csv, annotations, plot, render)
-    check_outputs(outputs, inputs)
     timeline = timeline or window is not None or stride is not None
     windows = timeline or any((plot, render, annotations))
-    predictor = Predictor(model, threshold)
+    outputs = Outputs(csv, annotations, plot, render, windows)
+    check_outputs(outputs, inputs, model)
+    predictor = Predictor(model, threshold, false_alarms=false_alarms, level=level)
     predictor.window_rule(window, stride)  # said before any work is done
     answers = predict_files(predictor, inputs, windows=windows, window=window, stride=stride)
     if as_json:
         _print_json(answers.predictions, top)
-    elif answers.predictions:
+    elif answers.predictions and not outputs.to_stdout:
         _print_predictions(answers.predictions, top)
-        if timeline:
+        if timeline or (len(inputs) == 1 and answers.predictions[0].is_long):
             _print_timelines(answers.predictions)
-    for note in answers.notes:
-        print(note, file=sys.stderr)
-    for note in write_outputs(outputs, predictor, answers, inputs, top):
-        say(note, sys.stderr)
+    for note in chain(answers.notes, write_outputs(outputs, predictor, answers, inputs, top)):
+        tell(note)
     _judge(answers)
 
 
@@ -154,6 +165,7 @@ def live(
     ],
     model: ModelFolder = DEFAULT_MODEL,
     threshold: Threshold = 0.0,
+    false_alarms: FalseAlarms = DEFAULT_FALSE_ALARMS,
     smoothing: Annotated[
         float,
         typer.Option(
@@ -162,6 +174,12 @@ def live(
     ] = 0.5,
     as_json: Annotated[
         bool, typer.Option("--json", help="A line of JSON per answer, and no window.")
+    ] = False,
+    events: Annotated[
+        bool,
+        typer.Option(
+            "--events", help="A line of JSON when an action starts and when it ends, no window."
+        ),
     ] = False,
     as_fast: Annotated[
         bool, typer.Option("--as-fast", help="Every frame of a file, not at its own pace.")
@@ -174,12 +192,10 @@ def live(
     """
     from pipeline.predict.live import live as run
 
-    def tell(text: str) -> None:
-        say(text, sys.stderr)
-
-    show = _print_line if as_json else None
-    summary = run(source, model=model, threshold=threshold, smoothing=smoothing, show=show,
-                  as_fast=as_fast, say=tell)  # fmt: skip
+    show = _print_line if as_json or events else None
+    summary = run(source, model=model, threshold=threshold, false_alarms=false_alarms,
+                  smoothing=smoothing, show=show, as_fast=as_fast, events=events,
+                  say=tell)  # fmt: skip
     tell(str(summary))
 
 
@@ -187,19 +203,31 @@ def _print_predictions(predictions: "Sequence[Prediction]", top: int) -> None:
     """A table of the `top` most probable labels of each clip."""
     from rich.table import Table
 
-    from pipeline.predict.prediction import UNSURE
+    from pipeline.predict.prediction import NONE, UNANSWERED, UNSURE
 
     table = Table(box=None, header_style="bold")
     table.add_column("file", overflow="fold")
     table.add_column("label", overflow="fold")
     table.add_column("confidence", justify="right", no_wrap=True)
+    level = next((one.level for one in predictions if one.level is not None), None)
+    if level is not None:
+        table.add_column(f"the truth in {100 * level:.6g} %", overflow="fold")
     for prediction in predictions:
-        rows = [(label, f"{share:.1%}") for label, share in prediction.top(top)]
+        of_time = " of the time" if prediction.is_long else ""
+        rows = [(label, f"{share:.1%}{of_time}") for label, share in prediction.top(top)
+                if share or not prediction.is_long]  # fmt: skip
         if prediction.label == UNSURE:
             rows.insert(0, (UNSURE, f"< {100 * prediction.threshold:.6g}%"))
+        elif prediction.label == NONE:
+            rows.insert(0, (NONE, ""))
+        held = "" if prediction.level is None else ", ".join(prediction.possible) or "no label"
         for number, row in enumerate(rows):
-            table.add_row(*cells(["" if number else prediction.file, *row]))
+            first = ("", "") if number else (prediction.file, held)
+            table.add_row(*cells([first[0], *row, *([] if level is None else [first[1]])]))
     show_table(table)
+    for prediction in predictions:
+        if prediction.label in UNANSWERED:
+            say(f"{prediction.file}: {prediction.doubts()[0]}")
 
 
 def _print_timelines(predictions: "Iterable[Prediction]") -> None:
@@ -233,7 +261,7 @@ def _judge(answers: "Answers") -> None:
         raise StoppedError(f"Stopped after {done} of {answers.total} clips.")
     if len(failed) > NAMED_AT_ONCE:
         for one in failed:
-            say(f"{one}.", sys.stderr)
+            tell(f"{one}.")
         raise ClipError(
             f"{len(failed)} of {answers.total} clips could not be read; they are named above."
         )

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline.commands.options import DEFAULT_MODEL, ModelFolder
+from pipeline.commands.options import DEFAULT_MODEL, FalseAlarms, ModelFolder
 from pipeline.serve.settings import Limits, Settings
 from pipeline.terminal import say, say_json
 
@@ -37,6 +37,7 @@ def serve(
     threshold: Annotated[
         float, typer.Option(min=0, max=1, help="Confidence below which the answer is 'unsure'.")
     ] = Settings.threshold,
+    false_alarms: FalseAlarms = Settings.false_alarms,
     max_bytes: Annotated[int, typer.Option(min=1, help="Of one file.")] = Limits.bytes,
     max_seconds: Annotated[float, typer.Option(min=0.1, help="Of one video.")] = Limits.seconds,
     max_frames: Annotated[int, typer.Option(min=1, help="Of one video.")] = Limits.frames,
@@ -110,6 +111,7 @@ def serve(
             workers=workers or available_cores(),
             queue=queue,
             threshold=threshold,
+            false_alarms=false_alarms,
             limits=limits,
             hosts=tuple(allow_host or ()),
             cors=tuple(cors or ()),

@@ -1,13 +1,12 @@
 """The stages of dvc.yaml as commands."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline.commands.options import DEFAULT_PARAMS, Changes, ParamsFile, load_settings
-from pipeline.terminal import say, show_table
+from pipeline.terminal import say, show_table, tell
 from pipeline.wording import count, some
 
 if TYPE_CHECKING:
@@ -137,7 +136,7 @@ def features(
         f"{count(done.embedded, 'frame')} embedded, {len(done.rejected)} rejected -> features/"
     )
     if done.damaged:
-        print(
+        say(
             f"{count(len(done.damaged), 'clip')} of them used though frames are missing: "
             "reports/damaged.csv"
         )
@@ -149,7 +148,7 @@ def train(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> None:
     from pipeline.stages.train import train as run
 
     # standard output stays for results
-    run(load_settings(params, changes), say=lambda text: say(text, sys.stderr))
+    run(load_settings(params, changes), say=tell)
 
 
 def evaluate(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> None:
@@ -164,6 +163,7 @@ def _print_scores(done: "Evaluated", report: Path) -> None:
     from rich.table import Table
 
     from pipeline.evaluation.report.evaluation import verdict
+    from pipeline.evaluation.report.timelines import timelines_in_words
 
     def shown(interval: "Interval | None") -> str:
         return f"{interval.low:.0%} to {interval.high:.0%}" if interval else "-"
@@ -184,6 +184,8 @@ def _print_scores(done: "Evaluated", report: Path) -> None:
     row("ordered baseline", measured.ordered_baseline, "-")
     show_table(table)
     say(verdict(measured, done.name))
+    if done.timelines:
+        say(timelines_in_words(done.timelines))
     if done.skipped:
         say(f"Left out, without features or not trained: {some(done.skipped)}.")
     say(f"-> {report}")

@@ -28,6 +28,7 @@ SPLIT_NAMES = ("train", "val", "test")
 KINDS = ("video", "images")
 NO_SPLIT = -1  # code of a clip that stands in no split
 NO_LABEL = ""  # of a clip that waits for one
+BACKGROUND = "background"  # the label of where nothing happens
 UNLABELLED = "unlabelled"  # its split, and the folder that it lies in where folders are labels
 
 ROWS_AT_ONCE = 8192  # rows that are Python objects at the same time

@@ -20,11 +20,12 @@ class DatasetParams(Section):
     raw: str = Field(
         "data/raw", description="folder that holds the videos or images, anywhere on disk"
     )
-    layout: Literal["folders", "csv", "frames", "images"] = Field(
+    layout: Literal["folders", "csv", "frames", "images", "timeline"] = Field(
         "folders",
         description="way the clips are laid out: folders (<label>/<video>), csv (the table "
         "dataset.table lists them), frames (videos cut into pictures, <label>/<video>/<frame>.jpg, "
-        "or of many videos in <label>/), images (still images, <label>/<image>)",
+        "or of many videos in <label>/), images (still images, <label>/<image>), timeline (long "
+        "videos, and files of annotation tools that say what happens when)",
     )
     table: str = Field(
         "lists/clips.csv",
@@ -60,6 +61,16 @@ class DatasetParams(Section):
         25.0,
         description="number of frames a second that frame folders were taken at, as image files "
         "carry no times (layout frames)",
+    )
+    background: bool = Field(
+        False,
+        description="whether nothing happens where nothing is annotated, which is then learnt as "
+        "the label background (layout timeline); false: nobody knows what happens there",
+    )
+    annotator: str | None = Field(
+        None,
+        description="whose annotations count, by the name, tier or subject that the file gives "
+        "(layout timeline); null: all, and where they contradict each other none",
     )
     images_per_clip: int = Field(
         1, ge=1, description="number of consecutive images that make a clip (layout images)"

@@ -19,6 +19,7 @@ from pipeline.evaluation.baseline import baseline_predictions, frame_means, orde
 from pipeline.evaluation.metrics import confusion_counts, expected_calibration_error, macro_f1
 from pipeline.evaluation.params import CrossvalParams
 from pipeline.files import check_writable, write_json
+from pipeline.head.build import NETWORK_BRANCH
 from pipeline.head.calibration import fit_temperature, softmax
 from pipeline.head.fit import set_up_tensorflow
 from pipeline.head.labelled_clips import LabelledClips, labelled_clips
@@ -68,10 +69,12 @@ class Said:
     ----------
     logits : (n, K) float32, of the head
     ordered_baseline : (n,) int64, the classes that the ordered baseline predicts
+    tried : by name, the share of them that is called "none of these", and what sets come to
     """
 
     logits: np.ndarray
     ordered_baseline: np.ndarray
+    tried: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,7 @@ class Tested:
     probabilities : (S, C, K) float64
     baseline : (C,) int64, the classes that the frame mean predicts
     ordered_baseline : (S, C) int64, those that the ordered baseline predicts
+    tried : by name, the share of the clips that is called "none of these", and what sets come to
     """
 
     clips: LabelledClips
@@ -94,6 +98,7 @@ class Tested:
     probabilities: np.ndarray
     baseline: np.ndarray
     ordered_baseline: np.ndarray
+    tried: dict[str, float]
 
     @cached_property
     def predicted(self) -> np.ndarray:
@@ -176,7 +181,10 @@ def crossval(
     ]
     logits = np.zeros((len(seeds), len(clips), len(clips.classes)), np.float32)
     ordered = np.zeros((len(seeds), len(clips)), np.int64)
+    tried: dict[str, list[float]] = {}
     for task, found in run_folds(tasks, settings.workers):
+        for name, share in found.tried.items():
+            tried.setdefault(name, []).extend([share] * len(task.test))
         logits[task.row, fold_of == task.fold] = found.logits
         ordered[task.row, fold_of == task.fold] = found.ordered_baseline
     tested = Tested(
@@ -186,6 +194,11 @@ def crossval(
         np.stack([calibrated(one, clips.labels, fold_of) for one in logits]),
         _run_baseline(features, clips, fold_of),
         ordered,
+        {
+            name: float(np.mean(shares))
+            for name, shares in tried.items()
+            if len(shares) == logits.shape[0] * logits.shape[1]
+        },
     )
     result = summary(tested)
     write_json(reports / "crossval.json", result)
@@ -267,6 +280,7 @@ def summary(tested: Tested) -> dict[str, Any]:
         "baseline_accuracy": (tested.baseline == actual).mean(),
         "ordered_baseline_accuracy": (tested.ordered_baseline == actual).mean(),
         "ece": np.mean(errors),
+        **tested.tried,
         "fold_std": np.std(per_fold),
     }
     return {
@@ -286,7 +300,6 @@ def _features(folder: Path) -> FeatureSet:
     """The features of a worker process, which uses one thread: there are as many as cores."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
-    set_up_tensorflow(threads=1)
     return FeatureSet.open(folder)
 
 
@@ -309,10 +322,15 @@ def _run_fold(task: Fold) -> Said:
     An ordered baseline of its own is the same for every seed.
     """
     features, nothing = _features(task.features), task.train.take(np.zeros(0, np.int64))
+    if NETWORK_BRANCH in task.params.shape.branches:
+        set_up_tensorflow(threads=1)
     trained = train_head(features, task.train, nothing, task.params)
-    logits = trained.head.logits(features.clip(i) for i in task.test.positions)
+    added = trained.head.contributions(features.clip(i) for i in task.test.positions)
+    reference = trained.reference
     return Said(
-        logits, ordered_predictions(features, task.train, task.test, trained.ordered_baseline)
+        added.sum(axis=1),
+        ordered_predictions(features, task.train, task.test, trained.ordered_baseline),
+        reference.tried_on(added).shares(task.test.labels) if reference else {},
     )
 
 

@@ -6,6 +6,8 @@ from functools import cached_property
 
 import numpy as np
 
+from pipeline.head.held_out import Tried
+
 CALIBRATION_BINS = 15  # equal-width bins of confidence; Guo et al., 2017, section 2
 LEVEL = 0.95  # of every interval
 BLOCK = 1_000_000  # resampled indices held at a time, 8 bytes each
@@ -25,6 +27,7 @@ class Outcome:
     probabilities : (N, K) float64, of the head; rows sum to 1
     baseline : (N,) int64, class that the frame-mean baseline predicts
     ordered_baseline : (N,) int64, class that the ordered baseline predicts
+    tried : what is called "none of these", and the sets; None for models of earlier releases
     """
 
     labels: tuple[str, ...]
@@ -34,6 +37,7 @@ class Outcome:
     probabilities: np.ndarray
     baseline: np.ndarray
     ordered_baseline: np.ndarray
+    tried: Tried | None = None
 
     @cached_property
     def predicted(self) -> np.ndarray:

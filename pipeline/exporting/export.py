@@ -13,7 +13,7 @@ from pipeline.exporting.description import describe
 from pipeline.exporting.formats import FORMATS, Precision, check_installed
 from pipeline.exporting.graph import build_graph
 from pipeline.exporting.inputs import DESCRIPTION
-from pipeline.files import replacing_folder, write_json
+from pipeline.files import check_apart, replacing_folder, write_json
 from pipeline.head.model_folder import MODEL, load_model
 from pipeline.progress import Progress
 from pipeline.quiet import import_tensorflow
@@ -65,6 +65,8 @@ def export(
         says; what was in `out` before is as it was.
     ClipError
         When no clip can be decoded.
+    ClipcacheError
+        When a clip lies in `out`.
     """
     chosen = FORMATS[kind]
     precision = precision or "float32"
@@ -75,6 +77,7 @@ def export(
         )
     out = out or EXPORTS / f"{kind}-{precision}"
     _check_replaceable(out)
+    check_apart([out], [Path(file) for clip in clips for file in clip.source.files])
     check_installed(kind)
     original = load_model(model, "litert")
     engine = load_model_engine(original.card.extractor["precision"], model)

@@ -75,7 +75,8 @@ def build_graph(model: Model) -> ClipGraph:
             clip |= _embedded(cnn, inputs[DIFFERENCE], card, (DIFFERENCE,))
         if FLOW in inputs:
             clip[reading(FLOW)] = _rounded(inputs[FLOW])
-        return {"probabilities": tf.nn.softmax(logits(clip, inputs[VALID]) / card.temperature)}
+        valid = tf.clip_by_value(inputs[VALID], 1, steps)  # there is no clip without a row
+        return {"probabilities": tf.nn.softmax(logits(clip, valid) / card.temperature)}
 
     signature = [
         tf.TensorSpec(shape, tf.as_dtype(dtype), name=name)

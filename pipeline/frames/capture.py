@@ -24,6 +24,8 @@ from pipeline.frames.video import MAX_SECONDS
 
 OPEN_SECONDS = 10.0  # that a network source may take to answer, and a frame of it to come
 BACK_OFF = (0.5, 30.0)  # seconds before the first try to connect again, doubled up to the second
+STEADY_SECONDS = 10.0  # that a source has to last before the next loss of it counts as the first
+CUT_SHORT = 0.95  # of the frames that a file behind an address claims; with fewer it was cut off
 GIVE_UP_SECONDS = 300.0  # without a frame, after which a lost source is given up
 LATE_SECONDS = 0.5  # that a file's frames may be late before its clock is set back
 LEAVE_SECONDS = 2.0  # that the end waits for the thread, which may sit in a network read
@@ -158,8 +160,11 @@ class LiveCapture:
     def _follow(self, capture: cv2.VideoCapture) -> None:
         """A camera or an address, connected again when it is lost."""
         first = time.monotonic()
+        wait = BACK_OFF[0]
         while True:
-            finite = is_address(self._source) and capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0
+            connected = time.monotonic()
+            claimed = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+            finite = is_address(self._source) and claimed > 0
             pace = _Pace() if finite else None
             try:
                 while not self._stop.is_set():
@@ -174,24 +179,39 @@ class LiveCapture:
                     self._put(Frame(picture, due - first, due))
             finally:
                 capture.release()
-            if self._stop.is_set() or finite:
+            if self._stop.is_set():
+                return
+            if finite:
+                if self.seen < CUT_SHORT * claimed:
+                    self._say(
+                        f"{shown(self._source)} ended after {self.seen} of its {claimed} frames: "
+                        "the connection was cut."
+                    )
                 return
             if is_camera(self._source):
                 raise ClipError(
                     "is a camera that stopped giving frames: see whether it is plugged in"
                 )
-            found = self._connect_again()
+            if time.monotonic() - connected > STEADY_SECONDS:
+                wait = BACK_OFF[0]
+            found, wait = self._connect_again(wait)
             if found is None:
                 return
             capture = found
 
-    def _connect_again(self) -> "cv2.VideoCapture | None":
-        """The source, found again; None when somebody asked to stop."""
-        lost, wait = time.monotonic(), BACK_OFF[0]
+    def _connect_again(self, wait: float) -> "tuple[cv2.VideoCapture | None, float]":
+        """The source, found again, or None when somebody asked to stop; and how long to wait
+        before the next try, where it is lost again at once.
+
+        Parameters
+        ----------
+        wait : seconds before the first try
+        """
+        lost = time.monotonic()
         self._say(f"{shown(self._source)} is lost; connecting again.")
         while time.monotonic() - lost < GIVE_UP_SECONDS:
             if self._stop.wait(wait):
-                return None
+                return None, wait
             wait = min(2 * wait, BACK_OFF[1])
             try:
                 capture = _open(self._source)
@@ -199,7 +219,7 @@ class LiveCapture:
                 continue
             self.reconnected += 1
             self._say(f"{shown(self._source)} is back after {time.monotonic() - lost:.0f} s.")
-            return capture
+            return capture, wait
         raise ClipError(f"was lost, and did not come back in {GIVE_UP_SECONDS:.0f} s")
 
 

@@ -10,7 +10,15 @@ import numpy as np
 
 from pipeline.frames.neighbours import LONGEST_GAP
 from pipeline.frames.sources import Source, open_source
-from pipeline.frames.video import WHOLE, FrameReader, RateSampler, Sampling, sample_frames, square
+from pipeline.frames.video import (
+    SAMPLE_TOLERANCE,
+    WHOLE,
+    FrameReader,
+    RateSampler,
+    Sampling,
+    sample_frames,
+    square,
+)
 from pipeline.frames.views import apply_view
 
 
@@ -77,7 +85,8 @@ def sampled_frames(
         When the clip cannot be decoded.
     """
     segments = segments or (WHOLE,)
-    rates = [RateSampler(sampling, *segment) for segment in segments] if sampling else []
+    coming = sorted(segments, reverse=True)
+    here: list[tuple[float, RateSampler | None]] = []  # segments that may hold the next frame
     last = max(named, default=-1) if sampling is None else None
     end = WHOLE[1] if to_the_end else max(end for _, end in segments)
     picked, time, beyond = False, 0.0, LONGEST_GAP if neighbours else 0.0
@@ -87,16 +96,16 @@ def sampled_frames(
         nonlocal picked, time, past
         if seconds >= end + beyond or (past is not None and seconds > past + beyond):
             raise _PastTheEndError
-        picked = sum(rate(index, seconds) for rate in rates) > 0  # each has to see every frame
+        while coming and coming[-1][0] - beyond - SAMPLE_TOLERANCE <= seconds:
+            segment = coming.pop()
+            here.append((segment[1], RateSampler(sampling, *segment) if sampling else None))
+        here[:] = [part for part in here if seconds < part[0] + beyond]
+        # each has to see every frame
+        picked = sum(rate(index, seconds) for _, rate in here if rate is not None) > 0
         time = seconds
         if index == last:
             past = seconds
-        return picked or index in named or (neighbours and near(seconds))
-
-    def near(seconds: float) -> bool:
-        return bool(named) or any(
-            start - beyond <= seconds < stop + beyond for start, stop in segments
-        )
+        return picked or index in named or (neighbours and bool(named or here))
 
     try:
         for index, image in reader.frames(wanted):

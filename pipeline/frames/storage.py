@@ -149,6 +149,8 @@ def _fetch(url: str, path: Path, before: int) -> str:
                     "make room there, or set TMPDIR to another folder"
                 ) from None
         _bound(size, 0, path.parent)
+    if size - before < expected:
+        raise _InterruptedError(f"{size - before:,} of its {expected:,} bytes came")
     return digest.hexdigest()
 
 

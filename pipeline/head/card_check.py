@@ -113,6 +113,16 @@ class _Branch(_Part):
     ordered_share: Share | None = None
 
 
+class _Decoder(_Part):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, strict=True)
+
+    window: float = Field(gt=0, le=1e6)
+    cost: float = Field(ge=0, le=1e6)
+    typical: float = Field(gt=0, le=1e6)
+    spread: float = Field(ge=1e-3, le=1e3)
+    temperature: float = Field(ge=1e-3, le=1e3)
+
+
 class _CardOfOneNetwork(_Part):
     """Of earlier releases, and what later ones have as well."""
 
@@ -133,6 +143,9 @@ class _Card(_CardOfOneNetwork):
     branches: list[_Branch] = Field(min_length=1, max_length=1000)
     mirror: bool
     window: Annotated[int, Field(ge=1, le=10_000_000)]
+    longest: Annotated[float, Field(gt=0, le=1e9)] | None = None
+    decoder: _Decoder | None = None
+    held_out: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
 
 
 SCHEMAS: dict[int, type[_CardOfOneNetwork]] = {2: _CardOfOneNetwork, 3: _Card}

@@ -67,7 +67,7 @@ class Head:
 
         def watched() -> Iterator[Views]:
             for clip in clips:
-                read = _read(clip, self.readings)
+                read = read_of(clip, self.readings)
                 linear.append(linear_scores(self.linear, self.mirror, read))
                 views = self.views if self.forward else ()
                 yield {view: side_by_side(read, streams, view) for view in views}
@@ -79,10 +79,14 @@ class Head:
         shape = (len(linear), len(self.linear), self.classes)
         return np.stack([*network, *np.array(linear, np.float32).reshape(shape).swapaxes(0, 1)])
 
+    def contributions(self, clips: Iterable[Clip]) -> np.ndarray:
+        """What each branch adds to the logits, share x score: (n, B, K) float32; see `scores`."""
+        shares = np.array(list(self.shares.values()), np.float32)
+        return (shares[:, None, None] * self.scores(clips)).swapaxes(0, 1)
+
     def logits(self, clips: Iterable[Clip]) -> np.ndarray:
         """The sum over branches of share x score: (n, K) float32; see `scores`."""
-        shares = np.array(list(self.shares.values()), np.float32)
-        return np.tensordot(shares, self.scores(clips), 1)
+        return self.contributions(clips).sum(axis=1)
 
     def score(self, clip: Clip) -> dict[str, np.ndarray]:
         """What each branch says of a clip, before its share: name -> (K,) float32."""
@@ -155,7 +159,7 @@ def clip_logits(
     return (np.stack(sums) / np.array(counts)[:, None]).astype(np.float32)
 
 
-def _read(clip: Clip, readings: Mapping[str, int]) -> Clip:
+def read_of(clip: Clip, readings: Mapping[str, int]) -> Clip:
     """What a head reads of a clip; refuses one that lacks it, or has it in another size."""
     if missing := [name for name in readings if name not in clip]:
         raise ModelError(

@@ -32,6 +32,26 @@ class Branch:
 
 
 @dataclass(frozen=True)
+class Decoder:
+    """How windows of a long video become stretches (`pipeline.timeline`).
+
+    Attributes
+    ----------
+    window : seconds of each window
+    cost : nats that a stretch must gain over its neighbours' labels to be one
+    typical : seconds; a stretch that is shorter costs more
+    spread : deviation of the logarithm of a stretch's length
+    temperature : divides the logits of a window before the softmax
+    """
+
+    window: float
+    cost: float
+    typical: float
+    spread: float
+    temperature: float = 1.0
+
+
+@dataclass(frozen=True)
 class ModelCard:
     """What a head needs to be used, and where it comes from.
 
@@ -49,6 +69,11 @@ class ModelCard:
     windowing : how clips are cut into windows
     temperature : divides the logits before the softmax
     shape : what the head was built from
+    longest : seconds of the longest training clip: in a much longer one several things may happen;
+        None in models of earlier releases
+    decoder : by which its windows become stretches; None in models of earlier releases
+    held_out : clips that a new one is held against, in a file of its own; None where there is no
+        such file, as in models of earlier releases; filled in when it is saved
     versions : of the packages that trained it
     files : SHA-256 of the other files of the folder, by name; filled in when it is saved
     """
@@ -65,6 +90,9 @@ class ModelCard:
     windowing: Windowing
     temperature: float
     shape: HeadShape
+    longest: float | None = None
+    decoder: Decoder | None = None
+    held_out: int | None = None
     versions: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
 
@@ -111,6 +139,9 @@ class ModelCard:
             windowing=Windowing(**windowing),
             temperature=float(values["temperature"]),
             shape=shape_from_dict(values["shape"]),
+            longest=values.get("longest"),
+            decoder=Decoder(**values["decoder"]) if values.get("decoder") else None,
+            held_out=values.get("held_out"),
             versions=dict(values["versions"]),
             files=dict(values["files"]),
         )

@@ -1,15 +1,16 @@
 """The model folder: a head with everything that is needed to use it, on any machine.
 
-``head.keras`` and ``head.tflite`` hold the network, ``branches.npz`` the linear branches, the files
-of the backbone folder beside them the CNN, ``model.json`` (the card) the labels, how embeddings are
-made, how windows are cut, which views are averaged, what each branch counts, the temperature, and
-the digests of the other files. Equal weights give equal bytes, so that DVC sees a new model only
-where there is one.
+``head.keras`` and ``head.tflite`` hold the network, ``branches.npz`` the linear branches,
+``held_out.npz`` what new clips are held against, the files of the backbone folder beside them the
+CNN, ``model.json`` (the card) the labels, how embeddings are made, how windows are cut, which views
+are averaged, what each branch counts, the temperature, and the digests of the other files. Equal
+weights give equal bytes, so that DVC sees a new model only where there is one.
 """
 
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -30,6 +31,7 @@ from pipeline.head.build import NETWORK_BRANCH
 from pipeline.head.calibration import softmax
 from pipeline.head.card_check import read_values
 from pipeline.head.file_check import check_backbone_files, check_contents, check_sizes
+from pipeline.head.held_out import Reference, read_reference, write_reference
 from pipeline.head.inference import Head, forward_function
 from pipeline.head.linear import LinearBranch, OrderedBaseline
 from pipeline.head.litert_check import NetworkSize
@@ -45,6 +47,7 @@ MODEL = Path("models/head")
 NETWORK = "head.keras"
 LITERT_NETWORK = "head.tflite"
 LINEAR = "branches.npz"
+HELD_OUT = "held_out.npz"
 CARD = "model.json"
 BACKBONE_FILES = (DESCRIPTION_FILE, LITERT_FILE, WEIGHTS_FILE)
 Runtime = Literal["keras", "litert"]
@@ -58,11 +61,13 @@ class Model:
     ----------
     head : what scores clips
     folder : where it was loaded from; a backbone folder too
+    reference : what a new clip is held against; None in models of earlier releases
     """
 
     card: ModelCard
     head: Head
     folder: Path
+    reference: Reference | None = None
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -79,6 +84,21 @@ class Model:
         )
         return OrderedBaseline(self.head.linear, shares, self.head.mirror) if shares else None
 
+    def sets(self, logits: np.ndarray, level: float) -> np.ndarray:
+        """Sets of labels that hold the true one at `level`: (n, K) bool; see `Reference.sets`.
+
+        Raises
+        ------
+        ModelError
+            When the folder does not say how held-out clips were scored.
+        """
+        if self.reference is None:
+            raise ModelError(
+                f"{self.folder} does not say how clips were scored that were held out in training, "
+                "so there are no sets of labels: run `clipcache train` again."
+            )
+        return self.reference.sets(logits, level)
+
     def score(self, clip: Clip) -> dict[str, np.ndarray]:
         """What each branch says of a clip, before its share: name -> (K,) float32."""
         return self.head.score(clip)
@@ -90,6 +110,7 @@ def save_model(
     card: ModelCard,
     folder: Path = MODEL,
     backbone: Path = BACKBONE,
+    reference: Reference | None = None,
 ) -> None:
     """Write the model folder, whole or not at all.
 
@@ -99,6 +120,7 @@ def save_model(
         none
     linear : its other branches
     backbone : the folder whose files are copied beside the head
+    reference : what a new clip is held against, where there is such
 
     Raises
     ------
@@ -112,10 +134,14 @@ def save_model(
             write_litert(network, temporary / LITERT_NETWORK)
         if linear:
             write_branches(linear, temporary / LINEAR)
+        if reference is not None:
+            write_reference(reference, temporary / HELD_OUT)
         for name in BACKBONE_FILES:
             shutil.copyfile(backbone / name, temporary / name)
         files = {path.name: sha256(path) for path in sorted(temporary.iterdir())}
-        write_json(temporary / CARD, replace(card, files=files).to_dict())
+        held_out = None if reference is None else len(reference)
+        card = replace(card, files=files, held_out=held_out)
+        write_json(temporary / CARD, card.to_dict())
 
 
 def check_backbone(extractor: Mapping[str, Any], folder: Path = BACKBONE) -> None:
@@ -180,6 +206,7 @@ def load_model(folder: Path = MODEL, runtime: Runtime = "keras") -> Model:
     parts = [
         *([network] if NETWORK_BRANCH in names else []),
         *([LINEAR] if set(names) - {NETWORK_BRANCH} else []),
+        *([HELD_OUT] if card.held_out else []),
         *([DESCRIPTION_FILE, LITERT_FILE] if runtime == "litert" else []),
     ]
     card = checked_card(folder, *parts)
@@ -201,7 +228,11 @@ def load_model(folder: Path = MODEL, runtime: Runtime = "keras") -> Model:
         mirror=card.mirror,
         windowing=card.windowing,
     )
-    return Model(card, head, folder)
+    reference = None
+    if card.held_out:
+        size = card.held_out, len(names), len(card.labels)
+        reference = read_reference(folder / HELD_OUT, *size)
+    return Model(card, head, folder, reference)
 
 
 def checked_card(folder: Path, *needed: str) -> ModelCard:
@@ -313,15 +344,7 @@ def predict_probabilities(model: Model, clips: Iterable[Clip]) -> np.ndarray:
 
 def versions() -> dict[str, str]:
     """Versions of what decides the numbers of a training."""
-    import keras
-    import numpy
-    import tensorflow
-
-    return {
-        "tensorflow": tensorflow.__version__,
-        "keras": keras.__version__,
-        "numpy": numpy.__version__,
-    }
+    return {name: metadata.version(name) for name in ("tensorflow", "keras", "numpy")}
 
 
 def _short(value: object) -> str:

@@ -10,13 +10,14 @@ from pipeline.head.batches import class_weights
 from pipeline.head.build import NETWORK_BRANCH
 from pipeline.head.descriptors import DESCRIPTORS
 from pipeline.head.fit import Epoch, Fit, fit, unseen_logits
+from pipeline.head.held_out import HeldOut, Reference, learn_reference
 from pipeline.head.inference import Head
 from pipeline.head.labelled_clips import LabelledClips
-from pipeline.head.linear import OrderedBaseline, fit_linear
+from pipeline.head.linear import FOLDS, OrderedBaseline, fit_linear
 from pipeline.head.loop import new_loop
 from pipeline.head.params import TrainParams
 from pipeline.head.sequences import Features
-from pipeline.head.shares import inner_folds, learn_shares, scorable
+from pipeline.head.shares import Folds, inner_folds, learn_shares, scorable
 from pipeline.head.streams import IDENTITY, MIRROR, needed, views_of
 
 NETWORK_FOLDS = 3  # of the training clips, to learn the network's share from: each is a training
@@ -33,12 +34,15 @@ class TrainedHead:
     accuracies : of each branch by name, over training clips that it had not seen; None where no
         inner folds could be dealt, or none were needed
     ordered_baseline : its linear branches by themselves; None where it has not all of them
+    reference : what a new clip is held against, of training clips that were held out; of a network
+        alone of the validation clips; None where there are none
     """
 
     head: Head
     fit: Fit | None
     accuracies: dict[str, float | None]
     ordered_baseline: OrderedBaseline | None
+    reference: Reference | None = None
 
 
 def train_head(
@@ -59,7 +63,8 @@ def train_head(
 
     Parameters
     ----------
-    val : decides which epoch of the network is kept; may be empty
+    val : decides which epoch of the network is kept, and what is usual for a network alone; may be
+        empty
     state, on_epoch : of the training on all clips, see `pipeline.head.fit.fit`; the inner
         trainings are done again after an interruption
     say : told in words what is being done
@@ -77,6 +82,7 @@ def train_head(
         views = tuple(view for view in views if view in (IDENTITY, MIRROR))
     shares = np.ones(1)
     accuracies: list[float | None] = [None]
+    held: HeldOut | None = None
     loop = None
     if NETWORK_BRANCH in branches:
         loop = new_loop(features, train, params, views)
@@ -92,6 +98,10 @@ def train_head(
             unseen = np.stack([logits, *unseen])
             told = told & scorable(known.labels, folds)
         shares, accuracies = _worth(unseen[:, told], known.take(told), params)
+        if told.any():
+            added = (shares[:, None, None] * unseen[:, told]).swapaxes(0, 1)
+            fold_of = _fold_of(linear.folds, len(known))[told]
+            held = HeldOut(added, known.labels[told], fold_of)
     fitted = fit(loop, train, val, state=state, on_epoch=on_epoch) if loop else None
     names = [
         *([NETWORK_BRANCH] if NETWORK_BRANCH in branches else []),
@@ -107,13 +117,25 @@ def train_head(
         mirror=mirror,
         windowing=params.windowing,
     )
+    if held is None and len(val) and (folds := inner_folds(val.labels, val.groups, FOLDS, 0)):
+        added = head.contributions(features.clip(i) for i in val.positions)
+        held = HeldOut(added, val.labels, _fold_of(folds, len(val)))
     complete = linear is not None and len(descriptors) == len(DESCRIPTORS)
     return TrainedHead(
         head,
         fitted,
         dict(zip(names, accuracies, strict=True)),
         linear.alone() if linear and complete else None,
+        learn_reference(held) if held else None,
     )
+
+
+def _fold_of(folds: Folds, clips: int) -> np.ndarray:
+    """The fold in which each clip was scored: (n,) int64."""
+    fold_of = np.zeros(clips, np.int64)
+    for fold, (_, scored) in enumerate(folds):
+        fold_of[scored] = fold
+    return fold_of
 
 
 def _worth(

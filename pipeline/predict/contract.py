@@ -27,6 +27,13 @@ class Part(BaseModel):
     confidence: float = CONFIDENCE
 
 
+class LabelSet(BaseModel):
+    """Labels that hold the truth in a given share of clips."""
+
+    level: float = Field(description="That share, as it was asked for.", gt=0, lt=1)
+    labels: list[str] = Field(description="Most probable first; may be empty.")
+
+
 EXAMPLE: dict[str, Any] = {
     "schema": 1,
     "file": "day.avi",
@@ -60,9 +67,10 @@ class PredictionAnswer(BaseModel):
 
     version: Literal[1] = Field(1, alias="schema", description="Of this answer.")
     file: str = Field(description="As it was named.")
-    action: str = Field(description="The most probable label, or `unsure`.")
+    action: str = Field(description="The most probable label, `none of these` or `unsure`.")
     confidence: float = Field(
-        description="Probability of the most probable label, whether it is the answer or not.",
+        description="Probability of the most probable label, whether it is the answer or not. Of a "
+        "long video (see `shares`) its share of the time, and so in `top`.",
         ge=0,
         le=1,
     )
@@ -72,9 +80,24 @@ class PredictionAnswer(BaseModel):
     doubts: list[str] = Field(
         [], description="Sentences on why the answer may be wrong; none where there is no sign."
     )
+    familiarity: float | None = Field(
+        None,
+        description="Share of clips of known labels that are as odd or odder. Not for a video that "
+        "is longer than the clips that the model learnt from, nor by models of earlier releases.",
+        gt=0,
+        le=1,
+    )
+    label_set: LabelSet | None = Field(
+        None, alias="set", description="Where it was asked for (`predict --set`)."
+    )
+    shares: dict[str, float] | None = Field(
+        None,
+        description="Share of the time of each label that is seen. Only for a video that is longer "
+        "than the clips that the model learnt from.",
+    )
     timeline: list[Part] | None = Field(
         None, description="What happens when: spans without a gap. Only for a video."
     )
     windows: list[Part] | None = Field(
-        None, description="What the spans were merged from; they overlap. Only for a video."
+        None, description="What the spans were decoded from; they overlap. Only for a video."
     )

@@ -9,9 +9,11 @@ import numpy as np
 
 from pipeline.annotations.formats import check_annotations_path, write_annotations
 from pipeline.errors import ClipError
-from pipeline.files import check_writable
+from pipeline.files import check_apart, check_writable, leads_to_stdout
+from pipeline.frames.images import IMAGE_EXTENSIONS
 from pipeline.frames.isolation import IsolatedReader
 from pipeline.frames.sources import Source
+from pipeline.frames.video import VIDEO_EXTENSIONS
 from pipeline.predict.inputs import Input
 from pipeline.predict.output import recordings, write_csv
 from pipeline.predict.prediction import Prediction
@@ -87,13 +89,19 @@ class Answers:
 @dataclass(frozen=True)
 class Outputs:
     """Files to write: a table and annotations of all clips; of a single clip its timeline as PNG,
-    and a video.
+    and a video; with `spans` the table has a row for each span.
     """
 
     csv: Path | None = None
     annotations: Path | None = None
     plot: Path | None = None
     render: Path | None = None
+    spans: bool = False
+
+    @property
+    def to_stdout(self) -> bool:
+        """Whether the table is what standard output is for."""
+        return self.csv is not None and leads_to_stdout(self.csv)
 
 
 def predict_files(
@@ -138,14 +146,21 @@ def predict_files(
     return Answers(done, failed, notes, len(inputs), stopped)
 
 
-def check_outputs(outputs: Outputs, inputs: Sequence[Input]) -> None:
-    """Refuse what cannot be written, before any work is done.
+def check_outputs(outputs: Outputs, inputs: Sequence[Input], model: Path) -> None:
+    """Refuse what cannot be written, or would overwrite what is read, before any work is done.
+
+    Parameters
+    ----------
+    model : the model folder
 
     Raises
     ------
     ClipError
-        When a place cannot be written to, has another ending than it needs, or shows one clip of
-        several.
+        When a place has another ending than it needs, or shows one clip of several.
+    DiskError
+        When a place cannot be written to.
+    ClipcacheError
+        When an output is one of the inputs, a file of the model, or another output.
     """
     csv, plot, render = outputs.csv, outputs.plot, outputs.render
     files = (csv, outputs.annotations, plot, render)
@@ -164,9 +179,13 @@ def check_outputs(outputs: Outputs, inputs: Sequence[Input]) -> None:
         check_render_path(render)
     if outputs.annotations:
         check_annotations_path(outputs.annotations, len(inputs))
-    for path in files:
-        if path:
-            check_writable(path)
+    if csv and csv.suffix.lower() in VIDEO_EXTENSIONS | IMAGE_EXTENSIONS:
+        raise ClipError(f"{csv} is named like a video or an image: name the table to write.")
+    named = [path for path in files if path]
+    read = [Path(file) for clip in inputs for file in clip.source.files]
+    check_apart(named, [*read, *model.glob("*")])
+    for path in named:
+        check_writable(path)
 
 
 def write_outputs(
@@ -177,7 +196,7 @@ def write_outputs(
     A run that was stopped gets its table and annotations, and no picture.
     """
     if outputs.csv is not None:
-        write_csv(answers.predictions, outputs.csv, top)
+        write_csv(answers.predictions, outputs.csv, top, spans=outputs.spans)
     if outputs.annotations is not None and answers.predictions:
         sources = {clip.name: clip.source for clip in inputs}
         found = recordings(answers.predictions, lambda name: frame_rate(sources[name]))
@@ -195,5 +214,5 @@ def write_outputs(
     if outputs.render:
         from pipeline.predict.render import render_video
 
-        codec = render_video(_Watched(clip, "render"), prediction.windows, outputs.render)
+        codec = render_video(_Watched(clip, "render"), prediction.spans, outputs.render)
         yield f"video with labels, {codec} -> {outputs.render}"

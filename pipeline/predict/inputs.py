@@ -11,6 +11,7 @@ from pipeline.frames.sources import Source, file_source
 from pipeline.frames.video import VIDEO_EXTENSIONS
 from pipeline.wording import some
 
+SAVE = "decoders go back and forth in a video, so save it to a file and name that"
 SEARCHED = VIDEO_EXTENSIONS | IMAGE_EXTENSIONS
 
 
@@ -52,7 +53,7 @@ def named_files(paths: Sequence[Path], extensions: Collection[str], none: str) -
     ClipError
         When something is not there, or there is no such file in a folder.
     """
-    _refuse_missing(paths)
+    check_inputs(paths)
     files: list[Path] = []
     for path in paths:
         found = [path]
@@ -79,7 +80,7 @@ def find_frames(paths: Sequence[Path], fps: float = IMAGE_FPS) -> list[Input]:
     ClipError
         When something is not there, a folder holds no image, or a file is no image.
     """
-    _refuse_missing(paths)
+    check_inputs(paths)
     named = [path for path in paths if not path.is_dir()]
     others = [path for path in named if path.suffix.lower() not in IMAGE_EXTENSIONS]
     if others:
@@ -103,7 +104,19 @@ def _clip(name: str, frames: Iterable[Path], fps: float) -> Input:
     return Input(name, Source(images=tuple(str(frame.absolute()) for frame in frames), fps=fps))
 
 
-def _refuse_missing(paths: Sequence[Path]) -> None:
+def check_inputs(paths: Sequence[Path]) -> None:
+    """Refuse what cannot be read, before any work is done.
+
+    Raises
+    ------
+    ClipError
+        When something is not there, or is neither a file nor a folder.
+    """
     missing = [path for path in paths if not path.exists()]
+    if missing == [Path("-")]:
+        raise ClipError(f"Standard input cannot be read: {SAVE}.")
     if missing:
         raise ClipError(f"{some(missing)}: no such file or folder.")
+    others = [path for path in paths if not (path.is_file() or path.is_dir())]
+    if others:
+        raise ClipError(f"{some(others)} is a pipe or a device and no file: {SAVE}.")

@@ -15,6 +15,7 @@ import numpy as np
 
 from pipeline.errors import ClipcacheError
 from pipeline.frames.capture import Frame, LiveCapture, shown
+from pipeline.head.held_out import FALSE_ALARMS
 from pipeline.head.model_folder import MODEL
 from pipeline.predict.prediction import Window
 from pipeline.predict.predictor import Predictor
@@ -84,9 +85,11 @@ def live(
     *,
     model: Path = MODEL,
     threshold: float = 0.0,
+    false_alarms: float = FALSE_ALARMS,
     smoothing: float = 0.5,
     show: Callable[[dict[str, object]], bool] | None = None,
     as_fast: bool = False,
+    events: bool = False,
     say: Callable[[str], None] = logger.info,
 ) -> Summary:
     """Classify a live source until it ends, or the user presses q or Ctrl-C.
@@ -95,6 +98,8 @@ def live(
     ----------
     show : called with each answer as JSON-ready values; False ends it. None: a window shows the
         label drawn on the picture
+    events : whether it is called when an action starts and when it ends instead; `smoothing` does
+        not count then
     say : told in words when the source is lost and found again
 
     Raises
@@ -109,18 +114,31 @@ def live(
             "There is no display to show the picture on: add --json for a line of JSON per answer."
         )
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the same end as Ctrl-C
-    predictor = Predictor(model, threshold)
+    predictor = Predictor(model, threshold, false_alarms=false_alarms)
     capture = LiveCapture(source, as_fast=as_fast, say=say)
     screen = _Screen(shown(source)) if show is None else None
 
+    actions = predictor.events() if events else None
+    if actions:
+        seconds = actions.delay(predictor.window_seconds(), predictor.frame_seconds())
+        say(f"Starts and ends of actions are told up to {seconds:.1f} s later, computing aside.")
+
     def tell(answer: Answer) -> bool:
-        return show is None or show(_line(answer, predictor.labels))
+        if show is None:
+            return True
+        if actions:
+            return all(show(event.as_dict()) for event in actions.add(answer.window))
+        return show(_line(answer, predictor.labels))
 
     try:
-        return follow(
-            predictor, capture, smoothing=smoothing, on_answer=tell,
+        summary = follow(
+            predictor, capture, smoothing=0.0 if actions else smoothing, on_answer=tell,
             on_frame=screen.show if screen else lambda frame, answer: True,
         )  # fmt: skip
+        if actions and show:
+            for event in actions.end():
+                show(event.as_dict())
+        return summary
     finally:
         if screen:
             screen.close()

@@ -12,9 +12,11 @@ SPAN_COLUMNS = ("file", "start", "end", "label", "confidence")
 ANNOTATOR = "clipcache"  # of what a model says
 
 
-def write_csv(predictions: Sequence[Prediction], path: Path, top: int) -> None:
-    """A row for each clip; or, where there are windows, a row for each span of each clip."""
-    if any(prediction.windows for prediction in predictions):
+def write_csv(
+    predictions: Sequence[Prediction], path: Path, top: int, *, spans: bool = False
+) -> None:
+    """A row for each clip; or, with `spans`, a row for each span of each clip."""
+    if spans:
         write_rows(path, SPAN_COLUMNS, _span_rows(predictions))
         return
     best = (f"top{top}", f"top{top}_confidence")

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from pipeline.lettering import opencv_font
-from pipeline.predict.prediction import UNSURE
+from pipeline.predict.prediction import UNANSWERED
 
 TEXT = 0.065  # height of the label's letters over the height of the picture
 SMALLEST, LARGEST = 12, 72  # pixels, of the label's letters
@@ -38,7 +38,7 @@ def draw_answer(picture: np.ndarray, label: str, confidence: float, note: str = 
     while len(label) > 1 and _width(font, label + share, size) > width - 2 * size:
         label = label.removesuffix(ELLIPSIS)[:-1] + ELLIPSIS
     small = max(round(NOTE * size), SMALLEST - 2)
-    lines = [(label + share, size, GREY if label == UNSURE else WHITE)]
+    lines = [(label + share, size, GREY if label in UNANSWERED else WHITE)]
     lines += [(note, small, GREY)] if note else []
     pad = max(size // 2, 4)
     box_height = pad + sum(round(1.4 * letters) for _, letters, _ in lines) + pad // 2

@@ -8,7 +8,7 @@ import numpy as np
 from pipeline.evaluation.plots import BLUE, GRID, INK, MUTED, new_figure, style
 from pipeline.lettering import shorten
 from pipeline.predict.clock import short_clock, ticks
-from pipeline.predict.prediction import UNSURE, Prediction, Span
+from pipeline.predict.prediction import UNANSWERED, Prediction, Span
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,7 +38,7 @@ def timeline_figure(prediction: Prediction, labels: Sequence[str]) -> "Figure":
         figure, axes = new_figure(WIDTH, ROW * max(len(rows), 2))
         for place, label in enumerate(rows):
             base = len(rows) - 1 - place
-            sure = label != UNSURE
+            sure = label not in UNANSWERED
             if sure:
                 chances = [w.probabilities[labels.index(label)] for w in prediction.windows]
                 heights = np.array([chances[0], *chances, chances[-1]])
@@ -64,7 +64,9 @@ def timeline_figure(prediction: Prediction, labels: Sequence[str]) -> "Figure":
         ]
         axes.set_xlabel(" : ".join(reversed(units)))
         axes.set_title(
-            f"{prediction.label} {prediction.confidence:.0%} over the whole clip", color=INK
+            f"{prediction.label} {prediction.confidence:.0%} "
+            f"{'of the time' if prediction.is_long else 'over the whole clip'}",
+            color=INK,
         )
     return figure
 

@@ -5,9 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.predict.spans import UNSURE, Span, Window, merge
+from pipeline.timeline.spans import UNSURE, Span, Window
 
-__all__ = ["UNSURE", "Prediction", "Span", "Window"]
+__all__ = ["NONE", "UNSURE", "Prediction", "Span", "Window"]
+
+NONE = "none of these"  # the answer where a clip is too odd to show any of the labels
+UNANSWERED = (NONE, UNSURE)
 
 SCHEMA = 1  # of what `as_dict` gives; see pipeline.predict.contract
 DIGITS = 6  # of a probability as it is told
@@ -24,12 +27,20 @@ class Prediction:
     ----------
     file : as it was named; empty for frames from memory
     labels : of all classes, most probable first
-    probabilities : (K,) float64, of `labels`; they sum to 1
+    probabilities : (K,) float64, of `labels`; they sum to 1. Of a video that is longer than what
+        the model learnt from, the shares of its time
     frames : frames that were embedded, in each view
     seconds : length of the clip
     windows : what is said of each stretch of the clip, in order; they overlap
     threshold : below it the answer is "unsure"
     clock : where the time went, in seconds: "decode", "resize", "embed", "head"
+    spans : what happens when; empty without windows
+    is_long : whether it is longer than what the model learnt from
+    familiarity : share of clips of known labels that are as odd or odder; None for a long video,
+        and where the model cannot tell
+    false_alarms : familiarity up to which the answer is "none of these"
+    level : of the set of labels; None where none was asked for, and for a long video
+    possible : the labels that hold the truth in this share of clips, most probable first
     """
 
     file: str
@@ -40,11 +51,28 @@ class Prediction:
     windows: tuple[Window, ...] = ()
     threshold: float = 0.0
     clock: dict[str, float] = field(default_factory=dict)
+    spans: tuple[Span, ...] = ()
+    is_long: bool = False
+    familiarity: float | None = None
+    false_alarms: float = 0.0
+    level: float | None = None
+    possible: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
-        """The most probable label, or "unsure" where its probability is below the threshold."""
-        return self.labels[0] if self.confidence >= self.threshold else UNSURE
+        """The most probable label, or "unsure" where its probability is below the threshold.
+
+        "none of these" where the clip is too odd to show any of them. Of a long video what takes
+        most of its time.
+        """
+        if self.familiarity is not None and self.familiarity <= self.false_alarms:
+            return NONE
+        if not self.is_long:
+            return self.labels[0] if self.confidence >= self.threshold else UNSURE
+        held: dict[str, float] = {}
+        for span in self.spans:
+            held[span.label] = held.get(span.label, 0.0) + span.end - span.start
+        return max(held, key=lambda label: held[label])
 
     @property
     def confidence(self) -> float:
@@ -57,14 +85,24 @@ class Prediction:
         return list(pairs)[:count]
 
     def timeline(self) -> list[Span]:
-        """The clip from start to end as spans, each of one label; empty without windows."""
-        return merge(self.windows, self.seconds) if self.windows else []
+        """The clip as spans, each of one label; where no frame is shown for long, there is none."""
+        return list(self.spans)
 
     def doubts(self) -> list[str]:
         """Sentences on why the answer may be wrong; none where nothing speaks against it."""
         said = []
         (first, share), *others = self.top(2)
-        if self.label == UNSURE:
+        if self.is_long:
+            said.append(
+                "It is longer than the clips that the model learnt from, and several things may "
+                "happen in it: the numbers are shares of its time."
+            )
+        elif self.label == NONE:
+            said.append(
+                f"It looks like none of the {len(self.labels)} labels: {first} comes nearest, but "
+                f"at most {self.familiarity:.1%} of clips of known labels look as odd."
+            )
+        elif self.label == UNSURE:
             said.append(
                 f"The model is unsure: its best guess, {first}, has {share:.0%}, below the "
                 f"{self.threshold:.0%} that are asked for."
@@ -102,10 +140,23 @@ class Prediction:
             "frames": self.frames,
             "doubts": self.doubts(),
         }
+        if self.familiarity is not None:
+            values["familiarity"] = round(self.familiarity, DIGITS)
+        if self.level is not None:
+            values["set"] = {"level": self.level, "labels": list(self.possible)}
+        if self.is_long:
+            values["shares"] = {
+                label: round(share, DIGITS) for label, share in self.top(len(self.labels)) if share
+            }
         if self.windows:
             values["timeline"] = [_part(span) for span in self.timeline()]
             values["windows"] = [_part(window) for window in self.windows]
         return values
+
+
+def timeline(prediction: Prediction) -> list[Span]:
+    """The clip as spans, each of one label; where no frame is shown for long, there is none."""
+    return prediction.timeline()
 
 
 def _part(part: Span | Window) -> dict[str, Any]:

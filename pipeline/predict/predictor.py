@@ -6,7 +6,6 @@ program already holds only skip the decoder.
 """
 
 import math
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,29 +16,39 @@ from time import perf_counter
 import numpy as np
 
 from pipeline.backbone.folder import DIMENSION
+from pipeline.dataset.clips import BACKGROUND
 from pipeline.embedding.clip_embedding import ClipEmbedder, ClipEmbeddings, embed_frames
 from pipeline.embedding.engines import load_model_engine
 from pipeline.errors import ClipError
 from pipeline.frames.images import IMAGE_FPS, ImageReader
-from pipeline.frames.sampled import SampledFrame
+from pipeline.frames.neighbours import REACH
+from pipeline.frames.sampled import SampledFrame, sampled_frames
 from pipeline.frames.sources import file_source, open_source
 from pipeline.frames.video import (
     FALLBACK_FPS,
-    WHOLE,
     FrameReader,
-    RateSampler,
     Sampling,
     resize,
     sample_frames,
 )
 from pipeline.frames.views import apply_view
 from pipeline.head.calibration import softmax
+from pipeline.head.held_out import FALSE_ALARMS
 from pipeline.head.inference import Views as Clip
+from pipeline.head.model_card import Decoder
 from pipeline.head.model_folder import MODEL, check_embedding, load_model, predict_logits
 from pipeline.predict.arrays import ArrayReader, as_bgr
-from pipeline.predict.prediction import UNSURE, Prediction, Window
-from pipeline.predict.windows import check_windows, place_windows, shown_stretches
+from pipeline.predict.events import ActionEvents
+from pipeline.predict.prediction import NONE, UNSURE, Prediction, Window
+from pipeline.predict.stream import Stream
+from pipeline.predict.watched import WatchedClip, watch
 from pipeline.store.extractor_spec import ExtractorSpec
+from pipeline.timeline.fit import COSTS, LEAST_SPREAD, WINDOWS
+from pipeline.timeline.spans import decoded, doubted, time_shares
+from pipeline.timeline.windows import STRIDES, WindowedHead, check_windows
+
+LONGER = 2.0  # times the longest training clip: the longest clip that is scored as a whole
+LONGEST = 20.0  # seconds of a clip that a model of an earlier release scores as a whole
 
 __all__ = ["Prediction", "Predictor", "Stream", "Window"]
 
@@ -56,29 +65,41 @@ class Predictor:
     model : the model folder
     threshold : probability below which the answer is "unsure"
     threads : of the CNN; None takes one for each core
+    false_alarms : share of clips of known labels that may be answered with "none of these", which
+        is the price for finding others; 0 never answers so, nor do models of earlier releases
+    level : share of clips whose set of labels must hold the true one; None for no sets
 
     Raises
     ------
     ModelError
-        When the model is missing, damaged, or was trained on another backbone.
+        When the model is missing, damaged, or was trained on another backbone; or knows no sets.
+    ClipcacheError
+        When too few clips were held out in training for sets of that level.
     """
 
     def __init__(
-        self, model: str | Path = MODEL, threshold: float = 0.0, *, threads: int | None = None
-    ) -> None:
+        self, model: str | Path = MODEL, threshold: float = 0.0, *, threads: int | None = None,
+        false_alarms: float = FALSE_ALARMS, level: float | None = None,
+    ) -> None:  # fmt: skip
         model = Path(model)
         self._model = load_model(model, runtime="litert")
         self.card = self._model.card
         self._threads = threads
         check_embedding(self.card, model)
         self.threshold = threshold
+        self.false_alarms = false_alarms
+        self.level = level
+        self._possible(np.zeros((1, len(self.labels))))  # said before any work is done
         self._extractor = ExtractorSpec(**self.card.extractor)
         self._sampling = Sampling(**self.card.sampling)
         self._engine = load_model_engine(self._extractor.precision, model, threads)
 
     def __reduce__(self) -> tuple[Callable[[], "Predictor"], tuple[()]]:
         folder = self._model.folder.absolute()
-        return partial(Predictor, folder, self.threshold, threads=self._threads), ()
+        return partial(
+            Predictor, folder, self.threshold, threads=self._threads,
+            false_alarms=self.false_alarms, level=self.level,
+        ), ()  # fmt: skip
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -95,15 +116,17 @@ class Predictor:
     ) -> Prediction:
         """What happens in a video, or in one still image.
 
-        The answer for the whole clip is that of `clipcache evaluate`. Windows are cut from frames
-        at the full rate of the model's sampling, also where a clip is so long that the answer for
-        the whole of it rests on a part of them.
+        The answer for a clip less than twice as long as those that the model learnt from is that of
+        `clipcache evaluate`. In a longer one several things may happen: its labels have their
+        shares of the time, as the spans say. Windows are cut from frames at the full rate of the
+        model's sampling, also where a clip has so many that the answer for the whole rests on a
+        part.
 
         Parameters
         ----------
-        window : seconds of each window; None takes the length that the model was trained on
-        stride : seconds from one window to the next; None takes half a window
-        windows : False leaves them out, and embeds only what the whole clip's answer needs
+        window : seconds of each window; None takes the length that training found best
+        stride : seconds from one window to the next; None takes a quarter of a window
+        windows : False leaves them out where the answer for the whole clip needs none
 
         Raises
         ------
@@ -165,6 +188,11 @@ class Predictor:
         """An endless clip, of which the newest window is classified; see `Stream`."""
         return Stream(self, smoothing)
 
+    def events(self) -> ActionEvents:
+        """What makes events of the windows of a stream: when actions start, and when they end."""
+        decoder = self._decoder(None)
+        return ActionEvents(self.labels, decoder, self.false_alarms, (BACKGROUND,))
+
     def embed(self, picture: np.ndarray, *, bgr: bool = False) -> dict[str, np.ndarray]:
         """One frame, (height, width, 3) uint8, as view -> (1280,) float16 embedding.
 
@@ -187,20 +215,11 @@ class Predictor:
         start, end : seconds, as the reader's timeline counts them
         """
         sampling = replace(self._sampling, max_frames=None)
-        return self._embed(reader, sampling, ((start, end),), to_the_end=False)
-
-    def _embed(
-        self,
-        reader: FrameReader,
-        sampling: Sampling,
-        segments: Sequence[tuple[float, float]] = (WHOLE,),
-        *,
-        to_the_end: bool = True,
-    ) -> ClipEmbeddings:
         wanted = dict.fromkeys(self.card.readings)
         return embed_frames(
-            reader, self._engine, self._extractor, sampling, wanted, segments, to_the_end=to_the_end
-        )
+            reader, self._engine, self._extractor, sampling, wanted, ((start, end),),
+            to_the_end=False,
+        )  # fmt: skip
 
     def frame(self, index: int, seconds: float, picture: np.ndarray, picked: bool) -> SampledFrame:
         """A frame, (height, width, 3) uint8 BGR, as `embedder` takes it."""
@@ -219,12 +238,34 @@ class Predictor:
         """Logits (n, K) float32 of clips, each given as reading -> (T, D) embeddings."""
         return predict_logits(self._model, clips)
 
-    def judge(self, start: float, end: float, logits: np.ndarray) -> Window:
-        """The logits (K,) of a stretch of a clip as a window."""
-        probabilities = softmax(logits, self.card.temperature)
+    def contributions(self, clip: Clip) -> np.ndarray:
+        """What each branch adds to the logits of a clip: (B, K) float32."""
+        return self._model.head.contributions([clip])[0]
+
+    def familiarity(self, contributions: np.ndarray) -> float | None:
+        """The share of clips of known labels that are as odd or odder than one with these
+        contributions (B, K); None where the model cannot tell.
+        """
+        reference = self._model.reference
+        return None if reference is None else float(reference.familiarity(contributions[None])[0])
+
+    def _possible(self, logits: np.ndarray) -> np.ndarray:
+        """Which labels are in the sets of the level that was asked for: (n, K) bool."""
+        if self.level is None:
+            return np.zeros(logits.shape, bool)
+        return self._model.sets(logits, self.level)
+
+    def judge(
+        self, start: float, end: float, logits: np.ndarray, familiarity: float | None = None
+    ) -> Window:
+        """The logits (K,) of a stretch of a clip as a window, if it is familiar enough."""
+        decoder = self.card.decoder
+        probabilities = softmax(logits, (decoder or self.card).temperature)
         best = int(np.argmax(probabilities))
         confidence = float(probabilities[best])
         label = self.labels[best] if confidence >= self.threshold else UNSURE
+        if familiarity is not None and familiarity <= self.false_alarms:
+            label = NONE
         return Window(start, end, probabilities, label, confidence)
 
     def read(
@@ -236,47 +277,77 @@ class Predictor:
         windows: bool = True,
     ) -> Prediction:
         """What happens in any kind of clip that is read frame by frame; see `file`."""
-        # Windows need frames at the full rate; max_frames thins those of the whole clip later.
-        sampling = replace(self._sampling, max_frames=None) if windows else self._sampling
-        clip = self._embed(reader, sampling)
+        sampling = self._sampling
+        rate, most = sampling.fps, sampling.max_frames
+        if windows or most is None or (rate is not None and self._longest * rate <= most):
+            # Windows need frames at the full rate; max_frames thins those of the whole clip later.
+            sampling = replace(sampling, max_frames=None)
+        embedder = self.embedder()
+        size, rule = self._extractor.input_size, self._extractor.resize
+        motion = embedder.sees_motion
+        frames = sampled_frames(reader, sampling, size, rule, neighbours=motion)
+        watched = partial(self._watched, window, stride, windows, sampling)
+        clip, head_seconds = watch(reader, frames, embedder, watched)
+        timeline = np.asarray(reader.timeline, np.float64)
         started = perf_counter()
-        whole = np.isin(_rows(clip), sample_frames(clip.timeline, self._sampling))
-        logits = self.logits({name: rows[whole] for name, rows in clip.embeddings.items()})
-        probabilities = softmax(logits, self.card.temperature)
+        length = clip_length(timeline)
+        parts = clip.end(length)
+        spans = decoded(parts, self._decoder(timeline, window), self.labels)
+        familiarity, possible = None, np.zeros(len(self.labels), bool)
+        if clip.is_long:
+            count, probabilities = clip.rows, time_shares(spans, self.labels)
+        else:
+            count, contributions = clip.whole(sample_frames(timeline, self._sampling))
+            logits = contributions.sum(axis=0)
+            probabilities = softmax(logits, self.card.temperature)
+            familiarity, possible = self.familiarity(contributions), self._possible(logits[None])[0]
         order = np.argsort(-probabilities, kind="stable")
-        length = clip_length(clip.timeline)
-        parts = tuple(self._windows(clip, length, window, stride)) if windows else ()
+        clock = embedder.clock.seconds
         return Prediction(
             name,
             tuple(self.labels[i] for i in order),
             probabilities[order],
-            len(whole),
+            count,
             length,
-            parts,
+            tuple(
+                self.judge(start, end, logits)
+                for part in parts
+                for (start, end), logits in zip(part.places.tolist(), part.logits, strict=True)
+            ),
             self.threshold,
-            clip.seconds | {"head": perf_counter() - started},
+            clock | {"head": head_seconds + perf_counter() - started},
+            tuple(doubted(spans, self.threshold)),
+            clip.is_long,
+            familiarity,
+            self.false_alarms,
+            None if clip.is_long else self.level,
+            tuple(self.labels[i] for i in order if possible[i]),
         )
 
-    def _windows(
-        self, clip: ClipEmbeddings, length: float, window: float | None, stride: float | None
-    ) -> Iterator[Window]:
-        """Each window is classified as a clip of that length would be."""
-        times = clip.timeline[_rows(clip)] - clip.timeline[0]
-        rule = self.window_rule(window, stride, clip.timeline)
-        stretches = shown_stretches(clip.timeline - clip.timeline[0], rule[0])
-        stretches = stretches if len(stretches) > 1 else [(0.0, length)]
-        places = [
-            (begin + start, begin + end)
-            for begin, stop in stretches
-            for start, end in place_windows(stop - begin, *rule)
-        ]
-        parts = []
-        for start, end in places:
-            first, last = np.searchsorted(times + 1e-6, (start, end))
-            first = min(first, last - 1)  # a stretch without a frame shows the frame before it
-            parts.append({name: rows[first:last] for name, rows in clip.embeddings.items()})
-        for (start, end), logits in zip(places, self.logits_of(parts), strict=True):
-            yield self.judge(start, end, logits)
+    def _watched(
+        self, window: float | None, stride: float | None, windows: bool, sampling: Sampling,
+        times: np.ndarray,
+    ) -> WatchedClip:  # fmt: skip
+        """What takes the rows of a clip of which the first ones come at `times`."""
+        head = WindowedHead(self._model.head, *self.window_rule(window, stride, times))
+        # Where frames are thinned out as they become too many, windows would see them too rarely.
+        longest = math.inf if sampling.max_frames and not windows else self._longest
+        return WatchedClip(self._model.head, head, longest, windows)
+
+    @property
+    def _longest(self) -> float:
+        """Seconds of the longest clip that is scored as a whole."""
+        return LONGEST if self.card.longest is None else LONGER * self.card.longest
+
+    def _decoder(self, times: np.ndarray | None, window: float | None = None) -> Decoder:
+        """How windows become spans."""
+        decoder = self.card.decoder
+        if decoder is None:
+            typical = self.card.window * self._gap(times)
+            decoder = Decoder(
+                WINDOWS[0] * typical, COSTS[0], typical, LEAST_SPREAD, self.card.temperature
+            )
+        return decoder if window is None else replace(decoder, window=window)
 
     def window_rule(
         self, window: float | None, stride: float | None, times: np.ndarray | None = None
@@ -288,98 +359,28 @@ class Predictor:
         ClipcacheError
             When they make no sense.
         """
-        window = self.window_seconds(times) if window is None else window
-        stride = window / 2 if stride is None else stride
+        window = self._decoder(times).window if window is None else window
+        stride = window / STRIDES if stride is None else stride
         check_windows(window, stride)
         return window, stride
 
     def window_seconds(self, times: np.ndarray | None = None) -> float:
-        """Seconds of a window of the model: as many frames as most clips that it learnt from had.
-
-        Where every frame is sampled, the rate is that of the clip with frames at `times`.
+        """Seconds that a live stream looks back: as many frames as most clips that were learnt from
+        had; where every frame is sampled, at the rate of frames at `times`.
         """
-        fps = self._sampling.fps
-        if fps is None:
-            gaps = np.diff(times) if times is not None else np.empty(0)
-            fps = 1 / float(np.median(gaps)) if len(gaps) else FALLBACK_FPS
-        return self.card.window / fps
+        return self.card.window * self._gap(times)
 
+    def frame_seconds(self) -> float:
+        """Seconds from one frame that a live stream looks at until the answer for the next, with
+        what comes after that."""
+        return self._gap(None) + (REACH if self.embedder().sees_motion else 0.0)
 
-class Stream:
-    """The newest frames of an endless clip.
-
-    A frame is embedded when its time comes by the model's sampling; then the window of the newest
-    embeddings is classified. A model that sees motion answers for a frame once the frame 0.1 s
-    after it has come. The logits of successive windows are smoothed exponentially: a window's
-    logits count for 1 - exp(-t / `smoothing`) when it comes t seconds after the one before; without
-    smoothing each window stands alone. After a gap longer than a window the stream begins anew.
-
-    Parameters
-    ----------
-    smoothing : seconds, 0 for none
-
-    Attributes
-    ----------
-    embedded : frames that were embedded, each counted once
-    """
-
-    def __init__(self, predictor: Predictor, smoothing: float = 0.0) -> None:
-        self.embedded = 0
-        self._predictor = predictor
-        self._smoothing = smoothing
-        self._begin()
-
-    def _begin(self) -> None:
-        predictor = self._predictor
-        self._sampler = RateSampler(Sampling(predictor.card.sampling["fps"]))
-        self._embedder = predictor.embedder()
-        self._seen = 0
-        self._last: float | None = None  # seconds of the newest sampled frame
-        self._times: dict[int, float] = {}  # of sampled frames that are not embedded yet
-        self._rows: deque[tuple[float, dict[str, np.ndarray]]] = deque(maxlen=predictor.card.window)
-        self._logits: np.ndarray | None = None
-
-    def add(self, picture: np.ndarray, seconds: float, *, bgr: bool = False) -> Window | None:
-        """Take the next frame; the answer for the newest window, None where there is no new one.
-
-        Parameters
-        ----------
-        picture : (height, width, 3) uint8 RGB; BGR, as OpenCV gives it, with `bgr`
-        seconds : its time, later than that of the frame before
-        """
-        if self._last is not None and seconds - self._last > self._predictor.window_seconds():
-            self._begin()
-        index, self._seen = self._seen, self._seen + 1
-        picked = self._sampler(index, seconds)
-        if picked:
-            self._last = self._times[index] = seconds
-        self._embedder.add(
-            self._predictor.frame(index, seconds, picture if bgr else as_bgr(picture), picked)
-        )
-        return self._answer()
-
-    def end(self) -> Window | None:
-        """The answer for what still waited for frames that do not come."""
-        self._embedder.end()
-        return self._answer()
-
-    def _answer(self) -> Window | None:
-        self._embedder.flush()
-        window = None
-        for index, row in self._embedder.finished():
-            seconds = self._times.pop(index)
-            before = self._rows[-1][0] if self._rows else seconds
-            self._rows.append((seconds, row))
-            self.embedded += 1
-            logits = self._predictor.logits(
-                {name: np.stack([row[name] for _, row in self._rows]) for name in row}
-            )
-            if self._logits is not None and self._smoothing > 0:
-                kept = float(np.exp(-(seconds - before) / self._smoothing))
-                logits = kept * self._logits + (1 - kept) * logits
-            self._logits = logits
-            window = self._predictor.judge(self._rows[0][0], seconds, logits)
-        return window
+    def _gap(self, times: np.ndarray | None) -> float:
+        """Seconds between sampled frames."""
+        if self._sampling.fps is not None:
+            return 1 / self._sampling.fps
+        gaps = np.diff(times) if times is not None else np.empty(0)
+        return float(np.median(gaps)) if len(gaps) else 1 / FALLBACK_FPS
 
 
 def clip_length(timeline: np.ndarray) -> float:
@@ -387,11 +388,6 @@ def clip_length(timeline: np.ndarray) -> float:
     gaps = np.diff(timeline)
     last = float(np.median(gaps)) if len(gaps) else 1 / FALLBACK_FPS
     return float(timeline[-1] - timeline[0]) + last
-
-
-def _rows(clip: ClipEmbeddings) -> np.ndarray:
-    """Indices of the embedded frames, the same in every view."""
-    return next(iter(clip.frames.values()))
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from pipeline.errors import ClipError
 from pipeline.files import replacing
 from pipeline.frames.video import FrameReader, VideoReader
 from pipeline.predict.overlay import draw_answer
-from pipeline.predict.spans import Window, borders
+from pipeline.timeline.spans import Span
 
 # By the ending of the file, in the order in which they are tried. H.264 plays everywhere, but few
 # builds of OpenCV may encode it; most encode VP9 and VP8, which browsers play; all have MPEG-4 part
@@ -33,16 +33,15 @@ class RatedReader(FrameReader, Protocol):
     def fps(self) -> float: ...
 
 
-def render_video(reader: RatedReader, windows: Sequence[Window], path: Path) -> str:
+def render_video(reader: RatedReader, spans: Sequence[Span], path: Path) -> str:
     """Write the clip with label and confidence drawn on every frame, whole or not at all.
 
     Size and rate are the clip's own, and so are the times: where its frames come unevenly, some are
-    shown twice or left out. There is no sound. Where windows overlap, a frame shows the one whose
-    middle is nearest, as in the timeline.
+    shown twice or left out. There is no sound.
 
     Parameters
     ----------
-    windows : of the clip, in order
+    spans : of the clip, in order; between them nothing is drawn
     path : ends with .mp4 or .webm
 
     Returns
@@ -56,7 +55,7 @@ def render_video(reader: RatedReader, windows: Sequence[Window], path: Path) -> 
         When the name ends otherwise, or when the clip or the disk fails.
     """
     check_render_path(path)
-    edges = borders(windows, windows[-1].end)[1:-1]
+    starts = [span.start for span in spans]
     with replacing(path) as temporary:
         writer: cv2.VideoWriter | None = None
         codec, written = "", 0
@@ -72,8 +71,9 @@ def render_video(reader: RatedReader, windows: Sequence[Window], path: Path) -> 
                 picture = frame
                 if frame.shape[:2] != (height, width):  # image files of several sizes
                     picture = cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)
-                window = windows[bisect.bisect_right(edges, seconds)]
-                draw_answer(picture, window.label, window.confidence)
+                span = spans[max(bisect.bisect_right(starts, seconds) - 1, 0)]
+                if seconds < span.end:
+                    draw_answer(picture, span.label, span.confidence)
                 for _ in range(min(due - written, MOST_REPEATS)):
                     writer.write(picture)
                 written = due

@@ -136,7 +136,8 @@ class ModelAnswer(BaseModel):
             "examples": [
                 {
                     "labels": ["jumping_jacks", "pick_up", "walk", "wave"], "digest": DIGEST,
-                    "threshold": 0.0, "window_seconds": 2.0, "frames_per_second": 8.0,
+                    "threshold": 0.0, "false_alarms": 0.05,
+                    "window_seconds": 2.0, "frames_per_second": 8.0,
                     "most_bytes": 67108864, "most_seconds": 300.0, "most_files": 64,
                     "examples": [{"name": "somebody_waves.mp4", "path": "/v1/examples/0"}],
                 }
@@ -147,6 +148,9 @@ class ModelAnswer(BaseModel):
     labels: list[str] = Field(description="In the order of the model's outputs.")
     digest: str = Field(description="SHA-256 over the files of the model folder.")
     threshold: float = Field(description="Below this confidence an answer is `unsure`.")
+    false_alarms: float = Field(
+        description="Share of clips of known labels that may be answered with `none of these`."
+    )
     window_seconds: float = Field(description="What the model looks at, at a time.")
     frames_per_second: float | None = Field(description="That it looks at; null: all there are.")
     most_bytes: int = Field(description="Of one file.")

@@ -7,7 +7,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pipeline.predict.prediction import UNSURE, Prediction
+from pipeline.predict.prediction import NONE, UNSURE, Prediction
 from pipeline.serve.connections import Connections
 from pipeline.serve.prediction_workers import PredictionWorkers
 from pipeline.serve.upload_room import UploadRoom
@@ -54,6 +54,10 @@ class Metrics:
             "clipcache_predictions_unsure", "Clips that were answered with \"unsure\".",
             registry=self.registry,
         )  # fmt: skip
+        self._none = Counter(
+            "clipcache_predictions_none", "Clips that were answered with \"none of these\".",
+            registry=self.registry,
+        )  # fmt: skip
         self._confidence = Histogram(
             "clipcache_prediction_confidence", "Probability of the most probable label.",
             buckets=CONFIDENCES, registry=self.registry,
@@ -82,6 +86,8 @@ class Metrics:
         self._confidence.observe(prediction.confidence)
         if prediction.label == UNSURE:
             self._unsure.inc()
+        elif prediction.label == NONE:
+            self._none.inc()
 
     def page(self) -> Response:
         """The answer to a scrape."""

@@ -18,7 +18,7 @@ from pipeline.serve import refusals
 from pipeline.serve.answers import Picture, Recognised, Report, Task
 from pipeline.serve.deciding import deciding_frames
 from pipeline.serve.pictures import Preview, thumbnail
-from pipeline.serve.settings import Limits
+from pipeline.serve.settings import FALSE_ALARMS, Limits
 
 REPORT_EVERY = 5  # frames
 
@@ -32,13 +32,17 @@ class Recogniser:
     limits : of one file
     workers : how many there are, to share out the cores
     threshold : probability below which the answer is "unsure"
+    false_alarms : share of clips of known labels that may be answered with "none of these"
     """
 
-    def __init__(self, model: Path, limits: Limits, workers: int, threshold: float = 0.0) -> None:
+    def __init__(
+        self, model: Path, limits: Limits, workers: int, threshold: float = 0.0,
+        false_alarms: float = FALSE_ALARMS,
+    ) -> None:  # fmt: skip
         self._model = model
         self._limits = limits
         self._threads = max(1, available_cores() // workers)
-        self._threshold = threshold
+        self._rule = threshold, false_alarms
 
     def __call__(self, task: Task | None, report: Report) -> Recognised | None:
         """Recognise a clip, or with None only load the model.
@@ -50,7 +54,7 @@ class Recogniser:
         ModelError
             When there is no usable model.
         """
-        predictor = _predictor(self._model, self._threshold, self._threads)
+        predictor = _predictor(self._model, *self._rule, self._threads)
         if task is None:
             from PIL import Image
 
@@ -95,8 +99,8 @@ class Recogniser:
 
 
 @functools.cache
-def _predictor(model: Path, threshold: float, threads: int) -> Predictor:
-    return Predictor(model, threshold, threads=threads)
+def _predictor(model: Path, threshold: float, false_alarms: float, threads: int) -> Predictor:
+    return Predictor(model, threshold, threads=threads, false_alarms=false_alarms)
 
 
 class LimitedVideo(VideoReader):

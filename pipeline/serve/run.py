@@ -139,7 +139,10 @@ async def _serve(
 
     limits, crowd = settings.limits, fitting(settings.crowd)
     workers = PredictionWorkers(
-        Recogniser(settings.model.resolve(), limits, settings.workers, settings.threshold),
+        Recogniser(
+            settings.model.resolve(), limits, settings.workers, settings.threshold,
+            settings.false_alarms,
+        ),
         count=settings.workers, queue=settings.queue, seconds=limits.work_seconds,
     )  # fmt: skip
     connections = Connections(crowd, settings.proxy)
@@ -194,6 +197,7 @@ def _known(settings: Settings, card: ModelCard, examples: tuple[Path, ...]) -> "
         labels=list(card.labels),
         digest=model_digest(settings.model),
         threshold=settings.threshold,
+        false_alarms=settings.false_alarms,
         window_seconds=card.window / (rate or FALLBACK_FPS),
         frames_per_second=rate,
         most_bytes=limits.bytes,

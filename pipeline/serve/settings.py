@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+FALSE_ALARMS = 0.05  # as `pipeline.head.held_out.FALSE_ALARMS`, which takes NumPy to import
 MAX_PIXELS = 8192 * 4320  # as `pipeline.frames.video.MAX_PIXELS`, which takes OpenCV to import
 
 
@@ -65,6 +66,7 @@ class Settings:
     workers : processes, each with the model loaded
     queue : requests that may wait for a worker; one more is told to come back
     threshold : probability below which the answer is "unsure"
+    false_alarms : share of clips of known labels that may be answered with "none of these"
     hosts : names under which it may be asked, beside localhost and the address bound; "*": any
     cors : origins whose pages may call the API, such as "https://example.org"
     token : that every request must bear, but for the page's own files; None asks for none
@@ -79,6 +81,7 @@ class Settings:
     workers: int = 2
     queue: int = 8
     threshold: float = 0.0
+    false_alarms: float = FALSE_ALARMS
     limits: Limits = field(default_factory=Limits)
     crowd: Crowd = field(default_factory=Crowd)
     hosts: tuple[str, ...] = ()

@@ -10,6 +10,7 @@ import numpy as np
 
 from pipeline.csv_tables import listed, write_rows
 from pipeline.dataset.clips import (
+    BACKGROUND,
     DAMAGED,
     IMAGES,
     INDEX,
@@ -33,28 +34,33 @@ from pipeline.evaluation.plots import (
     training_curves,
 )
 from pipeline.evaluation.report.evaluation import Run, head_name, verdict, write_report
+from pipeline.evaluation.timelines import MeasuredTimelines, TimelineScores, measure_timelines
 from pipeline.files import replacing_within, write_json, write_text
-from pipeline.head.fit import set_up_tensorflow
+from pipeline.head.calibration import softmax
 from pipeline.head.labelled_clips import LabelledClips, labelled_splits
-from pipeline.head.model_folder import MODEL, Model, check_fits, load_model, predict_probabilities
+from pipeline.head.model_folder import MODEL, Model, check_fits, load_model
 from pipeline.store.feature_files import FEATURES, FeatureSet
+from pipeline.timeline.scores import AP_OVERLAPS, F1_OVERLAPS
 from pipeline.wording import some
 
 if TYPE_CHECKING:
     from pipeline.params import Params
 
 REPORTS = Path("reports")
+F1_NAMES = tuple(f"f1_{100 * overlap:.0f}" for overlap in F1_OVERLAPS)
 LIVE = "train"  # folder of the training log, below reports/
 SHEETS = "frames"  # folder of the contact sheets, below reports/
 
 
 @dataclass(frozen=True)
 class Evaluated:
-    """What the stage found: the scores, the test clips that have no features, the head's name."""
+    """What the stage found: the scores, the test clips that have no features, the head's name, and
+    the scores of long videos, where there are any."""
 
     measured: Measured
     skipped: list[str]
     name: str
+    timelines: MeasuredTimelines | None = None
 
 
 def evaluate(
@@ -90,17 +96,22 @@ def evaluate(
         clip_id for clip_id in in_test if clip_id not in feature_set or clip_id in sides.unlearnt
     ]
     _check_sides(sides.train, sides.test, skipped, splits)
-    set_up_tensorflow()
-    head = load_model(model)
+    head = load_model(model, "litert")
     check_fits(head.card, feature_set.streams, feature_set.sampling, model, features)
     outcome = classify(head, feature_set, sides.train, sides.test)
-    measured = measure(outcome, samples=params.evaluate.bootstrap, seed=params.evaluate.seed)
+    drawn = {"samples": params.evaluate.bootstrap, "seed": params.evaluate.seed}
+    measured = measure(outcome, **drawn)
+    timelines = measure_timelines(head, feature_set, clips, sides.train, sides.test, **drawn)
 
     name = head_name(head.card)
     curves, best = read_curves(reports / LIVE), _best_epoch(reports / LIVE)
     with replacing_within(reports) as written:  # all of them or none
-        write_json(written / "metrics.json", summary(measured, skipped))
+        numbers = summary(measured, skipped)
+        if timelines:
+            numbers["timeline"] = timeline_summary(timelines)
+        write_json(written / "metrics.json", numbers)
         _write_tables(measured, name, written, params.evaluate.top_k)
+        _write_timelines(timelines, written)
         plots = written / "plots"
         save_png(confusion_matrix(measured.confusion, outcome.labels), plots / "confusion.png")
         save_png(training_curves(curves, best), plots / "training_curves.png")
@@ -118,6 +129,7 @@ def evaluate(
                 features=feature_set,
                 card=head.card,
                 measured=measured,
+                timelines=timelines,
                 skipped=skipped,
                 rejected=read_rejected(rejected),
                 damaged=read_damaged(rejected.with_name(DAMAGED.name)),
@@ -127,7 +139,7 @@ def evaluate(
             ),
             written / "report.html",
         )
-    return Evaluated(measured, skipped, name)
+    return Evaluated(measured, skipped, name, timelines)
 
 
 def classify(
@@ -141,7 +153,8 @@ def classify(
         When a clip has a label that the model does not know.
     """
     train, test = train.numbered_by(head.labels), test.numbered_by(head.labels)
-    probabilities = predict_probabilities(head, (features.clip(i) for i in test.positions))
+    added = head.head.contributions(features.clip(i) for i in test.positions)
+    probabilities = softmax(added.sum(axis=1), head.card.temperature)
     baseline = baseline_predictions(
         frame_means(features, train.positions), train.labels, frame_means(features, test.positions)
     )
@@ -150,9 +163,10 @@ def classify(
         clip_ids=features.clip_ids[test.positions],
         groups=test.groups,
         actual=test.labels,
-        probabilities=np.asarray(probabilities, np.float64),
+        probabilities=probabilities,
         baseline=baseline,
         ordered_baseline=ordered_predictions(features, train, test, head.ordered_baseline),
+        tried=head.reference.tried_on(added) if head.reference else None,
     )
 
 
@@ -172,6 +186,7 @@ def summary(measured: Measured, skipped: Sequence[str] = ()) -> dict[str, Any]:
         "ordered_baseline_accuracy": measured.ordered_baseline.accuracy,
         "ordered_baseline_macro_f1": measured.ordered_baseline.macro_f1,
         "ece": measured.calibration_error,
+        **(outcome.tried.shares(outcome.actual) if outcome.tried else {}),
     }
     return {
         **{name: round(share, DIGITS) for name, share in shares.items()},
@@ -189,6 +204,46 @@ def summary(measured: Measured, skipped: Sequence[str] = ()) -> dict[str, Any]:
             },
         },
     }
+
+
+def timeline_summary(timelines: MeasuredTimelines) -> dict[str, Any]:
+    """What metrics.json says of long videos; see `summary`."""
+    return {
+        "videos": len(timelines.videos),
+        "segments": int(timelines.class_segments.sum()),
+        **{name: _timeline_numbers(scores) for name, scores in timelines.scores.items()},
+        "intervals": {name: _pair(interval) for name, interval in timelines.intervals.items()},
+    }
+
+
+def _timeline_numbers(scores: TimelineScores) -> dict[str, float]:
+    numbers = {"accuracy": scores.accuracy, "edit": scores.edit}
+    numbers |= dict(zip(F1_NAMES, scores.f1, strict=True))
+    numbers["map"] = float(np.mean(scores.precision))
+    numbers |= {
+        f"map_{100 * overlap:.0f}": precision
+        for overlap, precision in zip(AP_OVERLAPS, scores.precision, strict=True)
+    }
+    return {name: round(value, DIGITS) for name, value in numbers.items()}
+
+
+def _write_timelines(timelines: MeasuredTimelines | None, reports: Path) -> None:
+    """The tables of long videos; only their headers where there is none."""
+    columns = ("accuracy", "edit", *F1_NAMES)
+    videos = [] if timelines is None else [
+        [video.name, f"{video.seconds:.2f}", way,
+         *(f"{value:.{DIGITS}f}" for value in (scores.accuracy, scores.edit, *scores.f1))]
+        for video in timelines.videos for way, scores in video.scores.items()
+    ]  # fmt: skip
+    classes = [] if timelines is None else [
+        [label, segments, *(f"{value:.{DIGITS}f}" for value in f1)]
+        for label, segments, f1 in zip(
+            timelines.labels, timelines.class_segments, timelines.class_f1, strict=True
+        )
+        if label != BACKGROUND
+    ]  # fmt: skip
+    write_rows(reports / "timeline.csv", ["video", "seconds", "by", *columns], videos)
+    write_rows(reports / "timeline_per_class.csv", ["label", "segments", *F1_NAMES], classes)
 
 
 def _intervals(scores: Scores) -> dict[str, list[float] | None]:

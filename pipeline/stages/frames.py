@@ -108,8 +108,15 @@ def write_frames(
     ClipError
         When a clip cannot be decoded; frames of clips before it stay.
     DatasetError
-        When a clip's folder holds other files than frames that were written out earlier.
+        When a clip's folder holds other files than frames that were written out earlier, or lies
+        in `dataset.raw`.
     """
+    raw = Path(params.dataset.raw).resolve()
+    if folder.resolve().is_relative_to(raw):
+        raise DatasetError(
+            f"{folder} lies in {params.dataset.raw}, whose clips are read: name a folder outside "
+            "of it with --out."
+        )
     written = {}
     sampling = params.features.sampling
     try:

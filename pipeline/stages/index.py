@@ -80,7 +80,7 @@ def changed_since(
 
 def _files_of(params: DatasetParams) -> dict[str, int]:
     """The files that the layout finds now, with their bytes; 0 where they do not tell."""
-    if params.layout == "csv":
+    if params.layout in ("csv", "timeline"):
         clips = find_clips(params).clips
         return {file: clip.bytes for clip in clips for file in clip.images or (clip.path,)}
     if READS[params.layout] == "image":

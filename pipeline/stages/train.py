@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +20,14 @@ from pipeline.frames.streams import RGB, stream_and_view
 from pipeline.head.build import NETWORK_BRANCH
 from pipeline.head.calibration import fit_temperature
 from pipeline.head.fit import Epoch, Fit, set_up_tensorflow
+from pipeline.head.held_out import FALSE_ALARMS
 from pipeline.head.labelled_clips import LabelledClips, labelled_splits
 from pipeline.head.model_card import Branch, ModelCard
 from pipeline.head.model_folder import CARD, MODEL, check_backbone, save_model, versions
 from pipeline.head.training import TrainedHead, train_head
 from pipeline.store.feature_files import FEATURES, FeatureSet
+from pipeline.timeline.fit import learn_decoder
+from pipeline.timeline.long_videos import clip_seconds
 from pipeline.wording import count, some
 
 if TYPE_CHECKING:
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
 CURVES = Path("reports/train")
 WORK = Path(".clipcache/train")  # states of unfinished runs; no DVC output, so DVC leaves it
 KEPT_STATES = 4  # of other unfinished runs
+ABANDONED_SECONDS = 3600.0  # a state is written in less
 DIGITS = 4  # of an accuracy in the card
 
 logger = logging.getLogger("clipcache.train")
@@ -95,7 +100,8 @@ def train(
             f"{len(np.unique(train_set.labels))} class, but training needs two: see "
             "reports/rejected.csv and the `split` section of the settings."
         )
-    set_up_tensorflow()
+    if NETWORK_BRANCH in settings.shape.branches:
+        set_up_tensorflow()
     packages = versions()
     run = {
         "train": settings.model_dump(mode="json"),
@@ -131,7 +137,14 @@ def train(
         if settings.calibrate and len(val_set):
             logits = head.logits(features.clip(i) for i in val_set.positions)
             temperature = fit_temperature(logits, val_set.labels)
+        decoder = learn_decoder(
+            head, features, indexed, train_set, val_set, calibrate=settings.calibrate
+        )
         reporter.end(trained, temperature)
+        say(
+            f"long videos: windows of {decoder.window:.2f} s, stretches of {decoder.typical:.1f} s "
+            f"as a rule, a change costs {decoder.cost:.2f}"
+        )
         card = ModelCard(
             labels=train_set.classes,
             extractor=features.extractor,
@@ -145,10 +158,12 @@ def train(
             windowing=settings.windowing,
             temperature=temperature,
             shape=settings.shape,
+            longest=max(clip_seconds(features, i) for i in train_set.positions),
+            decoder=decoder,
             versions=packages,
         )
         network = trained.fit.network if trained.fit else None
-        save_model(network, head.linear, card, model_folder, backbone)
+        save_model(network, head.linear, card, model_folder, backbone, trained.reference)
     state.unlink(missing_ok=True)
     return Trained(card, trained.fit, len(train_set), len(val_set))
 
@@ -185,7 +200,11 @@ def _state_file(work: Path, run: dict[str, Any]) -> Path:
         (path for path in work.glob("[!.]*.npz") if path != state),
         key=lambda path: path.stat().st_mtime,
     )
-    for path in others[: -KEPT_STATES or None]:
+    abandoned = [
+        path for path in work.glob(".*.npz")  # half-written when their run was killed
+        if time.time() - path.stat().st_mtime > ABANDONED_SECONDS
+    ]  # fmt: skip
+    for path in (*others[: -KEPT_STATES or None], *abandoned):
         path.unlink(missing_ok=True)
     return state
 
@@ -239,4 +258,7 @@ class _Reporter:
         self._live.log_metric("temperature", temperature, plot=False)
         self._say(f"{kept}mirror {'on' if trained.head.mirror else 'off'}, "
                   f"temperature {temperature:.2f}")  # fmt: skip
+        clips = 0 if trained.reference is None else len(trained.reference)
+        few = "" if FALSE_ALARMS * (clips + 1) >= 1 else ", too few to call one none of the labels"
+        self._say(f"new clips are held against {clips or 'no'} held-out ones{few}")
         self._live.end()

@@ -16,7 +16,7 @@ from extraction import ALONE, Project, embedded_frames, shards
 
 from pipeline.files import write_json
 
-KILLS = 20
+KILLS = 10
 SETTINGS = {**ALONE, "fps": None, "views": ("identity", "hflip")}
 
 

@@ -108,6 +108,11 @@ def test_what_comes_after_the_valid_frames_does_not_count(exported, kind, precis
     assert one.sum() == pytest.approx(1)
     np.testing.assert_allclose(one, two, atol=1e-3 if precision == "int8" else 1e-5)
     whole = run({**mixed, "valid": walk["valid"]})
+    for unlikely, taken in ((0, 1), (-1, 1), (999, len(walk["frames"]))):
+        np.testing.assert_array_equal(
+            run({**mixed, "valid": np.array(unlikely, np.int32)}),
+            run({**mixed, "valid": np.array(taken, np.int32)}),
+        )
     assert abs(np.log(whole) - np.log(one)).max() > 1e-2
 
 
@@ -206,7 +211,7 @@ def test_what_cannot_be_exported_is_one_sentence(project: Path, tmp_path, monkey
     monkeypatch.setitem(
         FORMATS, "onnx", replace(FORMATS["onnx"], needs=("a_package_that_is_not_there",))
     )
-    with pytest.raises(ModelError, match=r"pip install 'clipcache\[onnx\]'"):
+    with pytest.raises(ModelError, match=r"run `make extras`, or `pip install '.\[onnx\]'`"):
         export("onnx", None, [])
 
 

@@ -11,9 +11,11 @@ from small_features import write_backbone_stand_in
 from pipeline.errors import ModelError
 from pipeline.head.build import HeadShape, build_network
 from pipeline.head.calibration import softmax
+from pipeline.head.held_out import HeldOut, learn_reference
 from pipeline.head.linear import LinearBranch, linear_scores
 from pipeline.head.model_card import Branch, ModelCard
 from pipeline.head.model_folder import (
+    HELD_OUT,
     LINEAR,
     NETWORK,
     check_fits,
@@ -224,6 +226,26 @@ def test_branches_that_are_not_what_they_should_be_are_refused(
     (changed / "model.json").write_text(json.dumps(card))
     with pytest.raises(ModelError, match=rf"branches\.npz cannot be loaded .*{reason}"):
         load_model(changed, "litert")
+
+
+def test_what_new_clips_are_held_against_is_in_the_folder_and_checked(backbone, tmp_path) -> None:
+    random = np.random.default_rng(0)
+    labels = np.arange(30) % 3
+    added = 2.0 * np.eye(3)[labels][:, None] + random.normal(size=(30, 2, 3))
+    reference = learn_reference(HeldOut(added, labels, np.arange(30) % 5))
+    shares = (Branch("rgb statistics", 1.0), Branch("place order", 1.0))
+    alone = replace(CARD, branches=shares, shape=HeadShape(branches=("statistics", "order")))
+    save_model(None, linear(), alone, tmp_path / "head", backbone, reference)
+    loaded = load_model(tmp_path / "head", "litert")
+    assert loaded.card.held_out == 30
+    assert loaded.reference is not None
+    np.testing.assert_array_equal(loaded.reference.usual, reference.usual)
+    (tmp_path / "head" / HELD_OUT).write_bytes(b"something else")
+    with pytest.raises(ModelError, match=r"held_out\.npz has the SHA-256"):
+        load_model(tmp_path / "head", "litert")
+    (tmp_path / "head" / HELD_OUT).unlink()
+    with pytest.raises(ModelError, match=r"held_out\.npz is not there"):
+        load_model(tmp_path / "head", "litert")
 
 
 def test_a_card_of_an_earlier_release_is_a_network_alone() -> None:

@@ -164,17 +164,38 @@ class _Camera(BaseHTTPRequestHandler):
     """A network camera that sends ten JPEGs and hangs up; MJPEG over HTTP, as many cameras do."""
 
     calls = 0
+    frames = 10
 
     def do_GET(self) -> None:
         type(self).calls += 1
         self.send_response(200)
         self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
         self.end_headers()
-        for level in range(10):
+        for level in range(self.frames):
             picture = cv2.imencode(".jpg", np.full((48, 64, 3), 20 * level, np.uint8))[1].tobytes()
             head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n"
             self.wfile.write(head.encode() + picture + b"\r\n")
             time.sleep(0.04)
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+class _OneFrame(_Camera):
+    frames = 3
+
+
+class _CutOff(BaseHTTPRequestHandler):
+    """Promises a file and gives the first half of it."""
+
+    content = b""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "video/x-msvideo")
+        self.send_header("Content-Length", str(len(self.content)))
+        self.end_headers()
+        self.wfile.write(self.content[: len(self.content) // 2])
 
     def log_message(self, *arguments: object) -> None:
         pass
@@ -200,6 +221,40 @@ def test_a_lost_network_source_is_connected_again(monkeypatch) -> None:
     assert "is lost; connecting again" in said[0]
     assert "is back after" in said[1]
     assert "secret" not in "".join(said)
+
+
+def test_a_source_that_gives_a_frame_and_goes_is_asked_less_and_less_often(monkeypatch) -> None:
+    """A few frames for each connection: the waits between them grow."""
+    monkeypatch.setattr(capture_module, "BACK_OFF", (0.05, 10))
+    waits: list[float] = []
+    _Camera.calls = 0
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _OneFrame)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with LiveCapture(f"http://127.0.0.1:{server.server_port}/video") as capture:
+        wait = capture._stop.wait
+        monkeypatch.setattr(
+            capture._stop, "wait", lambda seconds: (waits.append(seconds), wait(0.01))[1]
+        )
+        for _ in capture:
+            if capture.reconnected == 4:
+                break
+    server.shutdown()
+    assert waits[:4] == [0.05, 0.1, 0.2, 0.4]
+
+
+def test_a_file_behind_an_address_that_is_cut_off_is_told(make_video) -> None:
+    video = make_video("clip.avi", frames=40, fps=100)
+    _CutOff.content = video.read_bytes()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _CutOff)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    said: list[str] = []
+    address = f"http://user:secret@127.0.0.1:{server.server_port}/clip.avi"
+    with LiveCapture(address, say=said.append) as capture:
+        assert 0 < len(list(capture)) < 38
+    server.shutdown()
+    (told,) = said
+    assert f"ended after {capture.seen} of its 40 frames: the connection was cut" in told
+    assert "secret" not in told
 
 
 def test_a_source_that_stays_away_is_given_up(monkeypatch) -> None:

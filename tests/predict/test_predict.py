@@ -16,12 +16,11 @@ import pytest
 from clone import ROOT
 from sample_model import UNSEEN, unseen_clip
 
-from pipeline.errors import ClipError, ModelError
+from pipeline.errors import ClipcacheError, ClipError, ModelError
 from pipeline.frames.video import VideoReader
 from pipeline.head.model_folder import load_model, predict_probabilities
-from pipeline.predict.prediction import Prediction
+from pipeline.predict.prediction import Prediction, timeline
 from pipeline.predict.predictor import Predictor
-from pipeline.predict.windows import timeline
 from pipeline.sample import FPS
 from pipeline.store.feature_files import FeatureSet
 
@@ -69,13 +68,13 @@ def test_file_images_array_and_stream_agree(predictor, sample_model, tmp_path) -
     for number, frame in enumerate(frames):
         files.append(tmp_path / f"{number:04d}.png")
         cv2.imwrite(str(files[-1]), cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
-    stride = 1 / 8
-    of_file = predictor.file(video, stride=stride)
+    rule = {"window": predictor.window_seconds(), "stride": 1 / 8}
+    of_file = predictor.file(video, **rule)
     stream = predictor.stream()
     answers = [stream.add(frame, i / FPS) for i, frame in enumerate(frames)]
     for other in (
-        predictor.images(files, fps=FPS, stride=stride),
-        predictor.array(frames, FPS, stride=stride),
+        predictor.images(files, fps=FPS, **rule),
+        predictor.array(frames, FPS, **rule),
     ):
         assert other.labels == of_file.labels
         np.testing.assert_allclose(other.probabilities, of_file.probabilities, atol=1e-4)
@@ -116,18 +115,54 @@ def test_a_window_is_classified_as_a_clip_of_its_own_would_be(predictor, sample_
     frames = twice(sample_model, "wave")
     window = predictor.array(frames, FPS, window=2, stride=1).windows[1]
     assert (window.start, window.end) == (1, 3)
-    cut = predictor.array(frames[FPS : 3 * FPS], FPS)
-    np.testing.assert_allclose(by_label(cut), window.probabilities, atol=1e-4)
+    (cut,) = predictor.array(frames[FPS : 3 * FPS], FPS, window=2).windows
+    np.testing.assert_allclose(cut.probabilities, window.probabilities, atol=1e-4)
 
 
 def test_below_the_threshold_the_answer_is_unsure(sample_model, long_video) -> None:
     sure = Predictor(sample_model).file(long_video)
-    limit = max(window.confidence for window in sure.windows) - 1e-9
+    limit = max(span.confidence for span in timeline(sure)) - 1e-9
     strict = Predictor(sample_model, threshold=limit).file(long_video)
     assert sure.label != "unsure"
     assert strict.label == "unsure"
     assert strict.labels == sure.labels
     assert {span.label for span in timeline(strict)} > {"unsure"}
+
+
+def test_a_clip_of_something_else_is_none_of_these(sample_model) -> None:
+    predictor = Predictor(sample_model, false_alarms=0.1)  # 24 clips were held out
+    noise = np.random.default_rng(0).integers(0, 256, (2 * FPS, 240, 320, 3), dtype=np.uint8)
+    for frames in (noise, np.zeros_like(noise)):
+        odd = predictor.array(frames, FPS, windows=False)
+        assert odd.label == odd.as_dict()["action"] == "none of these"
+        assert odd.familiarity <= 0.1
+        assert "It looks like none of the 4 labels" in odd.doubts()[0]
+    known = predictor.file(unseen_clip(sample_model, "wave"), windows=False)
+    assert known.label == "wave"
+    assert known.as_dict()["familiarity"] > 0.1
+    asked = Predictor(sample_model, false_alarms=0)
+    assert asked.array(noise, FPS, windows=False).label in asked.labels
+
+
+def test_a_set_of_labels_holds_the_answer(sample_model) -> None:
+    predictor = Predictor(sample_model, level=0.9)
+    prediction = copy.copy(predictor).file(unseen_clip(sample_model, "wave"), windows=False)
+    assert prediction.as_dict()["set"] == {"level": 0.9, "labels": ["wave"]}
+    with pytest.raises(ClipcacheError, match=r"held-out clips, and the model has \d+: ask for"):
+        Predictor(sample_model, level=0.9999)
+
+
+def test_a_model_of_an_earlier_release_tells_neither(sample_model, tmp_path) -> None:
+    shutil.copytree(sample_model, tmp_path / "head")
+    card = json.loads((tmp_path / "head/model.json").read_text())
+    del card["held_out"], card["files"]["held_out.npz"]
+    (tmp_path / "head/model.json").write_text(json.dumps(card))
+    (tmp_path / "head/held_out.npz").unlink()
+    prediction = Predictor(tmp_path / "head").array(np.zeros((24, 64, 64, 3), np.uint8), FPS)
+    assert prediction.label in prediction.labels
+    assert "familiarity" not in prediction.as_dict()
+    with pytest.raises(ModelError, match="there are no sets of labels"):
+        Predictor(tmp_path / "head", level=0.9)
 
 
 def test_a_still_image_is_a_clip_of_one_frame(predictor, sample_model, tmp_path) -> None:
@@ -157,7 +192,24 @@ def test_a_long_clip_is_answered_from_as_many_frames_as_in_training(
     dense = predictor.file(long_video)
     assert dense.frames > 80
     assert len(timeline(dense)) >= 4
-    np.testing.assert_allclose(dense.probabilities, whole.probabilities, atol=1e-6)
+    assert dense.is_long
+    assert not whole.is_long
+
+
+def test_of_a_long_video_labels_have_their_shares_of_the_time(predictor, long_video) -> None:
+    for windows in (False, True):
+        prediction = predictor.file(long_video, windows=windows)
+        shares = dict(prediction.top(99))
+        for label in LONG:
+            held = sum(s.end - s.start for s in timeline(prediction) if s.label == label)
+            assert shares[label] == pytest.approx(held / prediction.seconds)
+            assert 0.1 < shares[label] < 0.5  # never one label at 100 %
+        assert sum(shares.values()) == pytest.approx(1)
+        told = prediction.as_dict()
+        assert sum(told["shares"].values()) == pytest.approx(1, abs=1e-5)
+        assert told["timeline"]
+        assert "shares of its time" in told["doubts"][0]
+    assert predictor.array(lossless_frames(long_video)[: 2 * FPS], FPS).is_long is False
 
 
 def test_a_copied_model_folder_is_all_that_is_needed(sample_model, tmp_path) -> None:

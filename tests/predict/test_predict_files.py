@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -79,7 +80,12 @@ def test_many_bad_files_are_named_one_per_line(predict, tmp_path) -> None:
     assert "5 of 7 clips" in str(done.exception)
 
 
-def test_what_makes_no_sense_is_refused_before_any_work(predict) -> None:
+def test_what_makes_no_sense_is_refused_before_any_work(
+    predict, tmp_path: Path, sample_model: Path
+) -> None:
+    os.mkfifo(tmp_path / "pipe.mp4")
+    (tmp_path / "link").symlink_to("clips/deep")
+    before = {path: path.read_bytes() for path in tmp_path.glob("clips/deep/*")}
     for arguments, reason in (
         (("gone.mp4",), "gone.mp4: no such file"),
         (("clips", "--plot", "out.png"), "name one"),
@@ -90,11 +96,21 @@ def test_what_makes_no_sense_is_refused_before_any_work(predict) -> None:
         (("clips", "--annotations", "out.eaf"), "can hold one video, but 2 are named"),
         (("clips/deep/pick_up.mp4", "--window", "1", "--stride", "2"), "gaps"),
         (("clips/deep/pick_up.mp4", "--window", "0"), "above 0"),
+        (("-",), "Standard input cannot be read"),
+        (("pipe.mp4",), "is a pipe or a device"),
+        (("clips", "--csv", "out.avi"), "named like a video"),
+        (
+            ("clips", "--annotations", "clips/deep/wave.csv", "--csv", "clips/deep/wave.csv"),
+            "another output",
+        ),
+        (("clips/deep/wave.mp4", "--render", "link/wave.mp4"), "is what is read"),
+        (("clips", "--csv", str(sample_model / "model.json")), "is what is read"),
     ):
         done = predict(*arguments)
         assert isinstance(done.exception, ClipcacheError), done.output
         assert reason in str(done.exception)
         assert not done.stdout
+    assert before == {path: path.read_bytes() for path in tmp_path.glob("clips/deep/*")}
 
 
 def test_csv_has_a_row_for_each_clip_or_for_each_span(predict, tmp_path) -> None:

@@ -19,15 +19,12 @@ from pipeline.errors import ClipError, DiskError
 from pipeline.frames.images import ImageReader
 from pipeline.frames.video import VideoReader
 from pipeline.predict.overlay import draw_answer
-from pipeline.predict.prediction import Window
+from pipeline.predict.prediction import Span
 from pipeline.predict.render import render_video
 
 
-def windows(*labels: str, seconds: float = 1.0) -> list[Window]:
-    return [
-        Window(i * seconds, (i + 1) * seconds, np.array([0.9, 0.1]), label, 0.9)
-        for i, label in enumerate(labels)
-    ]
+def spans(*labels: str, seconds: float = 1.0) -> list[Span]:
+    return [Span(i * seconds, (i + 1) * seconds, label, 0.9) for i, label in enumerate(labels)]
 
 
 def read(path: Path) -> tuple[VideoReader, list[np.ndarray]]:
@@ -40,7 +37,7 @@ def test_a_rendered_video_has_the_size_rate_and_length_of_the_original(
     make_video, tmp_path, size, fps
 ) -> None:
     original = make_video("clip.mp4", frames=30, size=size, fps=fps)
-    codec = render_video(VideoReader(original), windows("walk", "run"), tmp_path / "out.mp4")
+    codec = render_video(VideoReader(original), spans("walk", "run"), tmp_path / "out.mp4")
     assert codec in ("H.264", "VP9", "MPEG-4 part 2")
     reader, frames = read(tmp_path / "out.mp4")
     assert (reader.width, reader.height) == size
@@ -53,7 +50,7 @@ def test_the_label_of_the_moment_is_on_the_picture_and_the_rest_is_as_it_was(
     make_video, tmp_path
 ) -> None:
     original = make_video("clip.mp4", frames=50, size=(320, 240))
-    render_video(VideoReader(original), windows("jumping", "i"), tmp_path / "out.mp4")
+    render_video(VideoReader(original), spans("jumping", "i"), tmp_path / "out.mp4")
     before, after = read(original)[1], read(tmp_path / "out.mp4")[1]
     difference = [cv2.absdiff(a, b).max(axis=2) for a, b in zip(before, after, strict=True)]
     for frame in difference:
@@ -68,7 +65,7 @@ def test_a_video_turned_by_its_metadata_is_upright(make_video, tmp_path) -> None
     turn(rotated, 90)
     original, frames = read(rotated)
     assert (original.width, original.height) == (120, 160)
-    render_video(VideoReader(rotated), windows("x", seconds=60), tmp_path / "out.mp4")
+    render_video(VideoReader(rotated), spans("x", seconds=60), tmp_path / "out.mp4")
     reader, rendered = read(tmp_path / "out.mp4")
     assert (reader.width, reader.height) == (original.width, original.height)
     half = reader.height // 2
@@ -79,7 +76,7 @@ def test_image_files_become_a_video(tmp_path) -> None:
     paths = [tmp_path / f"{i}.png" for i in range(5)]
     for i, path in enumerate(paths):
         cv2.imwrite(str(path), np.full((48 + 2 * i, 64, 3), 90, np.uint8))
-    render_video(ImageReader(paths, 10), windows("x"), tmp_path / "out.mp4")
+    render_video(ImageReader(paths, 10), spans("x"), tmp_path / "out.mp4")
     reader, frames = read(tmp_path / "out.mp4")
     assert (len(frames), reader.fps, reader.height) == (5, 10, 48)
 
@@ -90,9 +87,9 @@ def test_a_failed_rendering_leaves_what_was_there(make_video, tmp_path) -> None:
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(make_video("clip.mp4").read_bytes()[:700])
     with pytest.raises(ClipError):
-        render_video(VideoReader(broken), windows("x"), target)
+        render_video(VideoReader(broken), spans("x"), target)
     with pytest.raises(ClipError, match=r"should end with \.mp4 or \.webm"):
-        render_video(VideoReader(broken), windows("x"), tmp_path / "out.gif")
+        render_video(VideoReader(broken), spans("x"), tmp_path / "out.gif")
     assert target.read_bytes() == b"before"
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "broken.mp4", "clip.mp4", "out.mp4"]  # fmt: skip
@@ -137,7 +134,7 @@ def test_a_browser_plays_it_to_its_end_and_shows_the_subtitles(
     (tmp_path / "page.html").write_text("<!doctype html><link rel=icon href=data:,>")
     codecs = {}
     for name in ("out.mp4", "out.webm"):
-        codecs[name] = render_video(VideoReader(original), windows("walk"), tmp_path / name)
+        codecs[name] = render_video(VideoReader(original), spans("walk"), tmp_path / name)
     write_annotations([Recording("clip.mp4", 1.6, 25.0, stretches)], tmp_path / "out.vtt")
     with chromium() as browser, visit(browser, f"{address}page.html", own=address) as opened:
         for name, codec in codecs.items():
@@ -165,7 +162,7 @@ def test_a_full_disk_is_not_blamed_on_the_codec(make_video, tmp_path: Path) -> N
     resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, limits[1]))
     try:
         with pytest.raises(DiskError, match=r"out\.mp4 cannot be written \(File too large\): make"):
-            render_video(VideoReader(source), windows("walk", seconds=9.0), tmp_path / "out.mp4")
+            render_video(VideoReader(source), spans("walk", seconds=9.0), tmp_path / "out.mp4")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert not (tmp_path / "out.mp4").exists()

@@ -59,7 +59,7 @@ def test_a_damaged_model_ends_it_before_it_listens(sample_model: Path, tmp_path:
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("pipeline.serve.run.NEEDED", ("fastapi", "no_such_package"))
-    with pytest.raises(ClipcacheError, match=r"no_such_package: `pip install 'clipcache\[serve\]'"):
+    with pytest.raises(ClipcacheError, match=r"no_such_package: run `make extras`"):
         serve(Settings(model=tmp_path))
 
 

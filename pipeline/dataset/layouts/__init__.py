@@ -1,6 +1,6 @@
 """From a data set as people have it to clips with a label and a group; one module per layout."""
 
-from pipeline.dataset.layouts import csv_table, folders, frames, images
+from pipeline.dataset.layouts import csv_table, folders, frames, images, timeline
 from pipeline.dataset.layouts.found_clip import Findings, FoundClip
 from pipeline.dataset.params import DatasetParams
 
@@ -9,6 +9,7 @@ FINDERS = {
     "csv": csv_table.find,
     "frames": frames.find,
     "images": images.find,
+    "timeline": timeline.find,
 }
 
 

@@ -20,8 +20,15 @@ LAYOUTS = {
     "frames": "videos cut into frames",
     "images": "still images",
     "csv": "a table that lists the clips",
+    "timeline": "long videos with files of an annotation tool",
 }
-READS = {"folders": "video", "csv": "video", "frames": "image", "images": "image"}
+READS = {
+    "folders": "video",
+    "csv": "video",
+    "frames": "image",
+    "images": "image",
+    "timeline": "video",
+}
 EXAMPLE = {"video": "anna_walk.mp4", "image": "anna_walk_0001.jpg"}
 FRAMES_IN_A_FOLDER = 8  # on average, from which a folder of images reads like a video
 

@@ -20,6 +20,7 @@ from pipeline.dataset.layouts.groups import groups_of
 from pipeline.dataset.layouts.labels import SPLIT_FOLDERS, check_classes
 from pipeline.dataset.layouts.table_file import check_rows, lines_of, read_table, seconds_of
 from pipeline.dataset.params import DatasetParams
+from pipeline.dataset.segments import segment_id
 from pipeline.dataset.walk import extension, find_files, inside
 from pipeline.errors import DatasetError
 from pipeline.frames.images import IMAGE_EXTENSIONS
@@ -358,7 +359,7 @@ def _clip_ids(columns: "pa.Table") -> "pa.Array":
     chunks = [
         pa.array(
             [
-                path if start is None else f"{path}#{_time(start)}-{_time(end)}"
+                segment_id(path, start, end)
                 for path, start, end in zip(
                     *(batch[name].to_pylist() for name in ("path", "start", "end")), strict=True
                 )
@@ -368,14 +369,6 @@ def _clip_ids(columns: "pa.Table") -> "pa.Array":
         for batch in columns.select(["path", "start", "end"]).to_batches(ROWS_AT_ONCE)
     ]
     return pa.chunked_array(chunks, pa.string())
-
-
-def _time(seconds: float | None) -> str:
-    """12.5 -> "12.50"; more digits where there are more; "" for the end of the video."""
-    if seconds is None:
-        return ""
-    short = f"{seconds:.2f}"
-    return short if float(short) == seconds else f"{seconds:.6f}".rstrip("0")
 
 
 def _check_twice(columns: "pa.Table", where: str) -> None:

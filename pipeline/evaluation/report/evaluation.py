@@ -29,11 +29,13 @@ from pipeline.evaluation.report.dataset import DatasetSection
 from pipeline.evaluation.report.dataset_summary import facts_from_features, summarise
 from pipeline.evaluation.report.images import sheet_uri, strip_uri
 from pipeline.evaluation.report.page import between_points, percent, points, write_page
+from pipeline.evaluation.report.timelines import TimelineSection
+from pipeline.evaluation.timelines import MeasuredTimelines
 from pipeline.files import as_file_name
 from pipeline.head.build import NETWORK_BRANCH
 from pipeline.head.model_card import ModelCard
 from pipeline.store.feature_files import FeatureSet
-from pipeline.wording import count
+from pipeline.wording import count, some
 
 MISTAKES = 12  # most confident ones shown
 MISTAKE_FRAMES = 6  # of each
@@ -58,6 +60,7 @@ class Run:
     resize : rule by which frames are fitted
     clips, splits, features, card : inputs of the evaluation
     images : clip_id -> files of the clips of images
+    timelines : of long videos, where there are any
     skipped : test clips without features, or of a label that no train clip has
     curves, best_epoch : of the training, see pipeline.evaluation.plots.read_curves
     sheets : folder of the contact sheets; may be missing
@@ -72,6 +75,7 @@ class Run:
     features: FeatureSet
     card: ModelCard
     measured: Measured
+    timelines: MeasuredTimelines | None
     skipped: Sequence[str]
     rejected: Sequence[Rejected]
     damaged: Sequence[Damaged]
@@ -107,7 +111,20 @@ def head_name(card: ModelCard) -> str:
 
 
 def verdict(measured: Measured, name: str = "LSTM head") -> str:
-    """Head against baseline in one or two sentences that a sceptic can accept."""
+    """Head against baseline in a few sentences that a sceptic can accept."""
+    return f"{_against_baseline(measured, name)}{_never_found(measured)}"
+
+
+def _never_found(measured: Measured) -> str:
+    """A sentence on the labels of which no test clip was recognised."""
+    lost = [one for one in measured.classes if one.clips and not one.recall]
+    if not lost:
+        return ""
+    clips = count(sum(one.clips for one in lost), "test clip")
+    return f" Never found: {some([one.label for one in lost])}, {clips} in all."
+
+
+def _against_baseline(measured: Measured, name: str) -> str:
     comparison, clips = measured.comparison, len(measured.outcome.actual)
     over, interval = _widest(measured)
     numbers = (
@@ -175,6 +192,7 @@ def write_report(run: Run, path: Path) -> None:
             (outcome.labels[actual], outcome.labels[predicted], clips)
             for actual, predicted, clips in frequent_confusions(measured.confusion, CONFUSIONS)
         ],
+        "timelines": TimelineSection(run.timelines) if run.timelines else None,
         "classes": sorted(
             zip(measured.classes, measured.baseline_classes, strict=True),
             key=lambda pair: (pair[0].f1, pair[0].recall, pair[0].label),
@@ -185,6 +203,7 @@ def write_report(run: Run, path: Path) -> None:
             reliability_diagram(measured.reliability, measured.calibration_error),
             "reliability diagram",
         ),
+        "tried": outcome.tried.shares(outcome.actual) if outcome.tried else None,
         "settings": _settings(run),
         "versions": _versions(run.card),
         "origins": _origins(run),

@@ -1,7 +1,7 @@
 // The webcam: a few seconds recorded as a file, or its newest frames recognised over and over.
 
 import { predictFrames } from "./server.js";
-import { announce, clock, element, percent } from "./text.js";
+import { announce, clock, element, isNoLabel, percent } from "./text.js";
 
 const FORMATS = ["video/webm;codecs=vp8", "video/webm", "video/mp4"];
 const RATE = 8; // frames a second that are sent, where the model does not ask for fewer
@@ -134,10 +134,10 @@ function live(picture, side, model) {
   const grabbing = setInterval(grab, 1000 / rate);
 
   const told = (answer) => {
-    const said = answer.action === "unsure" ? "unsure" : answer.action;
+    const said = answer.action;
     if (label.textContent !== said) announce(said);
     label.textContent = said;
-    label.classList.toggle("unsure", answer.action === "unsure");
+    label.classList.toggle("unsure", isNoLabel(said));
     share.textContent = answer.doubts[0] ?? percent(answer.confidence);
     const bar = element("li", { title: `${said} ${percent(answer.confidence)}` });
     bar.append(element("span", { class: "unseen", text: `${said} ${percent(answer.confidence)}` }));

@@ -4,7 +4,7 @@ import { downloadButtons } from "./download.js";
 import { inspect } from "./player.js";
 import { Problem, predict } from "./server.js";
 import { makeResult } from "./result.js";
-import { announce, count, element, megabytes, percent } from "./text.js";
+import { announce, count, element, isNoLabel, megabytes, percent } from "./text.js";
 
 const AT_ONCE = 2; // files that are sent or worked on
 const ATTEMPTS = 30; // of a file while the server is busy
@@ -75,7 +75,7 @@ export class Queue {
       item.shown ??= await inspect(item.file);
       item.answer = await this.#ask(item);
       const { action, confidence } = item.answer;
-      this.#set(item, "done", action === "unsure" ? "unsure" : `${action} ${percent(confidence)}`);
+      this.#set(item, "done", isNoLabel(action) ? action : `${action} ${percent(confidence)}`);
       announce(`${item.file.name}: ${item.status.textContent}.`);
     } catch (problem) {
       if (item.stop.signal.aborted) return;

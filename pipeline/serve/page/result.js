@@ -3,7 +3,7 @@
 import { downloadButtons } from "./download.js";
 import { jpeg, makePlayer } from "./player.js";
 import { makeTable, makeTimeline } from "./timeline.js";
-import { clock, count, duration, element, percent } from "./text.js";
+import { clock, count, duration, element, isNoLabel, percent } from "./text.js";
 
 /** {node, stop()}, of an answer and of how its file can be shown. */
 export function makeResult(answer, shown) {
@@ -50,11 +50,11 @@ export function makeResult(answer, shown) {
 }
 
 function headline(answer) {
-  const unsure = answer.action === "unsure";
+  const unsure = isNoLabel(answer.action);
   const looked = answer.timeline
     ? `${duration(answer.seconds)}, ${count(answer.frames, "frame")} looked at`
     : "one picture";
-  const several = new Set((answer.timeline ?? []).map((span) => span.label).filter((label) => label !== "unsure")).size;
+  const several = new Set((answer.timeline ?? []).map((span) => span.label).filter((label) => !isNoLabel(label))).size;
   return element(
     "header", { class: "answer" },
     element(

@@ -67,3 +67,8 @@ export function element(name, attributes = {}, ...children) {
 export function announce(sentence) {
   document.getElementById("announcer").textContent = sentence;
 }
+
+/** Whether an answer is none of the model's labels. */
+export function isNoLabel(answer) {
+  return answer === "unsure" || answer === "none of these";
+}

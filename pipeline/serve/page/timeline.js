@@ -1,6 +1,6 @@
 // What happens when: a lane for each label, a bar wherever it is the answer, and the play head.
 
-import { clock, element, percent, tick, ticks } from "./text.js";
+import { clock, element, isNoLabel, percent, tick, ticks } from "./text.js";
 
 const MOST_LANES = 12; // labels; of more, those that hold the longest
 const LANE = 2.25; // rem, as in page.css
@@ -16,7 +16,7 @@ export function makeTimeline(answer, seek) {
   const bars = spans.map((span) => {
     const bar = element("button", {
       type: "button",
-      class: `span${span.label === "unsure" ? " unsure" : ""}`,
+      class: `span${isNoLabel(span.label) ? " unsure" : ""}`,
       "aria-label": `${span.label}, from ${clock(span.start)} to ${clock(span.end)}, ${percent(span.confidence)}`,
       title: `${span.label} ${percent(span.confidence)}\n${clock(span.start)} to ${clock(span.end)}`,
       onclick: () => seek(span.start),
