@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline.commands import cache, data, export, model, predict, project, serve, stages
+from pipeline.commands import cache, data, export, labels, model, predict, project, serve, stages
 from pipeline.errors import ClipcacheError
 from pipeline.terminal import TerminalHandler, open_streams, say, tell
 
@@ -28,6 +28,7 @@ COMMANDS: dict[str, list[Callable[..., Any]]] = {
         stages.evaluate,
     ],
     "The data": [data.explore, data.sample],
+    "The labels": [labels.doubts, labels.relabel, labels.similar, labels.next],
     "The model": [
         model.crossval,
         predict.predict,

@@ -25,7 +25,7 @@ def explore(
     if folder is not None:
         dataset = settings.dataset.model_copy(update={"raw": str(folder)})
         settings = settings.model_copy(update={"dataset": dataset})
-    survey = run(settings.dataset, settings.features.workers)
+    survey = run(settings.dataset, settings.features.workers, rule=settings.features.resize)
     say(exploration_text(settings.dataset, survey))
     say(f"-> {EXPLORE}/")
 

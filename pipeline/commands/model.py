@@ -40,3 +40,4 @@ def _print_folds(done: "CrossValidation") -> None:
         f"frame-mean baseline {scores['baseline_accuracy']:.1%}, "
         f"ordered baseline {scores['ordered_baseline_accuracy']:.1%}"
     )
+    say("`clipcache doubts` shows which labels may be wrong.")

@@ -23,6 +23,7 @@ from pipeline.head.build import NETWORK_BRANCH
 from pipeline.head.calibration import fit_temperature, softmax
 from pipeline.head.fit import set_up_tensorflow
 from pipeline.head.labelled_clips import LabelledClips, labelled_clips
+from pipeline.head.near_copies import near_copies
 from pipeline.head.params import TrainParams
 from pipeline.head.training import train_head
 from pipeline.processes import CrashedError, available_cores, run_in_processes
@@ -34,6 +35,7 @@ REPORTS = Path("reports")
 MOST_LEFT_OUT = 10  # groups up to which each of them is a fold of its own
 FOLDS = 5  # where there are more groups
 DIGITS = 4  # of numbers in crossval.json
+PROBABILITIES = REPORTS / "crossval_probabilities.csv"
 
 logger = logging.getLogger("clipcache.crossval")
 
@@ -138,7 +140,7 @@ def crossval(
 
     Parameters
     ----------
-    say : is told of clips without a label, and of groups that share a video
+    say : is told of clips without a label, of groups that share a video, and of near-copies
 
     Raises
     ------
@@ -157,6 +159,13 @@ def crossval(
             f"whole or as segments: {some(clips.joined)}; what shares a video stays in one fold."
         )
     fold_of = deal_folds(clips.labels, clips.groups, settings.folds)
+    if copies := near_copies(features, clips.positions, clips.groups):
+        names = [" = ".join(str(features.clip_ids[clips.positions[row]]) for row in pair)
+                 for pair in copies]  # fmt: skip
+        say(
+            f"{count(len(names), 'pair')} of clips of different groups look like copies of one "
+            f"video: {some(names)}; if they are, give both one group, or the score flatters."
+        )
     seeds = [training.seed + i for i in range(settings.seeds)]
     tasks = [
         Fold(
@@ -336,7 +345,8 @@ def _run_baseline(features: FeatureSet, clips: LabelledClips, fold_of: np.ndarra
 
 
 def _write_outcome(reports: Path, tested: Tested, clip_ids: np.ndarray) -> None:
-    """Write crossval_predictions.csv (a row per seed and clip) and crossval_confusion.csv/png."""
+    """Write crossval_predictions.csv (a row per seed and clip), crossval_confusion.csv/png and the
+    mean over seeds of all probabilities, which `clipcache doubts` reads."""
     from pipeline.evaluation.plots import confusion_matrix, save_png
 
     actual, classes, predicted = tested.clips.labels, tested.clips.classes, tested.predicted
@@ -350,6 +360,17 @@ def _write_outcome(reports: Path, tested: Tested, clip_ids: np.ndarray) -> None:
             for c, clip_id in enumerate(clip_ids)
         ),
     )  # fmt: skip
+    write_rows(
+        reports / PROBABILITIES.name,
+        ("clip_id", "actual", *classes),
+        (
+            (clip_id, classes[actual[c]], *(f"{share:.6f}" for share in shares))
+            for c, (clip_id, shares) in enumerate(
+                zip(clip_ids, tested.probabilities.mean(axis=0), strict=True)
+            )
+        ),
+        exact=True,
+    )
     counts = np.sum([confusion_counts(actual, one, len(classes)) for one in predicted], axis=0)
     write_rows(
         reports / "crossval_confusion.csv",

@@ -64,7 +64,7 @@ def serve(
         logging.getLogger().addHandler(LogHandler(write))
     card = read_card(settings.model)
     examples = example_files(settings.examples)
-    listening = _bind(settings.host, settings.port)
+    listening = bind(settings.host, settings.port)
     signal.signal(signal.SIGTERM, _leave)
     with (
         listening,
@@ -221,7 +221,7 @@ def own_folder() -> Iterator[Path]:
         yield folder
 
 
-def _bind(host: str, port: int) -> socket.socket:
+def bind(host: str, port: int) -> socket.socket:
     """A socket that is bound and does not listen yet."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(

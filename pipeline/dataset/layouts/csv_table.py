@@ -78,6 +78,26 @@ def find(params: DatasetParams) -> Findings:
     DatasetError
         When the table cannot be read, or a row makes no sense; the message names the lines.
     """
+    notes: list[str] = []
+    columns = _read(params, notes).sort_by([("path", "ascending"), ("start", "ascending")])
+    return Findings(Rows(columns.drop_columns("row")), notes)
+
+
+def rows_of_clips(params: DatasetParams) -> dict[str, int]:
+    """clip_id -> the row of the table that lists it, from 0; of an unnamed file one behind them.
+
+    Raises
+    ------
+    DatasetError
+        As `find` does.
+    """
+    columns = _read(params, [])
+    names = columns["clip_id"].to_pylist()
+    return dict(zip(names, columns["row"].to_pylist(), strict=True))
+
+
+def _read(params: DatasetParams, notes: list[str]) -> "pa.Table":
+    """The clips in the order of the table: the fields of `FoundClip`, and `row`."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -93,7 +113,6 @@ def find(params: DatasetParams) -> Findings:
     start = pc.if_else(pc.and_(pc.is_null(start), pc.is_valid(end)), 0.0, start)
     splits = _splits(table["split"], where)
 
-    notes: list[str] = []
     code, paths, sizes = _files(table, params, notes)
     kept = sizes[code] >= 0
     if not kept.all():
@@ -122,8 +141,7 @@ def find(params: DatasetParams) -> Findings:
     }).filter(pa.array(kept))  # fmt: skip
     columns = columns.append_column("clip_id", _clip_ids(columns))
     _check_twice(columns, where)
-    columns = columns.sort_by([("path", "ascending"), ("start", "ascending")])
-    return Findings(Rows(columns.drop_columns("row")), notes)
+    return columns
 
 
 def _with_unnamed(table: "pa.Table", params: DatasetParams) -> "pa.Table":

@@ -55,14 +55,7 @@ def read_table(path: Path, columns: Mapping[Any, str]) -> "pa.Table":
 
     check_table(path)
     header, separator = _header(path)
-    ours = {name.strip().lower(): column for column, name in columns.items()}
-    names = [ours.get(name.strip().lower(), name.strip().lower()) for name in header]
-    # A column that another one takes the place of is passed over.
-    names = [
-        "" if name in columns and header[i].strip().lower() != columns[name].strip().lower()
-        else name
-        for i, name in enumerate(names)
-    ]  # fmt: skip
+    names = our_names(header, columns)
     lacking = [name for name in dict.fromkeys((*NEEDED, *columns)) if name not in names]
     if lacking:
         shown = [columns.get(name, name) for name in lacking]
@@ -113,6 +106,17 @@ def read_table(path: Path, columns: Mapping[Any, str]) -> "pa.Table":
         "a digest that is not 64 hexadecimal digits (SHA-256 of the file)",
     )  # fmt: skip
     return table.set_column(table.column_names.index("digest"), "digest", digest)
+
+
+def our_names(header: Sequence[str], columns: Mapping[Any, str]) -> list[str]:
+    """What we call each column of a table; "" for one that another takes the place of."""
+    ours = {name.strip().lower(): column for column, name in columns.items()}
+    names = [ours.get(name.strip().lower(), name.strip().lower()) for name in header]
+    return [
+        "" if name in columns and header[i].strip().lower() != columns[name].strip().lower()
+        else name
+        for i, name in enumerate(names)
+    ]  # fmt: skip
 
 
 def seconds_of(table: "pa.Table", name: str, where: str) -> "pa.ChunkedArray":

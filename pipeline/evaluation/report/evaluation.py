@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from pipeline import __version__
-from pipeline.dataset.clips import Clip, Damaged, Rejected
+from pipeline.dataset.clips import Clip, ClipTable, Damaged, Rejected
 from pipeline.dataset.params import DatasetParams
 from pipeline.dataset.sources import ClipFiles
 from pipeline.evaluation.evidence import evidence, evidence_in_words
@@ -24,6 +24,7 @@ from pipeline.evaluation.plots import (
     reliability_diagram,
     to_svg,
 )
+from pipeline.evaluation.report.clip_map import ClipMap, clip_map
 from pipeline.evaluation.report.dataset import DatasetSection
 from pipeline.evaluation.report.dataset_summary import facts_from_features, summarise
 from pipeline.evaluation.report.images import sheet_uri, strip_uri
@@ -173,6 +174,7 @@ def write_report(run: Run, path: Path) -> None:
             "frames embedded (sampled, one view)",
             "from a clip's first to its last sampled frame",
         ),
+        "map": _map(run),
         "sampling": _sampling_in_words(run.features.sampling),
         "resize": run.resize,
         "sheets": _sheets(run.sheets, list(summary.classes)),
@@ -231,6 +233,16 @@ def _evidence(run: Run) -> tuple[str, str] | None:
     chance = max(trained.values()) / trained.total()
     picture = to_svg(evidence(branches, chance), "what carries the label")
     return evidence_in_words(branches, chance), picture
+
+
+def _map(run: Run) -> ClipMap | None:
+    """All clips with features; test clips with what the head takes them for."""
+    outcome = run.measured.outcome
+    said = (outcome.labels[i] for i in outcome.predicted)
+    taken_for = dict(zip(map(str, outcome.clip_ids), said, strict=True))
+    files = ClipFiles.of(run.dataset, run.images)
+    clips = ClipTable.of(run.clips)
+    return clip_map(run.features, clips, run.splits, taken_for, files, run.resize)
 
 
 def _sampling_in_words(sampling: Mapping[str, Any]) -> str:

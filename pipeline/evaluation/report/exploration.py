@@ -7,6 +7,7 @@ from pipeline import __version__
 from pipeline.dataset.layouts.contents import READS
 from pipeline.dataset.params import DatasetParams
 from pipeline.dataset.survey import Survey
+from pipeline.evaluation.report.clip_map import ClipMap
 from pipeline.evaluation.report.dataset import DatasetSection
 from pipeline.evaluation.report.dataset_summary import ClipFacts, DatasetSummary, summarise
 from pipeline.evaluation.report.page import duration, write_page
@@ -36,13 +37,16 @@ def describe(params: DatasetParams, survey: Survey) -> DatasetSection:
     return DatasetSection(params, summarise_survey(survey), frames, seconds)
 
 
-def write_exploration(params: DatasetParams, survey: Survey, path: Path) -> None:
-    """Write the page."""
+def write_exploration(
+    params: DatasetParams, survey: Survey, path: Path, drawn: ClipMap | None = None
+) -> None:
+    """Write the page; with a map where there are features already."""
     dataset = describe(params, survey)
     values = {
         "version": __version__,
         "dataset": dataset,
         "layout": params.layout,
+        "map": drawn,
         "hints": [*survey.hints, *survey.notes],
         "resolutions": survey.resolutions.most_common(),
         "rates": survey.rates.most_common(),

@@ -15,9 +15,17 @@ if TYPE_CHECKING:
 NONE = "-"  # where there is no value
 
 
-def write_page(path: Path, template: str, values: dict[str, Any]) -> None:
-    """Fill a template of this package and write the page, whole or not at all."""
-    write_text(path, _environment().get_template(template).render(values))
+PACKAGE = "pipeline.evaluation.report"  # whose folder templates/ all pages build upon
+
+
+def write_page(path: Path, template: str, values: dict[str, Any], package: str = PACKAGE) -> None:
+    """Fill a template and write the page, whole or not at all.
+
+    Parameters
+    ----------
+    package : the one with the template in its folder templates/
+    """
+    write_text(path, _environment(package).get_template(template).render(values))
 
 
 def percent(share: float | None, digits: int = 1) -> str:
@@ -95,11 +103,11 @@ def with_code(text: str) -> Any:
 
 
 @cache
-def _environment() -> "Environment":
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+def _environment(package: str) -> "Environment":
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader("pipeline.evaluation.report", "templates"),
+        loader=ChoiceLoader([PackageLoader(name) for name in dict.fromkeys((package, PACKAGE))]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
