@@ -81,7 +81,10 @@ def blank_png(side: int) -> bytes:
 
 
 def claiming(mp4: bytes, seconds: int) -> bytes:
-    """An MP4 whose frames together are said to last so long (ISO/IEC 14496-12, box stts)."""
+    """An MP4 whose frames together are said to last so long (ISO/IEC 14496-12, box stts).
+
+    The boxes mvhd, mdhd and elst say so too: what lies outside of an edit list is not shown.
+    """
     at = mp4.index(b"stts") + 4
     entries, count = struct.unpack_from(">II", mp4, at + 4)
     assert entries == 1
@@ -89,6 +92,10 @@ def claiming(mp4: bytes, seconds: int) -> bytes:
     changed = bytearray(mp4)
     struct.pack_into(">I", changed, at + 12, seconds * scale // count)
     struct.pack_into(">I", changed, mp4.index(b"mdhd") + 4 + 16, seconds * scale)
+    movie = mp4.index(b"mvhd") + 4
+    lasting = seconds * struct.unpack_from(">I", mp4, movie + 12)[0]
+    struct.pack_into(">I", changed, movie + 16, lasting)
+    struct.pack_into(">I", changed, mp4.index(b"elst") + 4 + 8, lasting)
     return bytes(changed)
 
 

@@ -249,11 +249,12 @@ def test_an_open_file_is_written_to_where_it_stands(tmp_path: Path, form: str) -
 
 
 def test_a_failure_writes_nothing_to_a_stream(tmp_path: Path) -> None:
-    with (tmp_path / "out").open("w") as stream:
-        half = replacing(Path(f"/dev/fd/{stream.fileno()}"))
-        half.__enter__().write_text("half")
-        with pytest.raises(RuntimeError):
-            half.__exit__(RuntimeError, RuntimeError(), None)
+    with (
+        (tmp_path / "out").open("w") as stream,
+        pytest.raises(RuntimeError),
+        replacing(Path(f"/dev/fd/{stream.fileno()}")) as path,
+    ):
+        raise RuntimeError(path.write_text("half"))
     assert (tmp_path / "out").read_text() == ""
 
 

@@ -21,12 +21,7 @@ from pipeline.params import load_params
 WITHOUT_RAY = """
 import sys
 
-class Hidden:
-    def find_spec(self, name, path=None, target=None):
-        if name == "ray" or name.startswith("ray."):
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-
-sys.meta_path.insert(0, Hidden())
+sys.modules["ray"] = None  # neither imported nor found
 from MODULE import main
 main()
 """

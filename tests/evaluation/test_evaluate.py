@@ -149,7 +149,7 @@ def test_the_report_is_one_file_that_tells_the_whole_story(
     assert "The test split has 1 group only" in text
     assert "no group stands in more than one split" in text
     assert "is empty" in text
-    assert "1 test clip has no features and is left out" in text
+    assert "1 test clip is left out" in text
     wrong = (~evaluated.measured.outcome.correct).sum()
     assert wrong > 0
     assert text.count("taken for") >= wrong
@@ -170,5 +170,5 @@ def test_the_terminal_shows_head_beside_baseline(
 def test_an_empty_test_split_is_one_sentence(project: SmallProject, tmp_path: Path):
     splits = dict.fromkeys(FeatureSet.open(project.features_folder).clip_ids, "train")
     write_splits(splits, tmp_path / "splits.csv")
-    with pytest.raises(DatasetError, match=r"has no clip with features: raise split\.test"):
+    with pytest.raises(DatasetError, match=r"has no clip to score: raise split\.test"):
         run(project, splits=tmp_path / "splits.csv")

@@ -192,6 +192,7 @@ def write_run(
             curves={"loss": [Curve("train", np.array([1.0, 2.0]), np.array([1.0, 0.5]))]},
             best_epoch=2,
             sheets=folder / "frames",
+            timelines=None,
         ),
         path,
     )  # fmt: skip

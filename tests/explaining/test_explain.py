@@ -21,6 +21,7 @@ from pipeline.explaining.contributions import by_kind, by_stream
 from pipeline.explaining.explain import Explanation, explain
 from pipeline.explaining.output import overlay, summary, with_arrows, write_explanation
 from pipeline.frames.video import VideoReader
+from pipeline.head.calibration import softmax
 from pipeline.head.params import TrainParams
 from pipeline.params import Params, load_params
 from pipeline.predict.predictor import Predictor
@@ -145,7 +146,7 @@ def test_the_effect_is_that_of_neighbours_in_the_place_of_a_frame(explained, emb
         rows = {name: values.astype(np.float32) for name, values in clip.items()}
         for values in rows.values() if replaced else ():
             values[frame] = (values[frame - 1] + values[frame + 1]) / 2
-        probabilities = predictor.judge(0, 1, predictor.logits(rows)).probabilities
+        probabilities = softmax(predictor.logits(rows), predictor.card.temperature)
         chance = probabilities[predictor.labels.index("jumping_jacks")]
         odds.append(np.log(chance / (1 - chance)))
     assert explained.effect[frame] == pytest.approx(odds[0] - odds[1], abs=1e-2)

@@ -12,7 +12,7 @@ from pipeline.params import Params, load_params
 def tracked_params() -> list[str]:
     """The dotted names of all settings that dvc.yaml tracks."""
     stages = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
-    return sorted({name for stage in stages.values() for name in stage["params"]})
+    return sorted({name for stage in stages.values() for name in stage.get("params", ())})
 
 
 def test_params_yaml_has_what_dvc_tracks() -> None:

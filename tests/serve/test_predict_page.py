@@ -72,7 +72,10 @@ def test_a_command_of_the_page_shows_what_the_page_says(folder: Path, number: in
     blocks = re.findall(r"^```sh\n(.*?)^```\n(?:\n```\n(.*?)^```)?", PAGE, re.DOTALL | re.MULTILINE)
     command, shown = blocks[number]
     out = run(folder, "bash", "-euo", "pipefail", "-c", command)
-    if "live" in command:
+    if "--events" in command:
+        assert out.count('"event": "start"') == out.count('"event": "end"') >= 1
+        assert "told up to" in out
+    elif "live" in command:
         assert out.count('"delay_ms"') == 3
         assert "frames seen" in out
     elif shown:

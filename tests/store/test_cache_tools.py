@@ -46,7 +46,7 @@ def test_info_lists_clips_and_frames_by_extractor_and_view(
     assert len(lines) == 2 * READINGS
     for rule in ("stretch", "crop"):
         of_rule = [line for line in lines if rule in line]
-        streams = [name for line in of_rule for name in STREAMS if f" {name} " in line]
+        streams = [name for line in of_rule for name in STREAMS if f" {name}/identity " in line]
         assert sorted(streams) == sorted(STREAMS)
     assert all(" 6 " in line for line in lines)  # clips
 
