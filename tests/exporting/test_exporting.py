@@ -351,13 +351,6 @@ def test_clips_to_compare_on(project: Path, make_video, tmp_path: Path, monkeypa
         clips_of_test_split(DatasetParams(raw="raw"))
 
 
-def test_the_home_folder_in_the_settings_is_found(project: Path, monkeypatch) -> None:
-    raw = (project / "data/raw").resolve()
-    monkeypatch.setenv("HOME", str(raw.parent))
-    monkeypatch.chdir(project)
-    assert len(clips_of_test_split(DatasetParams(raw="~/raw"))) == 8
-
-
 def test_clips_that_cannot_be_read_are_left_out(project: Path, tmp_path: Path) -> None:
     (tmp_path / "broken.avi").write_bytes(b"RIFF")
     model = load_model(project / "models/head", "litert")
