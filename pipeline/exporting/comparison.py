@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.embedding.clip_embedding import embed_clip
+from pipeline.embedding.clip_embedding import embed_frames
 from pipeline.embedding.engines import Engine
 from pipeline.errors import ClipError
 from pipeline.exporting.clips import NamedClip
 from pipeline.exporting.formats import Run
 from pipeline.exporting.inputs import clip_inputs, exported_windows
+from pipeline.frames.isolation import IsolatedReader
 from pipeline.frames.sources import Source
 from pipeline.frames.video import WHOLE, Sampling
 from pipeline.head.model_folder import Model, predict_probabilities
@@ -82,7 +83,7 @@ def compare(
         start, end = clip.start or WHOLE[0], WHOLE[1] if clip.end is None else clip.end
         try:
             expected = _original(model, engine, clip.source, (start, end))
-            inputs = clip_inputs(clip.source, about, ((start, end),))
+            inputs = clip_inputs(IsolatedReader(clip.source), about, ((start, end),))
         except ClipError as error:
             skipped.append(f"{clip.name} {error}")
             continue
@@ -101,7 +102,8 @@ def _original(
     card = model.card
     extractor, sampling = ExtractorSpec(**card.extractor), Sampling(**card.sampling)
     wanted = dict.fromkeys(card.readings)
-    rows = embed_clip(source, engine, extractor, sampling, wanted, (segment,)).embeddings
+    reader = IsolatedReader(source)
+    rows = embed_frames(reader, engine, extractor, sampling, wanted, (segment,)).embeddings
     length = len(next(iter(rows.values())))
     parts = (
         {name: values[window[window < length]] for name, values in rows.items()}

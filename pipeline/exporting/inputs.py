@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.embedding.clip_embedding import embed_clip
+from pipeline.embedding.clip_embedding import embed_frames
 from pipeline.errors import ClipError, ModelError
 from pipeline.frames.neighbours import SIZE
-from pipeline.frames.sources import Source, file_source
+from pipeline.frames.sources import file_source, open_source
 from pipeline.frames.streams import DIFFERENCE, FLOW, RGB, reading
-from pipeline.frames.video import Sampling
+from pipeline.frames.video import FrameReader, Sampling
 from pipeline.head.model_card import ModelCard
 from pipeline.head.sequences import Windowing, even_windows
 from pipeline.head.streams import streams_of
@@ -79,15 +79,15 @@ def graph_inputs(
     """
     about = export if isinstance(export, Mapping) else _description(Path(export))
     try:
-        return clip_inputs(file_source(Path(video)), about)
+        return clip_inputs(open_source(file_source(Path(video))), about)
     except ClipError as error:
         raise ClipError(f"{video} {error}.") from None
 
 
 def clip_inputs(
-    source: Source, about: Mapping[str, Any], segments: Sequence[tuple[float, float]] = ()
+    reader: FrameReader, about: Mapping[str, Any], segments: Sequence[tuple[float, float]] = ()
 ) -> Iterator[Inputs]:
-    """As `graph_inputs`, of the files of a clip.
+    """As `graph_inputs`, of any reader of frames.
 
     Parameters
     ----------
@@ -100,8 +100,8 @@ def clip_inputs(
         return np.arange(len(pictures) - len(frames), len(pictures))
 
     named = {name: reading(STREAM_OF[name]) for name in about["inputs"] if name in STREAM_OF}
-    clip = embed_clip(
-        source,
+    clip = embed_frames(
+        reader,
         keep,
         ExtractorSpec(about["backbone"], about["input_size"], about["resize"]["rule"], "float32"),
         Sampling(about["sampling"]["fps"], about["sampling"]["max_frames"]),

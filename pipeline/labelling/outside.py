@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.backbone.folder import BACKBONE
-from pipeline.embedding.clip_embedding import embed_clip
+from pipeline.embedding.clip_embedding import embed_frames
 from pipeline.embedding.engines import load_engine
 from pipeline.embedding.executors import EmbeddingSetup
 from pipeline.embedding.params import FeaturesParams
 from pipeline.errors import ClipError, FeaturesError
+from pipeline.frames.isolation import IsolatedReader
 from pipeline.frames.sources import file_source
 from pipeline.store.feature_files import FeatureSet
 
@@ -44,7 +45,9 @@ def embed_outside(
         )
     engine = load_engine(setup.engine, backbone, precision=setup.extractor.precision)
     try:
-        found = embed_clip(file_source(path), engine, setup.extractor, setup.sampling, wanted)
+        found = embed_frames(
+            IsolatedReader(file_source(path)), engine, setup.extractor, setup.sampling, wanted
+        )
     except ClipError as error:
         raise ClipError(f"{path} {error}.") from None
     frames = found.frames["identity"]

@@ -76,8 +76,7 @@ def evaluate(
     """Classify the test split with the head and the baselines, and write all of `reports`.
 
     Test clips that were rejected by an earlier stage, and those of a label that no train clip has,
-    are left out and counted. The baselines are
-    trained on the train split, as the head is.
+    are left out and counted. The baselines are trained on the train split, as the head is.
 
     Raises
     ------
