@@ -66,9 +66,7 @@ def relabel(
 
 
 def similar(
-    clip: Annotated[
-        str, typer.Argument(help="A clip of data/index.csv or its file, or any video file.")
-    ],
+    clip: Annotated[str, typer.Argument(help="A clip of data/index.csv, its file, or any video.")],
     count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many to tell.")] = 10,
     windows: Annotated[
         bool, typer.Option("--windows", help="Look inside the clips: where else does it happen?")
@@ -103,10 +101,7 @@ def similar(
     from pipeline.terminal import cells, show_table
 
     settings, collection = load_settings(params, changes), Collection.open()
-    raw = Path(settings.dataset.raw).absolute()
-    if (path := Path(clip).absolute()).is_relative_to(raw) and path.is_file():
-        inside_raw = path.relative_to(raw).as_posix()
-        clip = inside_raw if inside_raw in collection.clip_ids else clip
+    clip = collection.id_of(clip, Path(settings.dataset.raw).absolute())
     if clip not in collection.clip_ids and Path(clip).is_file():
         outside = embed_outside(Path(clip), settings.features, collection.features)
         inside = between(outside.times, start, end, clip)

@@ -9,14 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.frames.neighbours import LONGEST_GAP
-from pipeline.frames.sources import Source, open_source
 from pipeline.frames.video import (
     SAMPLE_TOLERANCE,
     WHOLE,
     FrameReader,
     RateSampler,
     Sampling,
-    sample_frames,
     square,
 )
 from pipeline.frames.views import apply_view
@@ -141,40 +139,3 @@ class Pictures:
     def seen(self, view: str, part: slice = slice(None)) -> np.ndarray:
         """The pictures, or a part of them, in a view: (n, size, size, 3) uint8, RGB."""
         return np.stack([apply_view(picture, view) for picture in self.pictures[part]])
-
-
-def read_pictures(
-    source: Source,
-    sampling: Sampling,
-    size: int,
-    rule: str,
-    start: float | None = None,
-    end: float | None = None,
-) -> Pictures:
-    """The frames of a clip that would be embedded.
-
-    The clip is read twice, the first time for the times alone, so that no more is held in memory
-    than what is returned: 150 kB a frame at 224 pixels.
-
-    Parameters
-    ----------
-    source : files on this machine
-    start, end : seconds of a segment of the video; None for the whole clip
-
-    Raises
-    ------
-    ClipError
-        When the clip cannot be read or decoded.
-    """
-    reader = open_source(source)
-    for _ in reader.frames(lambda index, seconds: False):
-        pass
-    timeline = np.asarray(reader.timeline, np.float64)
-    indices = sample_frames(timeline, sampling, start, end)
-    pictures = np.empty((len(indices), size, size, 3), np.uint8)
-    count = 0
-    named = set(indices.tolist())
-    for frame in sampled_frames(open_source(source), None, size, rule, named=named):
-        pictures[count] = frame.picture()
-        count += 1
-    return Pictures(indices[:count], timeline[indices[:count]], pictures[:count])

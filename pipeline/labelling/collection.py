@@ -114,6 +114,12 @@ class Collection:
         names = (*self.names[:row], name, *self.names[row + 1 :])
         return replace(self, names=names)
 
+    def id_of(self, named: str, raw: Path) -> str:
+        """The clip_id of a clip that is named by its file below `raw`; else what was named."""
+        file = Path(named).absolute()
+        inside = file.relative_to(raw).as_posix() if file.is_relative_to(raw) else named
+        return inside if inside in self.clip_ids else named
+
     def row(self, clip_id: str) -> int:
         """Where a clip is.
 

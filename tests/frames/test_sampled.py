@@ -8,8 +8,7 @@ import pytest
 
 from pipeline.errors import ClipError
 from pipeline.frames.images import ImageReader
-from pipeline.frames.sampled import SampledFrame, read_pictures, sampled_frames
-from pipeline.frames.sources import Source
+from pipeline.frames.sampled import Pictures, SampledFrame, sampled_frames
 from pipeline.frames.video import Sampling, VideoReader, resize, sample_frames
 from pipeline.frames.views import apply_view
 
@@ -46,13 +45,17 @@ def test_segments_share_frames_and_may_end_the_pass(make_video) -> None:
 
 
 def test_pictures_are_those_of_the_sampling_and_views_are_made_of_them(make_video) -> None:
-    source = Source(str(make_video(frames=50)))
-    pictures = read_pictures(source, Sampling(5, 4), 32, "stretch", 0.4, 2.0)
-    assert len(pictures) == len(pictures.times) == 4
-    assert pictures.pictures.shape == (4, 32, 32, 3)
-    reader = VideoReader(Path(source.path))
-    alone = {f.index: f.picture() for f in sampled_frames(reader, Sampling(), 32, "stretch")}
-    for index, picture in zip(pictures.indices.tolist(), pictures.pictures, strict=True):
+    path = make_video(frames=50)
+    reader = VideoReader(path)
+    found = list(sampled_frames(reader, Sampling(5), 32, "stretch", [(0.4, 2.0)]))
+    indices = np.array([frame.index for frame in found], np.int32)
+    times = np.array(reader.timeline)
+    assert indices.tolist() == sample_frames(times, Sampling(5), 0.4, 2.0).tolist()
+    pictures = Pictures(indices, times[indices], np.stack([frame.picture() for frame in found]))
+    assert len(pictures) == 8
+    every = sampled_frames(VideoReader(path), Sampling(), 32, "stretch")
+    alone = {frame.index: frame.picture() for frame in every}
+    for index, picture in zip(indices.tolist(), pictures.pictures, strict=True):
         assert np.array_equal(alone[index], picture)
     mirrored = pictures.seen("hflip", slice(1, 3))
     assert np.array_equal(mirrored[0], apply_view(pictures.pictures[1], "hflip"))

@@ -51,6 +51,14 @@ def test_the_nearest_show_the_same_and_are_not_the_clip_itself(collection: Colle
     assert not any("actor0" in one.clip_id for one in others)
 
 
+def test_a_clip_is_known_by_its_file_too(collection: Collection, tmp_path: Path) -> None:
+    name = "rise/actor0_take0.mp4"
+    for named in (name, str(tmp_path / name)):
+        assert collection.id_of(named, tmp_path) == name
+    for stranger in ("rise/none.mp4", str(tmp_path.parent / name)):
+        assert collection.id_of(stranger, tmp_path) == stranger
+
+
 def test_a_stranger_is_placed_among_them(collection: Collection) -> None:
     clip = collection.features.clip(collection.positions[collection.row("warm/actor3_take1.mp4")])
     found = similar_clips(collection, Query(dict(clip)), 5)
