@@ -11,6 +11,9 @@ PYTHON ?= $(firstword $(foreach python,$(PYTHONS),$(shell $(python) -c '' 2>/dev
 VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Where it is set, as in many containers, each command would compile all that it imports again: 8 of
+# the 14 seconds that importing TensorFlow then takes.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo extras test test-pythons check bench lock clean
 
