@@ -298,8 +298,11 @@ def summary(tested: Tested) -> dict[str, Any]:
 @cache
 def _features(folder: Path) -> FeatureSet:
     """The features of a worker process, which uses one thread: there are as many as cores."""
+    from threadpoolctl import threadpool_limits
+
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[name] = "1"
+        os.environ[name] = "1"  # of libraries that are loaded later
+    threadpool_limits(1)  # of those that are there
     return FeatureSet.open(folder)
 
 
