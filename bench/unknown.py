@@ -6,6 +6,10 @@ rule that the model folder keeps stand the two it is made of and the highest pro
 classes there, the same folds tell how often sets of labels hold the truth, and how many of the
 clips of the other projects named are called "none of these".
 
+Last, the clips of each fold are laid end to end, ten in a row, the class left out among them:
+how much of its time is a span of "none of these", and how much of that of the others? There a
+seventh of the groups that are learnt from validates, as in a project.
+
 Every project has an index and features; --row is a name of `bench.ablation`.
 """
 
@@ -26,9 +30,14 @@ from pipeline.head.params import TrainParams
 from pipeline.head.training import TrainedHead, train_head
 from pipeline.params import load_params
 from pipeline.store.feature_files import FEATURES, FeatureSet
+from pipeline.timeline.fit import fit_decoder, labels_at, usual_decoder
+from pipeline.timeline.long_videos import clip_seconds, end_to_end
+from pipeline.timeline.spans import NONE, decoded, none_of_these
+from pipeline.timeline.windows import windows_of
 
 LEVELS = (0.8, 0.9, 0.95)
 RULE = "none of these"
+VALIDATING = 1 / 7  # of the groups
 
 
 def main() -> None:
@@ -55,6 +64,7 @@ def main() -> None:
         _show_left_out(features, clips, fold_of, seeds)
         others = {p.name: one for p, one in everything.items() if p != project}
         _show_complete(features, clips, fold_of, seeds, others)
+        _show_spans(features, clips, fold_of, seeds)
 
 
 def without(clips: LabelledClips, label: int) -> LabelledClips:
@@ -160,6 +170,48 @@ def _show_complete(
     for name, values in called.items():
         print(f"\n{np.concatenate(values).mean():.0%} of the clips of {name} are none of these.")
     print(flush=True)
+
+
+def _show_spans(
+    features: FeatureSet, clips: LabelledClips, fold_of: np.ndarray, seeds: list[TrainParams]
+) -> None:
+    """Of rows of clips, the time of the class left out and of the others that is no label's."""
+    unknown, called, right = [], [], []
+    for params in seeds:
+        for label in range(len(clips.classes)):
+            for fold in np.unique(fold_of):
+                known = without(clips.take(fold_of != fold), label)
+                groups = np.random.default_rng(params.seed).permutation(np.unique(known.groups))
+                validates = np.isin(known.groups, groups[: max(round(len(groups) * VALIDATING), 1)])
+                train, val = known.take(~validates), known.take(validates)
+                trained = train_head(features, train, val, params)
+                usual = usual_decoder(
+                    features, train, [clip_seconds(features, i) for i in train.positions]
+                )
+                decoder = fit_decoder(
+                    trained.head, features, end_to_end(features, val), usual, trained.reference
+                )
+                names = known.classes
+                for video in end_to_end(features, clips.take(fold_of == fold), seed=params.seed):
+                    windows = windows_of(
+                        trained.head, video.parts(features), video.length, decoder.window
+                    )
+                    spans = decoded(windows, decoder, names, trained.reference)
+                    times = video.times(features)
+                    truth = video.truth(times)
+                    told = none_of_these(spans, FALSE_ALARMS)
+                    said = labels_at(told, (*names, NONE), times)
+                    best = labels_at(spans, names, times)
+                    unknown.append(truth == label)
+                    right.append(best + (best >= label) == truth)
+                    called.append(said == len(names))
+    odd, of, correct = (np.concatenate(one) for one in (called, unknown, right))
+    print(
+        f"Of rows of clips, {odd[of].mean():.0%} of the time of an unknown class is none of these, "
+        f"{odd[~of].mean():.1%} of that of the others, {odd[correct].mean():.1%} of what is right "
+        "without it.\n",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

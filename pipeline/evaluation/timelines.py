@@ -8,11 +8,13 @@ import numpy as np
 from pipeline.dataset.clips import BACKGROUND, ClipTable
 from pipeline.evaluation.metrics import Interval
 from pipeline.head.calibration import softmax
+from pipeline.head.held_out import FALSE_ALARMS
 from pipeline.head.labelled_clips import LabelledClips
+from pipeline.head.model_card import Decoder
 from pipeline.head.model_folder import Model
 from pipeline.store.feature_files import FeatureSet
 from pipeline.timeline.fit import labels_at
-from pipeline.timeline.long_videos import LongVideo, tiled_videos
+from pipeline.timeline.long_videos import tiled_videos
 from pipeline.timeline.scores import (
     UNKNOWN,
     Segment,
@@ -22,8 +24,8 @@ from pipeline.timeline.scores import (
     score_video,
     segments_of,
 )
-from pipeline.timeline.spans import decoded
-from pipeline.timeline.windows import windows_of
+from pipeline.timeline.spans import NONE, decoded, none_of_these
+from pipeline.timeline.windows import Windows, windows_of
 
 DECODED, WINDOWS, MAJORITY = "decoded", "windows", "majority"
 COVERED = 0.95  # of an interval
@@ -79,6 +81,7 @@ class MeasuredTimelines:
         Field and Welsh, 2007, https://doi.org/10.1111/j.1467-9868.2007.00593.x); None where there
         is one group
     class_f1 : (K, overlaps) float64; class_segments : (K,) int64, annotated in the test videos
+    none : share of the frames of annotated actions that `predict` calls "none of these"
     """
 
     labels: tuple[str, ...]
@@ -87,6 +90,7 @@ class MeasuredTimelines:
     intervals: dict[str, Interval | None]
     class_f1: np.ndarray
     class_segments: np.ndarray
+    none: float
 
 
 def measure_timelines(
@@ -107,17 +111,23 @@ def measure_timelines(
     """
     train, test = train.numbered_by(model.labels), test.numbered_by(model.labels)
     videos = tiled_videos(features, clips, test)
-    if not videos or model.card.decoder is None:
+    decoder = model.card.decoder
+    if not videos or decoder is None:
         return None
     labels = model.labels
     background = labels.index(BACKGROUND) if BACKGROUND in labels else None
     rows = np.bincount(train.labels, features.lengths[train.positions], len(labels))
     found: dict[str, list[list[Segment]]] = {name: [] for name in (DECODED, WINDOWS, MAJORITY)}
-    actual, scored = [], []
+    actual, scored, none = [], [], []
     for video in videos:
         times = video.times(features)
         truth = video.truth(times)
-        said = _said(model, features, video, times, int(rows.argmax()))
+        parts = windows_of(model.head, video.parts(features), video.length, decoder.window)
+        spans = decoded(parts, decoder, labels, model.reference)
+        predicted = labels_at(spans, labels, times)
+        said = _said(parts, predicted, decoder, times, int(rows.argmax()))
+        odd = labels_at(none_of_these(spans, FALSE_ALARMS), (*labels, NONE), times) == len(labels)
+        none.append(odd[(truth != UNKNOWN) & (truth != background)])
         for name, (predicted, confidence) in said.items():
             found[name].append(segments_of(predicted, truth != UNKNOWN, background, confidence))
         actual.append(segments_of(truth, truth != UNKNOWN, background))
@@ -140,18 +150,15 @@ def measure_timelines(
     return MeasuredTimelines(
         labels, tuple(scored), scores,
         _intervals([one.scores[DECODED] for one in scored], groups, samples, seed),
-        f1_of(every).T, segments,
+        f1_of(every).T, segments, float(np.concatenate(none).mean()),
     )  # fmt: skip
 
 
 def _said(
-    model: Model, features: FeatureSet, video: LongVideo, times: np.ndarray, majority: int
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    parts: Sequence[Windows], predicted: np.ndarray, decoder: Decoder, times: np.ndarray,
+    majority: int,
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:  # fmt: skip
     """What each way says of the rows of a video: classes (T,) and confidence (T,)."""
-    decoder = model.card.decoder
-    assert decoder is not None
-    parts = windows_of(model.head, video.parts(features), video.length, decoder.window)
-    predicted = labels_at(decoded(parts, decoder, model.labels), model.labels, times)
     starts = np.concatenate([part.edges[:-1] for part in parts])
     window = np.searchsorted(starts, times + 1e-6, side="right").clip(1) - 1
     chances = softmax(np.concatenate([part.logits for part in parts]), decoder.temperature)[window]

@@ -121,6 +121,7 @@ class _Decoder(_Part):
     typical: float = Field(gt=0, le=1e6)
     spread: float = Field(ge=1e-3, le=1e3)
     temperature: float = Field(ge=1e-3, le=1e3)
+    oddness: Annotated[float, Field(ge=0, le=1e6)] | None = None
 
 
 class _CardOfOneNetwork(_Part):

@@ -96,13 +96,19 @@ class Reference:
         """How odd clips are, by their contributions (n, B, K): (n,) float64, 0 as a rule."""
         return _odd(_signs(contributions, self.usual), self.scales)
 
-    def familiarity(self, contributions: np.ndarray) -> np.ndarray:
+    def familiarity(self, contributions: np.ndarray, odder: float = 0.0) -> np.ndarray:
         """The share of clips of known labels that are as odd or odder: (n,) float64.
 
         A conformal p-value, never below 1 / (n + 1): calling those up to 0.05 "none of these" is
         wrong for at most 1 in 20 clips that show a known label, if they are like the held-out ones.
+
+        Parameters
+        ----------
+        contributions : (n, B, K)
+        odder : by how much these are odder than clips as a rule
         """
-        less = np.searchsorted(self.oddness, self.odd(contributions).astype(np.float32))
+        odd = self.odd(contributions) - odder
+        less = np.searchsorted(self.oddness, odd.astype(np.float32))
         return (len(self) - less + 1) / (len(self) + 1)
 
     def sets(self, logits: np.ndarray, level: float) -> np.ndarray:

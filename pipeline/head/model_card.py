@@ -42,6 +42,8 @@ class Decoder:
     typical : seconds; a stretch that is shorter costs more
     spread : deviation of the logarithm of a stretch's length
     temperature : divides the logits of a window before the softmax
+    oddness : by how much stretches are odder than clips as a rule (`pipeline.head.held_out`); None
+        where there was nothing to learn it from, so that none can be called "none of these"
     """
 
     window: float
@@ -49,6 +51,7 @@ class Decoder:
     typical: float
     spread: float
     temperature: float = 1.0
+    oddness: float | None = None
 
 
 @dataclass(frozen=True)

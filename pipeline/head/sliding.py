@@ -1,8 +1,8 @@
 """A head over many overlapping windows of one long clip, at hardly more than the price of one look.
 
-What `pipeline.head.inference.Head.logits` says of each window as a clip of its own, up to rounding:
-the linear branches describe a window by sums over its rows, and those are differences of running
-sums, however much windows overlap.
+What `pipeline.head.inference.Head.contributions` says of each window as a clip of its own, up to
+rounding: the linear branches describe a window by sums over its rows, and those are differences of
+running sums, however much windows overlap.
 """
 
 from collections.abc import Iterator
@@ -26,8 +26,10 @@ from pipeline.head.streams import (
 WINDOWS_AT_ONCE = 256  # whose descriptors are in memory, some 15 KB for each stream
 
 
-def sliding_logits(head: Head, clip: Clip, first: np.ndarray, last: np.ndarray) -> np.ndarray:
-    """The logits of windows of a clip: (n, K) float32.
+def sliding_contributions(
+    head: Head, clip: Clip, first: np.ndarray, last: np.ndarray
+) -> np.ndarray:
+    """What each branch adds to the logits of windows of a clip: (n, B, K) float32.
 
     Parameters
     ----------
@@ -41,7 +43,8 @@ def sliding_logits(head: Head, clip: Clip, first: np.ndarray, last: np.ndarray) 
     """
     clip = read_of(clip, head.readings)
     shares = dict(head.shares)
-    logits = np.zeros((len(first), head.classes), np.float32)
+    number = {name: i for i, name in enumerate(shares)}
+    added = np.zeros((len(first), len(shares), head.classes), np.float32)
     if head.forward:
         streams = tuple(network_streams(head.readings))
         whole = {view: side_by_side(clip, streams, view) for view in head.views}
@@ -50,7 +53,7 @@ def sliding_logits(head: Head, clip: Clip, first: np.ndarray, last: np.ndarray) 
             for i, j in zip(first, last, strict=True)
         )
         share = next(iter(shares.values()))
-        logits += share * clip_logits(head.forward, windows, head.windowing, head.classes)
+        added[:, 0] = share * clip_logits(head.forward, windows, head.windowing, head.classes)
     mirrorable = mirrored_streams(clip) if head.mirror else set()
     for stream in dict.fromkeys(branch.stream for branch in head.linear):
         branches = [
@@ -60,9 +63,9 @@ def sliding_logits(head: Head, clip: Clip, first: np.ndarray, last: np.ndarray) 
         for view in views if branches else ():
             rows = prepared(seen(clip, stream, view), stream)
             for branch, start, scores in _scores(rows, branches, first, last):
-                here = logits[start : start + len(scores)]
+                here = added[start : start + len(scores), number[branch.name]]
                 here += np.float32(shares[branch.name] / len(views)) * scores
-    return logits
+    return added
 
 
 def _scores(

@@ -5,11 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.timeline.spans import UNSURE, Span, Window
+from pipeline.timeline.spans import NONE, UNSURE, Span, Window
 
 __all__ = ["NONE", "UNSURE", "Prediction", "Span", "Window"]
 
-NONE = "none of these"  # the answer where a clip is too odd to show any of the labels
 UNANSWERED = (NONE, UNSURE)
 
 SCHEMA = 1  # of what `as_dict` gives; see pipeline.predict.contract
@@ -28,7 +27,7 @@ class Prediction:
     file : as it was named; empty for frames from memory
     labels : of all classes, most probable first
     probabilities : (K,) float64, of `labels`; they sum to 1. Of a video that is longer than what
-        the model learnt from, the shares of its time
+        the model learnt from, the shares of its time; what is missing from 1 is "none of these"
     frames : frames that were embedded, in each view
     seconds : length of the clip
     windows : what is said of each stretch of the clip, in order; they overlap

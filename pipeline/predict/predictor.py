@@ -44,7 +44,7 @@ from pipeline.predict.stream import Stream
 from pipeline.predict.watched import WatchedClip, watch
 from pipeline.store.extractor_spec import ExtractorSpec
 from pipeline.timeline.fit import COSTS, LEAST_SPREAD, WINDOWS
-from pipeline.timeline.spans import decoded, doubted, time_shares
+from pipeline.timeline.spans import decoded, doubted, none_of_these, time_shares
 from pipeline.timeline.windows import STRIDES, WindowedHead, check_windows
 
 LONGER = 2.0  # times the longest training clip: the longest clip that is scored as a whole
@@ -292,9 +292,11 @@ class Predictor:
         started = perf_counter()
         length = clip_length(timeline)
         parts = clip.end(length)
-        spans = decoded(parts, self._decoder(timeline, window), self.labels)
+        decoder, reference = self._decoder(timeline, window), self._model.reference
+        spans = decoded(parts, decoder, self.labels, reference)
         familiarity, possible = None, np.zeros(len(self.labels), bool)
         if clip.is_long:
+            spans = none_of_these(spans, self.false_alarms)
             count, probabilities = clip.rows, time_shares(spans, self.labels)
         else:
             count, contributions = clip.whole(sample_frames(timeline, self._sampling))

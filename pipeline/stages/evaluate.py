@@ -212,6 +212,7 @@ def timeline_summary(timelines: MeasuredTimelines) -> dict[str, Any]:
         "segments": int(timelines.class_segments.sum()),
         **{name: _timeline_numbers(scores) for name, scores in timelines.scores.items()},
         "intervals": {name: _pair(interval) for name, interval in timelines.intervals.items()},
+        "none_of_these": round(timelines.none, DIGITS),
     }
 
 

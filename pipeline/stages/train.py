@@ -138,8 +138,9 @@ def train(
             logits = head.logits(features.clip(i) for i in val_set.positions)
             temperature = fit_temperature(logits, val_set.labels)
         decoder = learn_decoder(
-            head, features, indexed, train_set, val_set, calibrate=settings.calibrate
-        )
+            head, features, indexed, train_set, val_set, trained.reference,
+            calibrate=settings.calibrate,
+        )  # fmt: skip
         reporter.end(trained, temperature)
         say(
             f"long videos: windows of {decoder.window:.2f} s, stretches of {decoder.typical:.1f} s "

@@ -1,11 +1,13 @@
 """Fitting the decoder: what a change of label costs, how long stretches are, how wide to look."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from pipeline.dataset.clips import ClipTable
 from pipeline.head.calibration import fit_temperature
+from pipeline.head.held_out import Reference
 from pipeline.head.inference import Head
 from pipeline.head.labelled_clips import LabelledClips
 from pipeline.head.model_card import Decoder
@@ -18,7 +20,7 @@ from pipeline.timeline.long_videos import (
     tiled_videos,
 )
 from pipeline.timeline.scores import UNKNOWN, f1_of, score_video
-from pipeline.timeline.spans import Span, decoded
+from pipeline.timeline.spans import Span, decoded, decoded_runs
 from pipeline.timeline.windows import Windows, windows_of
 
 WINDOWS = (0.7, 0.5, 0.35, 1.0)  # of the typical length of a stretch; the first where all are alike
@@ -41,14 +43,19 @@ def learn_decoder(
     clips: ClipTable,
     train: LabelledClips,
     val: LabelledClips,
+    reference: Reference | None = None,
     *,
     calibrate: bool = True,
 ) -> Decoder:
     """The decoder of a trained head.
 
     The lengths of stretches are those of the training clips, or of the stretches of the videos that
-    they tile; window, cost and temperature are fitted on the videos that the validation clips tile,
-    or on those clips end to end.
+    they tile; all else is fitted on the videos that the validation clips tile, or on those clips
+    end to end.
+
+    Parameters
+    ----------
+    reference : what tells how odd clips are; None where nothing does
     """
     long = tiled_videos(features, clips, train)
     seconds = [length for video in long for _, length in video.stretches()]
@@ -56,7 +63,7 @@ def learn_decoder(
         features, train, seconds or [clip_seconds(features, i) for i in train.positions]
     )
     videos = tiled_videos(features, clips, val) if long else end_to_end(features, val)
-    return fit_decoder(head, features, videos, usual, calibrate=calibrate)
+    return fit_decoder(head, features, videos, usual, reference, calibrate=calibrate)
 
 
 def usual_decoder(features: FeatureSet, clips: LabelledClips, seconds: Sequence[float]) -> Decoder:
@@ -76,26 +83,32 @@ def fit_decoder(
     features: FeatureSet,
     videos: Sequence[LongVideo],
     usual: Decoder,
+    reference: Reference | None = None,
     *,
     calibrate: bool = True,
 ) -> Decoder:
     """The window and the cost under which the mean F1 of the segments is best, in these videos.
 
-    What is hardly better than the usual ones is not chosen. The temperature is that of the windows.
+    What is hardly better than the usual ones is not chosen. The temperature is that of the windows,
+    the oddness that of the stretches whose label is right for most of their time.
 
     Parameters
     ----------
     videos : that the head was not trained on; not all of very many are looked at
     usual : with the lengths of stretches; returned where there are no videos
+    reference : what tells how odd clips are; None where nothing does
     """
     videos = _some(features, videos)
     if not videos:
         return usual
     least = LEAST_ROWS * row_seconds(features, int(videos[0].positions[0]))
     widths = dict.fromkeys(max(share * usual.typical, least) for share in WINDOWS)
-    found = []
+    found: list[tuple[float, Decoder]] = []
+    looks = {}
     for window in widths:
-        seen = [windows_of(head, one.parts(features), one.length, window) for one in videos]
+        seen = looks[window] = [
+            windows_of(head, one.parts(features), one.length, window) for one in videos
+        ]
         temperature = _temperature(seen, videos) if calibrate else 1.0
         for cost in COSTS:
             decoder = Decoder(window, cost, usual.typical, usual.spread, temperature)
@@ -106,7 +119,10 @@ def fit_decoder(
         sides = (decoder.window / usual.window, decoder.cost / usual.cost)
         return float(np.square(np.log(sides)).sum())
 
-    return min((one for score, one in found if score >= best - PLATEAU), key=unusual)
+    chosen = min((one for score, one in found if score >= best - PLATEAU), key=unusual)
+    if reference is None:
+        return chosen
+    return replace(chosen, oddness=_oddness(looks[chosen.window], videos, chosen, reference))
 
 
 def labels_at(spans: Sequence[Span], labels: Sequence[str], times: np.ndarray) -> np.ndarray:
@@ -133,6 +149,25 @@ def _temperature(seen: Sequence[Sequence[Windows]], videos: Sequence[LongVideo])
     truth = np.concatenate(truths)
     logits = np.concatenate([part.logits for parts in seen for part in parts])
     return fit_temperature(logits[truth != UNKNOWN], truth[truth != UNKNOWN])
+
+
+def _oddness(
+    seen: Sequence[Sequence[Windows]],
+    videos: Sequence[LongVideo],
+    decoder: Decoder,
+    reference: Reference,
+) -> float | None:
+    """By how much stretches with the right label are odder than clips, 0 where they are not."""
+    odd = []
+    for video, parts in zip(videos, seen, strict=True):
+        for part in parts:
+            seconds = np.diff(part.edges)
+            truth = video.truth(part.places.mean(axis=1))
+            for first, stop, label in decoded_runs(part, decoder):
+                right = seconds[first:stop] @ (truth[first:stop] == label)
+                if right > seconds[first:stop].sum() / 2:
+                    odd.append(reference.odd(part.mean(first, stop)[None])[0])
+    return max(float(np.mean(odd) - reference.oddness.mean()), 0.0) if odd else None
 
 
 def _f1(

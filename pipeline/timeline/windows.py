@@ -7,7 +7,7 @@ import numpy as np
 
 from pipeline.errors import ClipcacheError
 from pipeline.head.inference import Head
-from pipeline.head.sliding import sliding_logits
+from pipeline.head.sliding import sliding_contributions
 from pipeline.head.streams import Clip
 
 MOST_WINDOWS = 1_000_000  # of one clip: more than two days at a usual four a second
@@ -24,13 +24,18 @@ class Windows:
     ----------
     start, end : of the stretch, in seconds from the first frame of the video
     places : (n, 2) float64, start and end of the windows, in the same seconds
-    logits : (n, K) float32
+    contributions : (n, B, K) float32, what each branch adds to the logits
     """
 
     start: float
     end: float
     places: np.ndarray
-    logits: np.ndarray
+    contributions: np.ndarray
+
+    @property
+    def logits(self) -> np.ndarray:
+        """(n, K) float32."""
+        return self.contributions.sum(axis=1)
 
     @property
     def edges(self) -> np.ndarray:
@@ -40,6 +45,13 @@ class Windows:
         """
         middles = self.places.mean(axis=1)
         return np.concatenate([[self.start], (middles[1:] + middles[:-1]) / 2, [self.end]])
+
+    def mean(self, first: int, stop: int) -> np.ndarray:
+        """What each branch adds to the logits in the time of some windows that follow each other:
+        (B, K) float64.
+        """
+        seconds = np.diff(self.edges[first : stop + 1])
+        return np.average(self.contributions[first:stop], axis=0, weights=seconds)
 
 
 def check_windows(window: float, stride: float) -> None:
@@ -92,7 +104,7 @@ class WindowedHead:
         self._times = np.zeros(0)
         self._rows: dict[str, np.ndarray] = {}
         self._places: list[tuple[float, float]] = []
-        self._logits = [np.zeros((0, self._head.classes), np.float32)]
+        self._contributions: list[np.ndarray] = []
 
     def add(self, times: np.ndarray, rows: Clip) -> None:
         """Take the next rows.
@@ -143,7 +155,9 @@ class WindowedHead:
         self._look(end, last=True)
         if self._places:
             self._done.append(
-                Windows(self._start, end, np.array(self._places), np.concatenate(self._logits))
+                Windows(
+                    self._start, end, np.array(self._places), np.concatenate(self._contributions)
+                )
             )
 
     def _look(self, end: float, *, last: bool) -> None:
@@ -174,7 +188,7 @@ class WindowedHead:
             stop = np.maximum(stop, 1)
             first = np.minimum(first, stop - 1)  # without a frame it shows the frame before it
             self._places += places
-            self._logits.append(sliding_logits(self._head, self._rows, first, stop))
+            self._contributions.append(sliding_contributions(self._head, self._rows, first, stop))
         following = self._start + self._placed * self._stride
         keep = max(min(int(np.searchsorted(self._times + EARLY, following)),
                        int(np.searchsorted(self._times, end - self._window))) - 1, 0)  # fmt: skip

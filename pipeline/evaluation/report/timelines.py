@@ -31,7 +31,8 @@ def timelines_in_words(measured: MeasuredTimelines) -> str:
         f"{count(int(measured.class_segments.sum()), 'segment')} F1@50 is "
         f"{percent(f1[DECODED])}{over}, of the windows without a decoder {percent(f1[WINDOWS])}, "
         f"of the most frequent label {percent(f1[MAJORITY])}; "
-        f"{percent(measured.scores[DECODED].accuracy)} of the frames are labelled right."
+        f"{percent(measured.scores[DECODED].accuracy)} of the frames are labelled right. "
+        f"Of those of annotated actions `predict` calls {percent(measured.none)} none of these."
     )
 
 
