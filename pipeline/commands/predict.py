@@ -213,10 +213,10 @@ def _print_predictions(predictions: "Sequence[Prediction]", top: int) -> None:
     if level is not None:
         table.add_column(f"the truth in {100 * level:.6g} %", overflow="fold")
     for prediction in predictions:
-        of_time = " of the time" if prediction.is_long else ""
-        rows = [(label, f"{share:.1%}{of_time}") for label, share in prediction.top(top)
-                if share or not prediction.is_long]  # fmt: skip
-        if prediction.label == UNSURE:
+        rows = [(label, f"{share:.1%}") for label, share in prediction.top(top)]
+        if prediction.is_long:
+            rows = [(label, f"{share:.1%} of the time") for label, share in prediction.shares(top)]
+        elif prediction.label == UNSURE:
             rows.insert(0, (UNSURE, f"< {100 * prediction.threshold:.6g}%"))
         elif prediction.label == NONE:
             rows.insert(0, (NONE, ""))
@@ -235,6 +235,7 @@ def _print_timelines(predictions: "Iterable[Prediction]") -> None:
     from rich.table import Table
 
     from pipeline.predict.clock import clock
+    from pipeline.predict.prediction import NONE
 
     for prediction in predictions:
         say(f"\n{prediction.file}: {clock(prediction.seconds)} long")
@@ -244,7 +245,7 @@ def _print_timelines(predictions: "Iterable[Prediction]") -> None:
         table.add_column("label", overflow="fold")
         table.add_column("confidence", justify="right", no_wrap=True)
         for span in prediction.timeline():
-            share = f"{span.confidence:.1%}"
+            share = "" if span.label == NONE else f"{span.confidence:.1%}"
             table.add_row(*cells([clock(span.start), clock(span.end), span.label, share]))
         show_table(table)
 

@@ -23,7 +23,10 @@ class Part(BaseModel):
 
     start: float = SECONDS
     end: float = SECONDS
-    label: str = Field(description="May be `unsure`, and in a timeline `none of these`.")
+    label: str = Field(
+        description="May be `unsure`; or `none of these`, and the confidence is that of the label "
+        "that comes nearest."
+    )
     confidence: float = CONFIDENCE
 
 
@@ -92,8 +95,8 @@ class PredictionAnswer(BaseModel):
     )
     shares: dict[str, float] | None = Field(
         None,
-        description="Share of the time of each label that is seen; the rest is `none of these`. "
-        "Only for a video that is longer than the clips that the model learnt from.",
+        description="Share of the time of each label that is seen, and of `none of these`. Only "
+        "for a video that is longer than the clips that the model learnt from.",
     )
     timeline: list[Part] | None = Field(
         None, description="What happens when: spans without a gap. Only for a video."

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pipeline.annotations.stretch import Recording, Stretch
 from pipeline.csv_tables import listed, write_rows
-from pipeline.predict.prediction import DIGITS, TIME_DIGITS, UNSURE, Prediction
+from pipeline.predict.prediction import DIGITS, TIME_DIGITS, UNANSWERED, Prediction
 
 FILE_COLUMNS = ("file", "label", "confidence", "seconds", "frames")
 SPAN_COLUMNS = ("file", "start", "end", "label", "confidence")
@@ -46,7 +46,8 @@ def _span_rows(predictions: Iterable[Prediction]) -> Iterator[list[object]]:
 def recordings(
     predictions: Iterable[Prediction], rate: Callable[[str], float]
 ) -> list[Recording]:  # fmt: skip
-    """The spans of each clip as stretches that clipcache annotated; "unsure" is none.
+    """The spans of each clip as stretches that clipcache annotated; "unsure" and
+    "none of these" are none.
 
     Parameters
     ----------
@@ -65,5 +66,5 @@ def _stretches(prediction: Prediction) -> tuple[Stretch, ...]:
             round(span.end, TIME_DIGITS), ANNOTATOR, round(span.confidence, DIGITS),
         )
         for span in prediction.timeline()
-        if span.label != UNSURE
+        if span.label not in UNANSWERED
     )  # fmt: skip

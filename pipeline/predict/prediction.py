@@ -13,6 +13,7 @@ UNANSWERED = (NONE, UNSURE)
 
 SCHEMA = 1  # of what `as_dict` gives; see pipeline.predict.contract
 DIGITS = 6  # of a probability as it is told
+ROUNDING = 1e-9  # of a sum of shares
 TIME_DIGITS = 3  # of seconds
 SURE = 0.6  # probability; below, there is a word of warning
 CLOSE = 0.15  # between the two most probable labels
@@ -83,6 +84,14 @@ class Prediction:
         pairs = zip(self.labels, self.probabilities.tolist(), strict=True)
         return list(pairs)[:count]
 
+    def shares(self, count: int) -> list[tuple[str, float]]:
+        """Of a long video the `count` labels that take most of its time, with their shares; among
+        them "none of these" where it takes some."""
+        none = 1 - float(self.probabilities.sum())
+        there = [(label, share) for label, share in self.top(len(self.labels)) if share]
+        there += [(NONE, none)] if none > ROUNDING else []
+        return sorted(there, key=lambda one: -one[1])[:count]
+
     def timeline(self) -> list[Span]:
         """The clip as spans, each of one label; where no frame is shown for long, there is none."""
         return list(self.spans)
@@ -145,7 +154,7 @@ class Prediction:
             values["set"] = {"level": self.level, "labels": list(self.possible)}
         if self.is_long:
             values["shares"] = {
-                label: round(share, DIGITS) for label, share in self.top(len(self.labels)) if share
+                label: round(share, DIGITS) for label, share in self.shares(len(self.labels) + 1)
             }
         if self.windows:
             values["timeline"] = [_part(span) for span in self.timeline()]
