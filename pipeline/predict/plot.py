@@ -63,12 +63,17 @@ def timeline_figure(prediction: Prediction, labels: Sequence[str]) -> "Figure":
             : 1 + sum(prediction.seconds >= s for s in (60, 3600))
         ]
         axes.set_xlabel(" : ".join(reversed(units)))
-        axes.set_title(
-            f"{prediction.label} {prediction.confidence:.0%} "
-            f"{'of the time' if prediction.is_long else 'over the whole clip'}",
-            color=INK,
-        )
+        axes.set_title(_title(prediction), color=INK)
     return figure
+
+
+def _title(prediction: Prediction) -> str:
+    if prediction.is_long:
+        ((label, share),) = prediction.shares(1)
+        return f"{label} {share:.0%} of the time"
+    if prediction.label in UNANSWERED:
+        return f"{prediction.label} over the whole clip"
+    return f"{prediction.label} {prediction.confidence:.0%} over the whole clip"
 
 
 def _rows_of(spans: Sequence[Span]) -> list[str]:
