@@ -82,7 +82,8 @@ def split(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> None:
 
     settings = load_settings(params, changes)
     clips = read_index()
-    splits = split_clips(clips, settings.split, say=say)
+    several = settings.dataset.multi_label
+    splits = split_clips(clips, settings.split, say=say, multi_label=several)
     groups = clips.codes("group")[0]
     for code, name in enumerate(SPLIT_NAMES):
         here = splits == code

@@ -17,16 +17,37 @@ def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     return powers / powers.sum(axis=-1, keepdims=True)
 
 
+def sigmoid(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+    """The probability of each label by itself, same shape, float64: where several may hold."""
+    from scipy.special import expit
+
+    return expit(np.asarray(logits, np.float64) / temperature)
+
+
 def cross_entropy(logits: np.ndarray, labels: np.ndarray, temperature: float = 1.0) -> float:
-    """Mean negative log-probability of the true labels, in nats.
+    """Mean negative log-probability of the true labels of a clip, in nats.
 
     Parameters
     ----------
     logits : (n, K)
-    labels : (n,) int
+    labels : (n,) int; or (n, K) of 0 and 1 where several may hold
     """
+    if labels.ndim == 2:
+        scaled = np.asarray(logits, np.float64) / temperature
+        return float((np.logaddexp(0, scaled) - labels * scaled).sum(axis=1).mean())
     chosen = softmax(logits, temperature)[np.arange(len(labels)), labels]
     return float(-np.log(np.maximum(chosen, 1e-12)).mean())
+
+
+def share_right(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Share of the clips that are right, or of the yes and no of all labels where several may hold.
+
+    Parameters
+    ----------
+    logits, labels : as `cross_entropy` takes them
+    """
+    right = (logits > 0) == labels if labels.ndim == 2 else logits.argmax(axis=1) == labels
+    return float(right.mean())
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
@@ -37,7 +58,7 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     Parameters
     ----------
     logits : (n, K), of clips that the head was not trained on
-    labels : (n,) int
+    labels : as `cross_entropy` takes them
     """
     if not len(labels):
         return 1.0

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.head.batches import class_weights
+from pipeline.head.batches import clip_weights
 from pipeline.head.build import NETWORK_BRANCH
+from pipeline.head.calibration import share_right
 from pipeline.head.descriptors import DESCRIPTORS
 from pipeline.head.fit import Epoch, Fit, fit, unseen_logits
 from pipeline.head.held_out import HeldOut, Reference, learn_reference
@@ -19,6 +20,7 @@ from pipeline.head.params import TrainParams
 from pipeline.head.sequences import Features
 from pipeline.head.shares import Folds, inner_folds, learn_shares, scorable
 from pipeline.head.streams import IDENTITY, MIRROR, needed, views_of
+from pipeline.head.thresholds import choose_thresholds
 
 NETWORK_FOLDS = 3  # of the training clips, to learn the network's share from: each is a training
 
@@ -35,7 +37,9 @@ class TrainedHead:
         inner folds could be dealt, or none were needed
     ordered_baseline : its linear branches by themselves; None where it has not all of them
     reference : what a new clip is held against, of training clips that were held out; of a network
-        alone of the validation clips; None where there are none
+        alone of the validation clips; None where there are none, or where several labels may hold
+    thresholds : (K,) float64, the logit from which on each label holds, by the same clips; None
+        where one label holds
     """
 
     head: Head
@@ -43,6 +47,7 @@ class TrainedHead:
     accuracies: dict[str, float | None]
     ordered_baseline: OrderedBaseline | None
     reference: Reference | None = None
+    thresholds: np.ndarray | None = None
 
 
 def train_head(
@@ -91,7 +96,7 @@ def train_head(
         unseen, told = linear.unseen, linear.scorable
         if loop:
             say("learning what the network is worth")
-            folds = inner_folds(known.labels, known.groups, NETWORK_FOLDS, params.seed)
+            folds = inner_folds(known.strata, known.groups, NETWORK_FOLDS, params.seed)
             logits = np.zeros(unseen.shape[1:], np.float32)
             if folds:
                 logits = unseen_logits(loop, known, folds)
@@ -117,7 +122,7 @@ def train_head(
         mirror=mirror,
         windowing=params.windowing,
     )
-    if held is None and len(val) and (folds := inner_folds(val.labels, val.groups, FOLDS, 0)):
+    if held is None and len(val) and (folds := inner_folds(val.strata, val.groups, FOLDS, 0)):
         added = head.contributions(features.clip(i) for i in val.positions)
         held = HeldOut(added, val.labels, _fold_of(folds, len(val)))
     complete = linear is not None and len(descriptors) == len(DESCRIPTORS)
@@ -126,8 +131,16 @@ def train_head(
         fitted,
         dict(zip(names, accuracies, strict=True)),
         linear.alone() if linear and complete else None,
-        learn_reference(held) if held else None,
+        learn_reference(held) if held and not train.several else None,
+        _thresholds(held, len(train.classes)) if train.several else None,
     )
+
+
+def _thresholds(held: HeldOut | None, classes: int) -> np.ndarray:
+    """The logit from which on each label holds: (K,) float64."""
+    if held is None:
+        return np.zeros(classes)
+    return choose_thresholds(held.contributions.sum(axis=1), held.labels)
 
 
 def _fold_of(folds: Folds, clips: int) -> np.ndarray:
@@ -144,7 +157,6 @@ def _worth(
     """The share of each branch, and its accuracy, by scores (B, n, K) for clips it had not seen."""
     weights = np.ones(len(clips))
     if params.imbalance != "none" and len(clips):
-        weights = class_weights(clips.labels, len(clips.classes))[clips.labels]
-    right = unseen.argmax(axis=2) == clips.labels
-    accuracies = [float(row.mean()) if len(clips) else None for row in right]
+        weights = clip_weights(clips.labels, len(clips.classes))
+    accuracies = [share_right(scores, clips.labels) if len(clips) else None for scores in unseen]
     return learn_shares(unseen, clips.labels, weights), accuracies

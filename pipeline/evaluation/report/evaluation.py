@@ -159,7 +159,8 @@ def write_report(run: Run, path: Path) -> None:
     """
     measured = run.measured
     outcome = measured.outcome
-    summary = summarise(facts_from_features(run.clips, run.splits, run.features))
+    facts = facts_from_features(run.clips, run.splits, run.features)
+    summary = summarise(facts, multi_label=run.dataset.multi_label)
     values: dict[str, Any] = {
         "version": __version__,
         "head": head_name(run.card),
