@@ -5,7 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.evaluation.metrics import LEVEL, Interval
+from pipeline.evaluation.metrics import (
+    LEVEL,
+    Interval,
+    Reliability,
+    expected_calibration_error,
+    reliability,
+)
 
 HEAD, FRAME_MEAN, ORDERED = "head", "frame mean", "ordered baseline"
 BLOCK = 4_000_000  # numbers of resampled clips held at a time, 8 bytes each
@@ -104,6 +110,8 @@ class MeasuredLabels:
     difference : mAP of the head less that of the frame mean, and its paired bootstrap intervals,
         over clips and over groups
     rows : a row for each label, in their order
+    reliability, calibration_error : of the head, over the yes and no of all clips and labels
+    clips : (K,) int64, for which each label holds
     together : (K, K) int64; of the clips for which the label of a row holds, for how many the head
         says that the label of a column does
     """
@@ -112,6 +120,9 @@ class MeasuredLabels:
     scores: dict[str, LabelScores]
     difference: tuple[float, Interval | None, Interval | None]
     rows: list[LabelRow]
+    reliability: Reliability
+    calibration_error: float
+    clips: np.ndarray
     together: np.ndarray
 
 
@@ -146,6 +157,9 @@ def measure_labels(outcome: LabelOutcome, *, samples: int, seed: int = 0) -> Mea
         },
         (values[HEAD]["map"] - values[FRAME_MEAN]["map"], intervals[0], intervals[1]),
         label_rows(outcome),
+        reliability(outcome.head.scores.ravel(), actual.ravel()),
+        expected_calibration_error(outcome.head.scores.ravel(), actual.ravel()),
+        actual.sum(axis=0),
         actual.astype(np.int64).T @ outcome.head.holds.astype(np.int64),
     )
 
@@ -261,7 +275,7 @@ def _mean_average_precision(
 
 def _interval(values: np.ndarray) -> Interval | None:
     """Percentile interval; None where all are equal, as resampling knows no spread then."""
-    if values.min() == values.max():
+    if np.ptp(values) < 1e-9:
         return None
     low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(float(low), float(high))

@@ -119,6 +119,10 @@ class ModelCard:
         """
         return (sigmoid if self.several else softmax)(logits, self.temperature)
 
+    def hold(self, probabilities: np.ndarray) -> np.ndarray:
+        """Which labels hold by probabilities (..., K), where several may: bool, same shape."""
+        return probabilities >= np.array(self.thresholds)
+
     def to_dict(self) -> dict[str, Any]:
         """The card as JSON-ready values."""
         schema, values = SCHEMA_OF_SEVERAL_LABELS, asdict(self)
