@@ -205,10 +205,10 @@ def _print_label_scores(measured: "MeasuredLabels", name: str) -> None:
 
     outcome = measured.outcome
     table = Table(
-        title=f"Test split: {len(outcome.actual)} clips, {len(outcome.labels)} labels of which "
-        "several may hold"
+        title=f"Test split: {len(outcome.actual)} clips, {len(outcome.labels)} labels, several "
+        "may hold; 95 % intervals"
     )
-    columns = ("", "mAP", "95 % over groups", "macro F1", "micro F1", "all labels right")
+    columns = ("", "mAP", "over groups", "macro F1", "micro F1", "all right")
     for column in columns:
         table.add_column(column, justify="right" if column else "left", no_wrap=True)
     for way, scores in measured.scores.items():
