@@ -66,10 +66,10 @@ class Prediction:
         """The most probable label, or "unsure" where its probability is below the threshold.
 
         "none of these" where the clip is too odd to show any of them. Of a long video what takes
-        most of its time. Where several labels may hold, those that do, with | between them.
+        most of its time. Where several labels may hold, those that do, sorted, with | between.
         """
         if self.holding is not None:
-            return listed(self.holding) or NONE
+            return listed(sorted(self.holding)) or NONE
         if self.familiarity is not None and self.familiarity <= self.false_alarms:
             return NONE
         if not self.is_long:

@@ -281,7 +281,7 @@ class Predictor:
         """The logits (K,) of a stretch of a clip as a window, if it is familiar enough."""
         if self.card.several:
             probabilities = self.card.probabilities(logits)
-            label = listed(self.holding(probabilities)) or NONE
+            label = listed(sorted(self.holding(probabilities))) or NONE
             return Window(start, end, probabilities, label, float(probabilities.max()))
         decoder = self.card.decoder
         probabilities = softmax(logits, (decoder or self.card).temperature)
