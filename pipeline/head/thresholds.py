@@ -7,7 +7,7 @@ of few clips is mostly chance.
 
 import numpy as np
 
-PRIOR = 10.0  # clips with the label at which its own threshold and the common one count the same
+PRIOR = 3.0  # clips with the label at which its own threshold and the common one count the same
 COMMON = 200  # thresholds that are tried for all labels at once
 
 

@@ -11,8 +11,15 @@ from small_features import SmallProject
 from pipeline.dataset.clips import read_index
 from pipeline.errors import ModelError
 from pipeline.head.batches import class_weights, clip_weights, targets_of
-from pipeline.head.calibration import cross_entropy, fit_temperature, share_right, sigmoid
+from pipeline.head.calibration import (
+    cross_entropy,
+    fit_offsets,
+    fit_temperature,
+    share_right,
+    sigmoid,
+)
 from pipeline.head.labelled_clips import LabelledClips, labelled_splits
+from pipeline.head.linear import fit_linear
 from pipeline.head.model_folder import load_model, predict_probabilities, read_card
 from pipeline.head.params import TrainParams
 from pipeline.head.shares import learn_shares, scorable
@@ -78,15 +85,14 @@ def test_the_loss_of_the_network_is_the_same_likelihood() -> None:
 
 def test_thresholds_find_the_best_f1_and_few_clips_follow_the_others() -> None:
     rng = np.random.default_rng(2)
-    held = np.zeros((400, 3), np.float32)
-    held[:200, 0], held[:100, 1], held[:2, 2] = 1, 1, 1
-    logits = np.where(held > 0, 1.0, -1.0) + np.array([1.0, 1.0, -3.0])
+    held = np.zeros((400, 6), np.float32)
+    held[:100, :5], held[:2, 5] = 1, 1
+    logits = np.where(held > 0, 1.0, -1.0) + np.array([1.0] * 5 + [-3.0])
     logits += rng.uniform(-0.1, 0.1, logits.shape)
-    many, fewer, few = choose_thresholds(logits, held)
-    assert ((logits[:, 0] >= many) == held[:, 0]).all()
-    assert ((logits[:, 1] >= fewer) == held[:, 1]).all()
-    assert few > -1  # its own is near -3
-    assert choose_thresholds(logits[:0], held[:0]).tolist() == [0, 0, 0]
+    *many, few = choose_thresholds(logits, held)
+    assert ((logits[:, :5] >= many) == held[:, :5]).all()
+    assert few > -1.5  # its own is near -3
+    assert choose_thresholds(logits[:0], held[:0]).tolist() == [0] * 6
     tied = choose_thresholds(np.array([[1.0], [1.0], [0.0]]), np.array([[1.0], [0.0], [0.0]]))
     assert 0 < tied[0] <= 1
 
@@ -118,6 +124,23 @@ def test_a_head_learns_what_comes_together(head: str) -> None:
     assert trained.thresholds is not None
     right = (logits >= trained.thresholds) == (others.labels > 0)
     assert right.mean() > 0.9
+
+
+def test_the_offsets_of_rare_labels_are_in_the_branch_that_counts_most() -> None:
+    rng = np.random.default_rng(4)
+    held = (rng.uniform(size=(400, 2)) < (0.5, 0.1)).astype(np.float32)
+    logits = np.where(held > 0, -1.0, -5.0) + rng.normal(0, 1, held.shape)  # says too little
+    offsets = fit_offsets(logits, held)
+    assert (offsets > 1).all()
+    assert cross_entropy(logits + offsets, held) < cross_entropy(logits, held)
+    features, clips = in_memory()
+    trained = train_head(features, clips, clips.take(np.zeros(0, int)), TrainParams(head="linear"))
+    plain = fit_linear(features, clips)
+    changed = [
+        name for one, other, name in zip(plain.branches, trained.head.linear, trained.head.shares,
+                                         strict=True) if (one.bias != other.bias).any()
+    ]  # fmt: skip
+    assert changed == [max(trained.head.shares, key=trained.head.shares.get)]
 
 
 @pytest.fixture(scope="module")
