@@ -26,10 +26,14 @@ def check(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> None:
 def index(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> None:
     """List the clips below dataset.raw, with labels and groups, in data/index.csv."""
     from pipeline.dataset.clips import NO_LABEL
+    from pipeline.dataset.label_sets import members_of
     from pipeline.stages.index import index_clips
 
-    clips = index_clips(load_settings(params, changes).dataset)
-    labels = len(set(clips.codes("label")[1]) - {NO_LABEL})
+    dataset = load_settings(params, changes).dataset
+    clips = index_clips(dataset)
+    texts = clips.codes("label")[1]
+    names = members_of(texts)[1] if dataset.multi_label else texts
+    labels = len(set(names) - {NO_LABEL})
     groups = len(clips.codes("group")[1])
     found = f"{count(len(clips), 'clip')} of {count(labels, 'class', 'classes')}"
     waiting = len(clips) - int(clips.labelled.sum())
