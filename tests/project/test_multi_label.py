@@ -132,5 +132,5 @@ def test_what_asks_for_one_label_is_refused(project: Path, command: tuple[str, .
         [sys.executable, "-m", "pipeline", *command], cwd=project, env=environment,
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert done.returncode == 1, done.stderr
+    assert done.returncode == 2, done.stderr
     assert REFUSED[command] in " ".join(done.stderr.split())
