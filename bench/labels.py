@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.dataset.clips import read_index
-from pipeline.evaluation.crossval import calibrated, deal_folds
+from pipeline.evaluation.folds import calibrated, deal_folds
 from pipeline.head.clip_space import NONE, ClipSpace, points_of
 from pipeline.head.labelled_clips import LabelledClips, labelled_clips
 from pipeline.head.linear import fit_linear

@@ -16,7 +16,7 @@ import numpy as np
 
 from bench.ablation import ROWS
 from pipeline.dataset.clips import read_index
-from pipeline.evaluation.crossval import Fold, deal_folds, run_folds
+from pipeline.evaluation.folds import Fold, deal_folds, run_folds
 from pipeline.head.calibration import cross_entropy
 from pipeline.head.labelled_clips import labelled_clips
 from pipeline.params import load_params

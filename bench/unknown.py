@@ -21,7 +21,7 @@ import numpy as np
 
 from bench.ablation import ROWS
 from pipeline.dataset.clips import read_index
-from pipeline.evaluation.crossval import deal_folds
+from pipeline.evaluation.folds import deal_folds
 from pipeline.head.calibration import softmax
 from pipeline.head.fit import set_up_tensorflow
 from pipeline.head.held_out import FALSE_ALARMS

@@ -23,9 +23,11 @@ def doubts(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> None
         write_doubts,
     )
     from pipeline.labelling.doubts_page import PAGE, write_doubts_page
+    from pipeline.labelling.several import refuse_several
     from pipeline.store.feature_files import FeatureSet
 
     settings, clips = load_settings(params, changes), read_index()
+    refuse_several(settings.dataset, "`clipcache doubts` finds no doubts")
     said, changed = read_out_of_fold(PROBABILITIES, clips)
     found = find_doubts(said)
     files = ClipFiles.of(settings.dataset, read_images())
@@ -46,8 +48,10 @@ def relabel(
     """Write corrected labels into dataset.table, or say which files to move."""
     from pipeline.labelling.relabel import MOVES, read_corrections
     from pipeline.labelling.relabel import relabel as run
+    from pipeline.labelling.several import refuse_several
 
     settings = load_settings(params, changes)
+    refuse_several(settings.dataset, "`clipcache relabel` writes no corrections")
     done = run(settings.dataset, read_corrections(file))
     if done.same:
         say(f"{counted(done.same, 'clip has its label', 'clips have their labels')} already.")
@@ -141,9 +145,11 @@ def next(  # noqa: A001 - it is what the command is called
     from pipeline.labelling.acquisition import choose
     from pipeline.labelling.collection import Collection
     from pipeline.labelling.session import ANSWERS, Session, newest_labels
+    from pipeline.labelling.several import refuse_several
     from pipeline.serve.run import check_installed
 
     settings = load_settings(params, changes)
+    refuse_several(settings.dataset, "`clipcache next` asks for no label")
     if not listed:
         check_installed()
     collection = Collection.open(labels=newest_labels(settings.dataset))

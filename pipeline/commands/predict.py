@@ -143,6 +143,11 @@ def predict(
     check_outputs(outputs, inputs, model)
     predictor = Predictor(model, threshold, false_alarms=false_alarms, level=level)
     predictor.window_rule(window, stride)  # said before any work is done
+    if windows and predictor.card.several:
+        raise ClipcacheError(
+            f"Several labels may hold for a clip by {model}, and it does not tell what happens "
+            "when: leave out --timeline, --window, --stride, --plot, --annotations and --render."
+        )
     answers = predict_files(predictor, inputs, windows=windows, window=window, stride=stride)
     if as_json:
         _print_json(answers.predictions, top)
@@ -210,6 +215,9 @@ def _print_predictions(predictions: "Sequence[Prediction]", top: int) -> None:
     table.add_column("label", overflow="fold")
     table.add_column("confidence", justify="right", no_wrap=True)
     level = next((one.level for one in predictions if one.level is not None), None)
+    several = any(one.holding is not None for one in predictions)
+    if several:
+        table.add_column("holds")
     if level is not None:
         table.add_column(f"the truth in {100 * level:.6g} %", overflow="fold")
     for prediction in predictions:
@@ -218,12 +226,14 @@ def _print_predictions(predictions: "Sequence[Prediction]", top: int) -> None:
             rows = [(label, f"{share:.1%} of the time") for label, share in prediction.shares(top)]
         elif prediction.label == UNSURE:
             rows.insert(0, (UNSURE, f"< {100 * prediction.threshold:.6g}%"))
-        elif prediction.label == NONE:
+        elif prediction.label == NONE and not several:
             rows.insert(0, (NONE, ""))
         held = "" if prediction.level is None else ", ".join(prediction.possible) or "no label"
         for number, row in enumerate(rows):
             first = ("", "") if number else (prediction.file, held)
-            table.add_row(*cells([first[0], *row, *([] if level is None else [first[1]])]))
+            holds = "yes" if row[0] in (prediction.holding or ()) else ""
+            more = [*([holds] if several else []), *([] if level is None else [first[1]])]
+            table.add_row(*cells([first[0], *row, *more]))
     show_table(table)
     for prediction in predictions:
         if prediction.label in UNANSWERED:

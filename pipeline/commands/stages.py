@@ -10,6 +10,7 @@ from pipeline.terminal import say, show_table, tell
 from pipeline.wording import count, some
 
 if TYPE_CHECKING:
+    from pipeline.evaluation.label_scores import MeasuredLabels
     from pipeline.evaluation.metrics import Interval, Scores
     from pipeline.stages.evaluate import Evaluated
 
@@ -25,10 +26,14 @@ def check(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> None:
 def index(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> None:
     """List the clips below dataset.raw, with labels and groups, in data/index.csv."""
     from pipeline.dataset.clips import NO_LABEL
+    from pipeline.dataset.label_sets import members_of
     from pipeline.stages.index import index_clips
 
-    clips = index_clips(load_settings(params, changes).dataset)
-    labels = len(set(clips.codes("label")[1]) - {NO_LABEL})
+    dataset = load_settings(params, changes).dataset
+    clips = index_clips(dataset)
+    texts = clips.codes("label")[1]
+    names = members_of(texts)[1] if dataset.multi_label else texts
+    labels = len(set(names) - {NO_LABEL})
     groups = len(clips.codes("group")[1])
     found = f"{count(len(clips), 'clip')} of {count(labels, 'class', 'classes')}"
     waiting = len(clips) - int(clips.labelled.sum())
@@ -82,7 +87,8 @@ def split(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> None:
 
     settings = load_settings(params, changes)
     clips = read_index()
-    splits = split_clips(clips, settings.split, say=say)
+    several = settings.dataset.multi_label
+    splits = split_clips(clips, settings.split, say=say, multi_label=several)
     groups = clips.codes("group")[0]
     for code, name in enumerate(SPLIT_NAMES):
         here = splits == code
@@ -162,6 +168,7 @@ def evaluate(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> No
 def _print_scores(done: "Evaluated", report: Path) -> None:
     from rich.table import Table
 
+    from pipeline.evaluation.label_scores import MeasuredLabels
     from pipeline.evaluation.report.evaluation import verdict
     from pipeline.evaluation.report.timelines import timelines_in_words
 
@@ -173,19 +180,46 @@ def _print_scores(done: "Evaluated", report: Path) -> None:
                       shown(scores.over_groups), f"{scores.macro_f1:.3f}", *more)  # fmt: skip
 
     measured, outcome = done.measured, done.measured.outcome
-    table = Table(
-        title=f"Test split: {len(outcome.actual)} clips of {len(outcome.labels)} classes, "
-        "with 95 % intervals"
-    )
-    for column in ("", "accuracy", "over clips", "over groups", "macro F1", "ECE"):
-        table.add_column(column, justify="right" if column else "left", no_wrap=True)
-    row(done.name, measured.head, f"{measured.calibration_error:.3f}")
-    row("frame mean", measured.baseline, "-")
-    row("ordered baseline", measured.ordered_baseline, "-")
-    show_table(table)
-    say(verdict(measured, done.name))
+    if isinstance(measured, MeasuredLabels):
+        _print_label_scores(measured, done.name)
+    else:
+        table = Table(
+            title=f"Test split: {len(outcome.actual)} clips of {len(outcome.labels)} classes, "
+            "with 95 % intervals"
+        )
+        for column in ("", "accuracy", "over clips", "over groups", "macro F1", "ECE"):
+            table.add_column(column, justify="right" if column else "left", no_wrap=True)
+        row(done.name, measured.head, f"{measured.calibration_error:.3f}")
+        row("frame mean", measured.baseline, "-")
+        row("ordered baseline", measured.ordered_baseline, "-")
+        show_table(table)
+        say(verdict(measured, done.name))
     if done.timelines:
         say(timelines_in_words(done.timelines))
     if done.skipped:
         say(f"Left out, without features or not trained: {some(done.skipped)}.")
     say(f"-> {report}")
+
+
+def _print_label_scores(measured: "MeasuredLabels", name: str) -> None:
+    from rich.table import Table
+
+    from pipeline.evaluation.label_files import label_verdict
+    from pipeline.evaluation.label_scores import HEAD
+
+    outcome = measured.outcome
+    table = Table(
+        title=f"Test split: {len(outcome.actual)} clips, {len(outcome.labels)} labels, several "
+        "may hold; 95 % intervals"
+    )
+    columns = ("", "mAP", "over groups", "macro F1", "micro F1", "all right")
+    for column in columns:
+        table.add_column(column, justify="right" if column else "left", no_wrap=True)
+    for way, scores in measured.scores.items():
+        values, interval = scores.values, scores.over_groups["map"]
+        between = f"{interval.low:.3f} to {interval.high:.3f}" if interval else "-"
+        table.add_row(name if way == HEAD else way, f"{values['map']:.3f}", between,
+                      f"{values['macro_f1']:.3f}", f"{values['micro_f1']:.3f}",
+                      f"{values['exact_match']:.1%}")  # fmt: skip
+    show_table(table)
+    say(label_verdict(measured, name))

@@ -43,6 +43,11 @@ class DatasetParams(Section):
         description="whether videos below dataset.raw that the table does not name are clips "
         "without a label, to be labelled later (layout csv)",
     )
+    multi_label: bool = Field(
+        False,
+        description="whether several labels may hold for a clip: its label is such as jump|wave, "
+        "or it stands in several rows (layout csv)",
+    )
     group: str = Field(
         "person_first",
         description="what must stay on one side of the split: ucf (_gNN_, per class), hmdb (source "
@@ -95,6 +100,14 @@ class DatasetParams(Section):
     @classmethod
     def _names_a_video(cls, value: str) -> str:
         return value if value in FRAMES_PRESETS else _one_group_pattern(value)
+
+    @model_validator(mode="after")
+    def _several_in_a_table(self) -> "DatasetParams":
+        if self.multi_label and self.layout != "csv":
+            raise ValueError(
+                f"multi_label needs a table of clips: set layout to csv, it is {self.layout}"
+            )
+        return self
 
     @property
     def folder(self) -> Path:

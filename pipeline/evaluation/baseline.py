@@ -3,18 +3,23 @@
 The *frame mean* sees no order and no motion: embeddings are averaged over all frames of a clip,
 standardised, and given to a multinomial logistic regression with scikit-learn's default penalty
 (C = 1). The *ordered baseline* sees both: the linear branches of all streams, with shares learnt on
-inner folds, and no recurrent network.
+inner folds, and no recurrent network. Where several labels may hold, each label has a regression of
+its own, and a threshold from the training clips that it had not seen, as the head's.
 """
 
 from collections.abc import Iterable
 
 import numpy as np
 
+from pipeline.evaluation.label_scores import Judgement
 from pipeline.head.labelled_clips import LabelledClips
-from pipeline.head.linear import OrderedBaseline, fit_linear
+from pipeline.head.linear import FOLDS, OrderedBaseline, fit_linear
 from pipeline.head.sequences import Features
+from pipeline.head.shares import inner_folds
+from pipeline.head.thresholds import choose_thresholds
 
 ITERATIONS = 1000
+CERTAIN = 50.0  # log-odds that nothing exceeds
 
 
 def frame_means(features: Features, positions: Iterable[int], view: str = "identity") -> np.ndarray:
@@ -64,3 +69,51 @@ def ordered_predictions(
     """
     solved = solved or fit_linear(features, train).alone()
     return np.array([solved.logits(features.clip(i)).argmax() for i in test.positions], np.int64)
+
+
+def baseline_judgement(
+    train: np.ndarray, clips: LabelledClips, test: np.ndarray
+) -> Judgement:  # fmt: skip
+    """What the frame mean says where several labels may hold: the log-odds of each.
+
+    Parameters
+    ----------
+    train : (n, D) frame means of `clips`
+    test : (m, D) frame means
+    """
+    unseen = np.zeros(clips.labels.shape)
+    for learnt, scored in inner_folds(clips.strata, clips.groups, FOLDS, 0):
+        unseen[scored] = _log_odds(train[learnt], clips.labels[learnt], train[scored])
+    scores = _log_odds(train, clips.labels, test)
+    return Judgement(scores, scores >= choose_thresholds(unseen, clips.labels))
+
+
+def _log_odds(train: np.ndarray, labels: np.ndarray, test: np.ndarray) -> np.ndarray:
+    """A logistic regression for each label: (m, K) float64; constant where all or none have it."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+    from threadpoolctl import threadpool_limits
+
+    scaler = StandardScaler().fit(train)
+    known, new = scaler.transform(train), scaler.transform(test)
+    scores = np.empty((len(test), labels.shape[1]))
+    for label, held in enumerate(labels.T):
+        if len(np.unique(held)) < 2:
+            scores[:, label] = np.inf if held[0] else -np.inf
+            continue
+        with threadpool_limits(1):  # as above
+            model = LogisticRegression(max_iter=ITERATIONS).fit(known, held)
+        scores[:, label] = model.decision_function(new)
+    return np.clip(scores, -CERTAIN, CERTAIN)
+
+
+def ordered_judgement(
+    features: Features, train: LabelledClips, test: LabelledClips
+) -> Judgement:  # fmt: skip
+    """What the ordered baseline says of `test` where several labels may hold."""
+    solved = fit_linear(features, train)
+    baseline, told = solved.alone(), solved.scorable
+    known = train.take(solved.chosen).take(told)
+    unseen = np.tensordot(solved.shares, solved.unseen[:, told], 1)
+    scores = np.stack([baseline.logits(features.clip(i)) for i in test.positions])
+    return Judgement(scores, scores >= choose_thresholds(unseen, known.labels))

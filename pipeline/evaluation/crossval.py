@@ -1,12 +1,9 @@
 """Cross-validation of the head over groups, on the cached features -> reports/crossval.json."""
 
 import logging
-import math
-import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,67 +11,28 @@ import numpy as np
 
 from pipeline.csv_tables import write_rows
 from pipeline.dataset.clips import INDEX, read_index
-from pipeline.errors import ClipcacheError, DatasetError
-from pipeline.evaluation.baseline import baseline_predictions, frame_means, ordered_predictions
+from pipeline.evaluation.baseline import baseline_predictions, frame_means
+from pipeline.evaluation.folds import Fold, calibrated, deal_folds, run_folds
+from pipeline.evaluation.label_crossval import (
+    TestedLabels,
+    label_numbers,
+    tell_labels_by_folds,
+    write_label_outcome,
+)
 from pipeline.evaluation.metrics import confusion_counts, expected_calibration_error, macro_f1
 from pipeline.evaluation.params import CrossvalParams
 from pipeline.files import check_writable, write_json
-from pipeline.head.build import NETWORK_BRANCH
-from pipeline.head.calibration import fit_temperature, softmax
-from pipeline.head.fit import set_up_tensorflow
 from pipeline.head.labelled_clips import LabelledClips, labelled_clips
 from pipeline.head.near_copies import near_copies
 from pipeline.head.params import TrainParams
-from pipeline.head.training import train_head
-from pipeline.processes import CrashedError, available_cores, run_in_processes
-from pipeline.progress import Progress
 from pipeline.store.feature_files import FEATURES, FeatureSet
 from pipeline.wording import count, some
 
 REPORTS = Path("reports")
-MOST_LEFT_OUT = 10  # groups up to which each of them is a fold of its own
-FOLDS = 5  # where there are more groups
 DIGITS = 4  # of numbers in crossval.json
 PROBABILITIES = REPORTS / "crossval_probabilities.csv"
 
 logger = logging.getLogger("clipcache.crossval")
-
-
-@dataclass(frozen=True)
-class Fold:
-    """One training: what the process that runs it is told.
-
-    Attributes
-    ----------
-    features : folder of the features; each process opens it for itself
-    row : the position of the seed among the seeds
-    fold : number of the fold, from 0
-    train, test : clips to learn from, and those to say the logits of
-    params : with the seed of this training
-    """
-
-    features: Path
-    row: int
-    fold: int
-    train: LabelledClips
-    test: LabelledClips
-    params: TrainParams
-
-
-@dataclass(frozen=True)
-class Said:
-    """What a training gave for the test clips of its fold.
-
-    Attributes
-    ----------
-    logits : (n, K) float32, of the head
-    ordered_baseline : (n,) int64, the classes that the ordered baseline predicts
-    tried : by name, the share of them that is called "none of these", and what sets come to
-    """
-
-    logits: np.ndarray
-    ordered_baseline: np.ndarray
-    tried: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -119,7 +77,7 @@ class CrossValidation:
     """
 
     scores: dict[str, Any]
-    tested: Tested
+    tested: Tested | TestedLabels
 
 
 def crossval(
@@ -130,6 +88,7 @@ def crossval(
     index: Path = INDEX,
     reports: Path = REPORTS,
     say: Callable[[str], None] = logger.warning,
+    multi_label: bool = False,
 ) -> CrossValidation:
     """Train on all groups but some, test on those, in turn; write crossval.json and a confusion.
 
@@ -141,6 +100,8 @@ def crossval(
     Parameters
     ----------
     say : is told of clips without a label, of groups that share a video, and of near-copies
+    multi_label : whether several labels may hold for a clip (``dataset.multi_label``); the numbers
+        are those of `pipeline.evaluation.label_crossval` then
 
     Raises
     ------
@@ -150,7 +111,7 @@ def crossval(
     check_writable(reports / "crossval.json")
     features = FeatureSet.open(features_folder)
     indexed = read_index(index)
-    clips = labelled_clips(features, indexed)
+    clips = labelled_clips(features, indexed, multi_label=multi_label)
     if waiting := int((~indexed.labelled).sum()):
         say(f"{count(waiting, 'clip')} without a label left out.")
     if clips.joined:
@@ -158,7 +119,7 @@ def crossval(
             f"{count(len(clips.joined), 'group shares', 'groups share')} a video with another, "
             f"whole or as segments: {some(clips.joined)}; what shares a video stays in one fold."
         )
-    fold_of = deal_folds(clips.labels, clips.groups, settings.folds)
+    fold_of = deal_folds(clips.strata, clips.groups, settings.folds)
     if copies := near_copies(features, clips.positions, clips.groups):
         names = [" = ".join(str(features.clip_ids[clips.positions[row]]) for row in pair)
                  for pair in copies]  # fmt: skip
@@ -179,6 +140,12 @@ def crossval(
         for row, seed in enumerate(seeds)
         for fold in range(int(fold_of.max()) + 1)
     ]
+    if clips.several:
+        several = tell_labels_by_folds(features, clips, fold_of, seeds, tasks, settings.workers)
+        numbers = label_numbers(several)
+        write_json(reports / "crossval.json", numbers)
+        write_label_outcome(several, reports / PROBABILITIES.name)
+        return CrossValidation(numbers, several)
     logits = np.zeros((len(seeds), len(clips), len(clips.classes)), np.float32)
     ordered = np.zeros((len(seeds), len(clips)), np.int64)
     tried: dict[str, list[float]] = {}
@@ -204,63 +171,6 @@ def crossval(
     write_json(reports / "crossval.json", result)
     _write_outcome(reports, tested, features.clip_ids[clips.positions])
     return CrossValidation(result, tested)
-
-
-def deal_folds(labels: np.ndarray, groups: np.ndarray, folds: int | None) -> np.ndarray:
-    """The fold of each clip: (C,) int64, from 0; no group is torn apart.
-
-    `folds` None: each group is a fold where there are at most `MOST_LEFT_OUT`, else `FOLDS` folds.
-    """
-    from sklearn.model_selection import StratifiedGroupKFold
-
-    names, group_of = np.unique(groups, return_inverse=True)
-    if len(names) < 2 or len(np.unique(labels)) < 2:
-        raise DatasetError(
-            "Cross-validation needs at least two groups and two labels: see dataset.group in the "
-            "settings."
-        )
-    wanted = folds or (len(names) if len(names) <= MOST_LEFT_OUT else FOLDS)
-    if wanted > len(names):
-        raise DatasetError(
-            f"crossval.folds is {wanted}, but there are only {len(names)} groups: lower it, or "
-            "set it to null."
-        )
-    if wanted == len(names):
-        return group_of.astype(np.int64)
-    splitter = StratifiedGroupKFold(wanted, shuffle=True, random_state=0)
-    fold_of = np.zeros(len(labels), np.int64)
-    for fold, (_, test) in enumerate(splitter.split(np.zeros(len(labels)), labels, groups)):
-        fold_of[test] = fold
-    return fold_of
-
-
-def run_folds(folds: Sequence[Fold], workers: int | None) -> Iterator[tuple[Fold, Said]]:
-    """Train the folds in worker processes; what was said of each one's test clips.
-
-    Parameters
-    ----------
-    workers : processes at a time; None for one per core
-
-    Raises
-    ------
-    ClipcacheError
-        When a training ends in the middle.
-    """
-    workers = min(workers or available_cores(), len(folds))
-    results = run_in_processes(_run_fold, folds, workers=workers, timeout=math.inf)
-    with Progress("crossval", len(folds), "trainings") as progress, closing(results):
-        for fold, answer in results:
-            yield fold, _said(fold, answer)
-            progress.advance()
-
-
-def calibrated(logits: np.ndarray, labels: np.ndarray, fold_of: np.ndarray) -> np.ndarray:
-    """Probabilities (C, K), each fold's temperature fitted on the other folds' predictions."""
-    probabilities = np.zeros(logits.shape)
-    for fold in np.unique(fold_of):
-        here = fold_of == fold
-        probabilities[here] = softmax(logits[here], fit_temperature(logits[~here], labels[~here]))
-    return probabilities
 
 
 def summary(tested: Tested) -> dict[str, Any]:
@@ -293,48 +203,6 @@ def summary(tested: Tested) -> dict[str, Any]:
         "accuracy_per_seed": [round(float(value), DIGITS) for value in per_seed],
         "accuracy_per_fold": [round(value, DIGITS) for value in per_fold],
     }
-
-
-@cache
-def _features(folder: Path) -> FeatureSet:
-    """The features of a worker process, which uses one thread: there are as many as cores."""
-    from threadpoolctl import threadpool_limits
-
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[name] = "1"  # of libraries that are loaded later
-    threadpool_limits(1)  # of those that are there
-    return FeatureSet.open(folder)
-
-
-def _said(task: Fold, answer: object) -> Said:
-    """What a training gave, or a sentence on how it ended."""
-    if isinstance(answer, CrashedError):
-        raise ClipcacheError(
-            f"The training of fold {task.fold} with seed {task.params.seed} ended in the middle "
-            f"({answer}): where memory is short, set crossval.workers to 1."
-        )
-    if isinstance(answer, Exception):
-        raise answer
-    assert isinstance(answer, Said)
-    return answer
-
-
-def _run_fold(task: Fold) -> Said:
-    """Train, and say something of the test clips; what is solved for the head is not solved twice.
-
-    An ordered baseline of its own is the same for every seed.
-    """
-    features, nothing = _features(task.features), task.train.take(np.zeros(0, np.int64))
-    if NETWORK_BRANCH in task.params.shape.branches:
-        set_up_tensorflow(threads=1)
-    trained = train_head(features, task.train, nothing, task.params)
-    added = trained.head.contributions(features.clip(i) for i in task.test.positions)
-    reference = trained.reference
-    return Said(
-        added.sum(axis=1),
-        ordered_predictions(features, task.train, task.test, trained.ordered_baseline),
-        reference.tried_on(added).shares(task.test.labels) if reference else {},
-    )
 
 
 def _run_baseline(features: FeatureSet, clips: LabelledClips, fold_of: np.ndarray) -> np.ndarray:

@@ -42,7 +42,8 @@ def explore(
     survey = survey_clips(dataset, workers or available_cores())
     text = exploration_text(dataset, survey)
     with replacing_folder(folder) as temporary:
-        figure = class_distribution(summarise_survey(survey).clips_in_split)
+        summary = summarise_survey(survey, multi_label=dataset.multi_label)
+        figure = class_distribution(summary.clips_in_split)
         save_png(figure, temporary / "class_distribution.png")
         write_text(temporary / "dataset_summary.txt", text)
         write_exploration(dataset, survey, temporary / "explore.html", _map(dataset, survey, rule))

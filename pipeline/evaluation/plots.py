@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.dataset.clips import SPLIT_NAMES
+from pipeline.evaluation.label_scores import LabelRow
 from pipeline.evaluation.metrics import ClassScores, Reliability
 from pipeline.files import replacing
 from pipeline.lettering import choose_fonts, shorten
@@ -81,19 +82,23 @@ def read_curves(folder: Path) -> dict[str, list[Curve]]:
     return {metric: curves[metric] for metric in order}
 
 
-def confusion_matrix(counts: np.ndarray, labels: Sequence[str]) -> "Figure":
+def confusion_matrix(
+    counts: np.ndarray, labels: Sequence[str], clips: np.ndarray | None = None
+) -> "Figure":
     """Rows are actual classes, columns predicted ones; the darker, the larger the share of the row.
 
     Parameters
     ----------
     counts : (K, K) int, clips
+    clips : (K,) int, of each row, where a clip may be in several cells; None takes the row's sum
     """
     from matplotlib.colors import LinearSegmentedColormap, to_rgb
 
     classes = len(labels)
     cell = float(np.interp(classes, [6, 12, 25, 60, 101], [0.58, 0.44, 0.3, 0.19, 0.13]))  # inches
     size = min(9.0, cell * 72 * 0.72)  # points
-    shades = (counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)) ** SHADE
+    whole = counts.sum(axis=1) if clips is None else clips
+    shades = (counts / np.maximum(whole, 1)[:, None]) ** SHADE
     # From transparent to blue, so that the matrix sits on a light page as well as on a dark one.
     blues = LinearSegmentedColormap.from_list("", [(*to_rgb(BLUE), 0.0), (*to_rgb(BLUE), 1.0)])
     names = shorten(labels)
@@ -150,7 +155,7 @@ def training_curves(metrics: Mapping[str, Sequence[Curve]], best: int | None = N
     return figure
 
 
-def class_bars(scores: Sequence[ClassScores]) -> "Figure":
+def class_bars(scores: Sequence[ClassScores | LabelRow]) -> "Figure":
     """F1 of every class as horizontal bars, the best above; a dot marks recall."""
     ranked = sorted(scores, key=lambda row: (row.f1, row.recall))
     places = np.arange(len(ranked))

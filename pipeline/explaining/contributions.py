@@ -21,7 +21,11 @@ NAMES = {RGB: "appearance", PLACE: "place", FLOW: "motion", DIFFERENCE: "change"
 
 
 def contributions(
-    shares: Mapping[str, float], scores: Mapping[str, np.ndarray], label: int
+    shares: Mapping[str, float],
+    scores: Mapping[str, np.ndarray],
+    label: int,
+    *,
+    several: bool = False,
 ) -> dict[str, float]:
     """What each branch adds for a label, in logits: negative where it speaks for other labels.
 
@@ -34,8 +38,9 @@ def contributions(
     shares : of each branch
     scores : (K,) of each branch, as `pipeline.head.inference.Head.score` gives them
     label : position among the K
+    several : whether several labels may hold: what is added is the score of the label itself then
     """
-    ahead = _ahead(label, len(next(iter(scores.values()))))
+    ahead = _ahead(label, len(next(iter(scores.values()))), several)
     return {name: share * float(scores[name] @ ahead) for name, share in shares.items()}
 
 
@@ -60,7 +65,7 @@ def by_kind(added: Mapping[str, float]) -> dict[str, float]:
     return _parts((NAMES.get(kind, kind), value) for kind, value in kinds)
 
 
-def order_parts(head: Head, clip: Clip, label: int) -> np.ndarray:
+def order_parts(head: Head, clip: Clip, label: int, *, several: bool = False) -> np.ndarray:
     """What each of the 8 parts of a clip adds for a label in the branches that see order.
 
     Such a branch scores the differences of the parts from the whole clip by weights for each part,
@@ -71,7 +76,7 @@ def order_parts(head: Head, clip: Clip, label: int) -> np.ndarray:
     -------
     (8,) float64, in logits as `contributions`; zeros where no such branch counts
     """
-    ahead = _ahead(label, head.classes)
+    ahead = _ahead(label, head.classes, several)
     mirrored = mirrored_streams(clip) if head.mirror else set()
     added = np.zeros(PARTS)
     for branch in head.linear:
@@ -83,9 +88,9 @@ def order_parts(head: Head, clip: Clip, label: int) -> np.ndarray:
     return added
 
 
-def _ahead(label: int, classes: int) -> np.ndarray:
+def _ahead(label: int, classes: int, several: bool) -> np.ndarray:
     """Weights that give of scores (K,) the label's, less the mean of the others: (K,) float64."""
-    weights = np.full(classes, -1 / (classes - 1))
+    weights = np.full(classes, 0.0 if several else -1 / (classes - 1))
     weights[label] = 1
     return weights
 

@@ -31,7 +31,6 @@ from pipeline.frames.streams import FLOW, RGB, reading, stream_and_view
 from pipeline.frames.video import FrameReader, Sampling
 from pipeline.frames.views import MOVED
 from pipeline.head.build import NETWORK_BRANCH
-from pipeline.head.calibration import softmax
 from pipeline.head.graph import head_graph
 from pipeline.head.inference import Head
 from pipeline.head.model_folder import (
@@ -152,15 +151,17 @@ def explain(
         file=str(path),
         label=card.labels[chosen],
         predicted=card.labels[int(np.argmax(logits))],
-        probability=float(softmax(logits, card.temperature)[chosen]),
+        probability=float(card.probabilities(logits)[chosen]),
         pictures=pictures,
         maps=maps / largest if largest > 0 else maps,
         activation=maps.sum(axis=(1, 2), dtype=np.float64) / total if total > 0
         else np.full(frames, 1 / frames),
-        effect=frame_effects(rows, partial(predict_logits, model), chosen, card.temperature),
+        effect=frame_effects(
+            rows, partial(predict_logits, model), chosen, card.temperature, several=card.several
+        ),
         views=views,
-        added=contributions(model.head.shares, scores, chosen),
-        order=order_parts(model.head, rows, chosen),
+        added=contributions(model.head.shares, scores, chosen, several=card.several),
+        order=order_parts(model.head, rows, chosen, several=card.several),
         flow=flow if flows else None,
     )  # fmt: skip
 

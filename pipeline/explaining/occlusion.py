@@ -18,6 +18,8 @@ def frame_effects(
     logits: Callable[[Iterable[Views]], np.ndarray],
     label: int,
     temperature: float = 1.0,
+    *,
+    several: bool = False,
 ) -> np.ndarray:
     """By how much the log-odds of a label fall without each frame: (T,) float64.
 
@@ -29,6 +31,7 @@ def frame_effects(
     logits : of clips, (n, K)
     label : position among the K
     temperature : by which logits are divided
+    several : whether several labels may hold, so that others do not count
     """
     frames = len(next(iter(views.values())))
     if frames < 2:
@@ -36,8 +39,8 @@ def frame_effects(
     without = (
         {view: _without(values, frame) for view, values in views.items()} for frame in range(frames)
     )
-    whole = _log_odds(logits([views]), label, temperature)
-    return whole - _log_odds(logits(without), label, temperature)
+    odds = _own_log_odds if several else _log_odds
+    return odds(logits([views]), label, temperature) - odds(logits(without), label, temperature)
 
 
 def _without(values: np.ndarray, frame: int) -> np.ndarray:
@@ -46,6 +49,11 @@ def _without(values: np.ndarray, frame: int) -> np.ndarray:
     replaced = values.copy()
     replaced[frame] = values[neighbours].mean(axis=0, dtype=np.float32)
     return replaced
+
+
+def _own_log_odds(logits: np.ndarray, label: int, temperature: float) -> np.ndarray:
+    """The same where each label stands by itself."""
+    return np.asarray(logits, np.float64)[:, label] / temperature
 
 
 def _log_odds(logits: np.ndarray, label: int, temperature: float) -> np.ndarray:

@@ -30,12 +30,14 @@ class Comparison:
     original, exported : (W, K)
     clips : number of clips that the windows are of
     skipped : clips that cannot be decoded, with the reason
+    thresholds : from which on each label holds, where several may
     """
 
     original: np.ndarray
     exported: np.ndarray
     clips: int
     skipped: tuple[str, ...] = ()
+    thresholds: tuple[float, ...] | None = None
 
     @property
     def windows(self) -> int:
@@ -44,7 +46,11 @@ class Comparison:
 
     @property
     def changed(self) -> int:
-        """Windows whose most probable label is another one."""
+        """Windows whose most probable label is another one, or of which other labels hold."""
+        if self.thresholds is not None:
+            one, other = (said >= np.array(self.thresholds)
+                          for said in (self.original, self.exported))  # fmt: skip
+            return int((one != other).any(axis=1).sum())
         return int((self.original.argmax(axis=1) != self.exported.argmax(axis=1)).sum())
 
     @property
@@ -92,7 +98,9 @@ def compare(
         exported.extend(map(run, inputs))
     if not original:
         raise ClipError(f"There is nothing to compare the export on: {some(skipped)}.")
-    return Comparison(np.stack(original), np.stack(exported), count, tuple(skipped))
+    return Comparison(
+        np.stack(original), np.stack(exported), count, tuple(skipped), model.card.thresholds
+    )
 
 
 def _original(

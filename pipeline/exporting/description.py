@@ -50,6 +50,7 @@ def describe(card: ModelCard, kind: str, precision: str) -> dict[str, Any]:
             | ({"colour": "RGB"} if dtype == "uint8" else {})
             for name, (shape, dtype) in input_shapes(card).items()
         },
+        **({} if card.thresholds is None else {"thresholds": list(card.thresholds)}),
         "output": {"probabilities": {"shape": [len(card.labels)], "dtype": "float32"}},
         "steps": windowing.steps,
         "input_size": extractor.input_size,
@@ -65,8 +66,9 @@ def describe(card: ModelCard, kind: str, precision: str) -> dict[str, Any]:
             "count": windowing.count,
             "meaning": "of a clip with more frames than steps, `count` windows of consecutive "
             "frames at even distances from the first to the last (more where that would leave "
-            "frames out); of their probabilities the clip's are the softmax of the mean of the "
-            "logarithms",
+            "frames out); of their probabilities the clip's are the "
+            + ("sigmoid of the mean of the log-odds" if card.several
+               else "softmax of the mean of the logarithms"),
         },
         "inside": {
             "temperature": card.temperature,

@@ -76,7 +76,8 @@ def build_graph(model: Model) -> ClipGraph:
         if FLOW in inputs:
             clip[reading(FLOW)] = _rounded(inputs[FLOW])
         valid = tf.clip_by_value(inputs[VALID], 1, steps)  # there is no clip without a row
-        return {"probabilities": tf.nn.softmax(logits(clip, valid) / card.temperature)}
+        chance = tf.sigmoid if card.several else tf.nn.softmax
+        return {"probabilities": chance(logits(clip, valid) / card.temperature)}
 
     signature = [
         tf.TensorSpec(shape, tf.as_dtype(dtype), name=name)

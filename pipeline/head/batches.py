@@ -24,7 +24,7 @@ class Batch:
     ----------
     embeddings : (B, steps, D) float32
     mask : (B, steps) bool, True at valid steps; the first step is always valid
-    targets : (B, K) float32, rows sum to 1
+    targets : (B, K) float32, rows sum to 1 where one label holds
     weights : (B,) float32
     """
 
@@ -52,11 +52,11 @@ def training_batches(
     rng = np.random.default_rng([params.seed, epoch])
     streams = tuple(network_streams(features.readings))
     classes = len(clips.classes)
-    weights = np.ones(classes, np.float32)
+    weights = np.ones(len(clips), np.float32)
     if params.imbalance == "class_weights":
-        weights = class_weights(clips.labels, classes)
+        weights = clip_weights(clips.labels, classes)
     order = epoch_order(
-        clips.labels, batch_size(params, len(clips)), params.imbalance == "balanced", rng
+        clips.strata, batch_size(params, len(clips)), params.imbalance == "balanced", rng
     )  # fmt: skip
     for members in order:
         windows = []
@@ -65,9 +65,8 @@ def training_batches(
             view = views[int(rng.integers(len(views)))]
             windows.append(read_window(features.clip(clip), streams, rows, view))
         values, masks = zip(*windows, strict=True)
-        labels = clips.labels[members]
-        targets = one_hot(labels, classes, params.label_smoothing)
-        yield augment(Batch(np.stack(values), np.stack(masks), targets, weights[labels]),
+        targets = targets_of(clips.labels[members], classes, params.label_smoothing)
+        yield augment(Batch(np.stack(values), np.stack(masks), targets, weights[members]),
                       params, rng)  # fmt: skip
 
 
@@ -82,12 +81,24 @@ def class_weights(labels: np.ndarray, classes: int) -> np.ndarray:
 
     Parameters
     ----------
-    labels : (C,) int, the class of every training clip
+    labels : (C,) int, the class of every training clip; or (C, K) of 0 and 1
     """
-    counts = np.bincount(labels, minlength=classes)
+    several = labels.ndim == 2
+    counts = labels.sum(axis=0) if several else np.bincount(labels, minlength=classes)
     present = max(int((counts > 0).sum()), 1)
-    weights = len(labels) / (present * np.maximum(counts, 1))
+    weights = (counts.sum() if several else len(labels)) / (present * np.maximum(counts, 1))
     return np.minimum(weights, CLASS_WEIGHT_LIMIT).astype(np.float32)
+
+
+def clip_weights(labels: np.ndarray, classes: int) -> np.ndarray:
+    """What each clip weighs by its class, (C,) float32: the mean over its classes where several may
+    hold, and 1 where none does.
+    """
+    weights = class_weights(labels, classes)
+    if labels.ndim == 1:
+        return weights[labels]
+    held = labels.sum(axis=1)
+    return np.where(held > 0, labels @ weights / np.maximum(held, 1), 1).astype(np.float32)
 
 
 def epoch_order(
@@ -136,8 +147,13 @@ def augment(batch: Batch, params: TrainParams, rng: np.random.Generator) -> Batc
     return replace(batch, embeddings=values, targets=targets)
 
 
-def one_hot(labels: np.ndarray, classes: int, smoothing: float = 0.0) -> np.ndarray:
-    """(B,) int -> (B, K) float32; `smoothing` is spread evenly over all classes."""
+def targets_of(labels: np.ndarray, classes: int, smoothing: float = 0.0) -> np.ndarray:
+    """(B,) int -> (B, K) float32; `smoothing` is spread evenly over all classes.
+
+    Of (B, K) of 0 and 1, where several may hold, over yes and no.
+    """
+    if labels.ndim == 2:
+        return labels.astype(np.float32) * np.float32(1 - smoothing) + np.float32(smoothing / 2)
     sharp = np.eye(classes, dtype=np.float32)[labels]
     return sharp * np.float32(1 - smoothing) + np.float32(smoothing / classes)
 

@@ -149,7 +149,13 @@ class _Card(_CardOfOneNetwork):
     held_out: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
 
 
-SCHEMAS: dict[int, type[_CardOfOneNetwork]] = {2: _CardOfOneNetwork, 3: _Card}
+class _CardOfSeveralLabels(_Card):
+    thresholds: list[Annotated[float, Field(ge=0, le=1)]]
+
+
+SCHEMAS: dict[int, type[_CardOfOneNetwork]] = {
+    2: _CardOfOneNetwork, 3: _Card, 4: _CardOfSeveralLabels
+}  # fmt: skip
 
 
 def read_values(path: Path) -> dict[str, Any]:
@@ -179,6 +185,8 @@ def read_values(path: Path) -> dict[str, Any]:
     for name, several in (("labels", card.labels), ("views", card.views)):
         if len(set(several)) < len(several):
             raise ValueError(f"{name}: one is there twice")
+    if isinstance(card, _CardOfSeveralLabels) and len(card.thresholds) != len(card.labels):
+        raise ValueError("thresholds: there is not one for each label")
     if isinstance(card, _Card):
         _check_streams(card)
     _check_plain(values["shape"], "shape")

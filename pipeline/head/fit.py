@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.head.calibration import cross_entropy
+from pipeline.head.calibration import cross_entropy, share_right
 from pipeline.head.checkpoint import read_state, write_state
 from pipeline.head.inference import Forward
 from pipeline.head.labelled_clips import LabelledClips
@@ -129,7 +129,7 @@ def fit(
                 val_loss = cross_entropy(logits, val.labels)
                 if not np.isfinite(val_loss):
                     raise diverged(params, len(result.history) + 1)
-                val_accuracy = float((logits.argmax(axis=1) == val.labels).mean())
+                val_accuracy = share_right(logits, val.labels)
             if val_loss is None or val_loss < best_loss:
                 best = [variable.numpy() for variable in network.variables]
                 best_loss = np.inf if val_loss is None else val_loss

@@ -33,7 +33,7 @@ class HeldOut:
     Attributes
     ----------
     contributions : (n, B, K), what each branch adds to the logits
-    labels : (n,) int
+    labels : (n,) int; or (n, K) of 0 and 1 where several may hold
     fold_of : (n,) int; those of a fold are judged by what is usual in the others
     """
 

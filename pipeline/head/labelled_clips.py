@@ -12,6 +12,7 @@ import numpy as np
 
 from pipeline.dataset.clips import SPLIT_NAMES, ClipTable, read_split_codes
 from pipeline.dataset.components import joined
+from pipeline.dataset.label_sets import join_labels, members_of
 from pipeline.errors import ModelError
 from pipeline.store.feature_files import ABSENT, FeatureSet
 from pipeline.wording import some
@@ -24,7 +25,8 @@ class LabelledClips:
     Attributes
     ----------
     positions : (C,) int64, where each clip is in the feature set
-    labels : (C,) int64, which of `classes` it shows
+    labels : (C,) int64, which of `classes` it shows; where several may hold, (C, K) float32 of 0
+        and 1
     groups : (C,) int64, which of `group_names` it belongs to
     classes, group_names : sorted; a part of some clips has those of the whole
     joined : names of the groups that share a video with another, and count as one with it
@@ -39,6 +41,28 @@ class LabelledClips:
 
     def __len__(self) -> int:
         return len(self.positions)
+
+    @property
+    def several(self) -> bool:
+        """Whether several labels may hold for a clip."""
+        return self.labels.ndim == 2
+
+    @property
+    def strata(self) -> np.ndarray:
+        """What is dealt out evenly, (C,) int64: the class of each clip, of several the rarest, and
+        K where none holds.
+        """
+        if not self.several:
+            return self.labels
+        rarity = np.where(self.labels > 0, self.labels.sum(axis=0), np.inf)
+        rarest = rarity.argmin(axis=1) if rarity.size else np.zeros(len(self), np.int64)
+        return np.where(self.labels.any(axis=1), rarest, len(self.classes))
+
+    def names(self, i: int) -> str:
+        """The label of a clip; several joined as in data/index.csv."""
+        if not self.several:
+            return self.classes[self.labels[i]]
+        return join_labels(self.classes[k] for k in np.flatnonzero(self.labels[i]))
 
     def take(self, chosen: np.ndarray) -> "LabelledClips":
         """The clips at these places, or where a (C,) mask is true."""
@@ -58,11 +82,16 @@ class LabelledClips:
             When a clip has a label that is not among `classes`.
         """
         number = {label: i for i, label in enumerate(classes)}
-        if unknown := sorted({self.classes[i] for i in np.unique(self.labels)} - set(number)):
+        shown = np.unique(np.nonzero(self.labels)[1] if self.several else self.labels)
+        if unknown := sorted({self.classes[i] for i in shown} - set(number)):
             raise ModelError(
                 f"The model was trained without the labels {some(unknown)}: run `clipcache train` "
                 "again (or `dvc repro`)."
             )
+        if self.several:
+            labels = np.zeros((len(self), len(number)), np.float32)
+            labels[:, [number[self.classes[i]] for i in shown]] = self.labels[:, shown]
+            return replace(self, labels=labels, classes=tuple(classes))
         numbers = np.array([number.get(label, -1) for label in self.classes], np.int64)
         return replace(self, labels=numbers[self.labels], classes=tuple(classes))
 
@@ -74,7 +103,7 @@ class LabelledSplits:
     Attributes
     ----------
     unlearnt : clip_id -> label of the val and test clips that are left out, because no train clip
-        has their label
+        has their label, or one of their labels
     """
 
     train: LabelledClips
@@ -83,8 +112,12 @@ class LabelledSplits:
     unlearnt: dict[str, str]
 
 
-def labelled_clips(features: FeatureSet, clips: ClipTable) -> LabelledClips:
+def labelled_clips(
+    features: FeatureSet, clips: ClipTable, *, multi_label: bool = False
+) -> LabelledClips:
     """The clips of an index with a label and features, in its order; rejected ones are left out.
+
+    With `multi_label` (``dataset.multi_label``) several labels may hold for a clip.
 
     Groups that hold the same video, under two names or as segments, are one group: whoever deals
     clips out by groups never learns from a video that it is tested on.
@@ -92,13 +125,17 @@ def labelled_clips(features: FeatureSet, clips: ClipTable) -> LabelledClips:
     positions = features.positions(clips.column("clip_id"))
     known = (positions != ABSENT) & clips.labelled
     clips, positions = clips.take(known), positions[known]
-    labels, classes = clips.codes("label")
+    codes, classes = clips.codes("label")
+    labels = codes.astype(np.int64)
+    if multi_label:
+        members, classes = members_of(classes)
+        labels = members[codes].astype(np.float32)
     groups, names = clips.codes("group")
     united = one_group_for_a_video(groups, clips.codes("digest")[0])
     torn = np.isin(united, united[united != groups])
     return LabelledClips(
         positions,
-        labels.astype(np.int64),
+        labels,
         united,
         tuple(classes),
         tuple(names),
@@ -119,23 +156,32 @@ def one_group_for_a_video(groups: np.ndarray, videos: np.ndarray) -> np.ndarray:
     return joined(groups, groups[first][video_of], int(groups.max(initial=-1)) + 1)[groups]
 
 
-def labelled_splits(features: FeatureSet, clips: ClipTable, splits: Path) -> LabelledSplits:
+def labelled_splits(
+    features: FeatureSet, clips: ClipTable, splits: Path, *, multi_label: bool = False
+) -> LabelledSplits:
     """The clips of "train", "val" and "test" that have features; none without a label.
 
     Parameters
     ----------
     splits : splits.csv; clips that it does not name are in none of the three
+    multi_label : see `labelled_clips`
     """
     known = (features.positions(clips.column("clip_id")) != ABSENT) & clips.labelled
-    everything, side = labelled_clips(features, clips), read_split_codes(clips, splits)[known]
+    everything = labelled_clips(features, clips, multi_label=multi_label)
+    side = read_split_codes(clips, splits)[known]
     train, val, test = (side == code for code in range(len(SPLIT_NAMES)))
-    learnt = np.isin(everything.labels, everything.labels[train])
+    if everything.several:
+        trained = everything.labels[train].any(axis=0)
+        learnt = ~everything.labels[:, ~trained].any(axis=1)
+        classes = [everything.classes[i] for i in np.flatnonzero(trained)]
+    else:
+        learnt = np.isin(everything.labels, everything.labels[train])
+        classes = [everything.classes[i] for i in np.unique(everything.labels[train])]
     left_out = everything.take((val | test) & ~learnt)
     names = features.clip_ids[left_out.positions].tolist()
-    classes = [everything.classes[i] for i in np.unique(everything.labels[train])]
     return LabelledSplits(
         train=everything.take(train).numbered_by(classes),
         val=everything.take(val & learnt).numbered_by(classes),
         test=everything.take(test & learnt).numbered_by(classes),
-        unlearnt=dict(zip(names, (everything.classes[i] for i in left_out.labels), strict=True)),
+        unlearnt={name: left_out.names(i) for i, name in enumerate(names)},
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.frames.streams import reading
-from pipeline.head.batches import class_weights
+from pipeline.head.batches import clip_weights, targets_of
 from pipeline.head.calibration import cross_entropy
 from pipeline.head.descriptors import DESCRIPTORS, HEIGHTS, describe, units_of
 from pipeline.head.labelled_clips import LabelledClips
@@ -118,14 +118,14 @@ def fit_linear(
     balanced : whether all classes weigh the same
     seed : of the inner folds
     """
-    chosen = even_sample(clips.labels, MOST_CLIPS)
+    chosen = even_sample(clips.strata, MOST_CLIPS)
     clips = clips.take(chosen)
     classes = len(clips.classes)
     weights = np.ones(len(clips))
     if balanced:
-        weights = class_weights(clips.labels, classes)[clips.labels].astype(np.float64)
-    targets = 2 * np.eye(classes)[clips.labels] - 1
-    folds = inner_folds(clips.labels, clips.groups, FOLDS, seed)
+        weights = clip_weights(clips.labels, classes).astype(np.float64)
+    targets = 2 * targets_of(clips.labels, classes) - 1
+    folds = inner_folds(clips.strata, clips.groups, FOLDS, seed)
     told = scorable(clips.labels, folds)
     mirrorable = mirrored_streams(features.readings)
     plain: list[_Solution] = []

@@ -77,7 +77,7 @@ class Loop:
         self.average = [
             tf.Variable(weight.numpy(), trainable=False) for weight in network.trainable_variables
         ]
-        self.step = self._compile()
+        self.step = self._compile(train.several)
         self._fresh = self.arrays([])
         self.begin(train, params.epochs)
 
@@ -100,7 +100,7 @@ class Loop:
         self._length.set(batches * epochs)
         self.restore(self._fresh)
 
-    def _compile(self) -> Any:
+    def _compile(self, several: bool) -> Any:
         import tensorflow as tf
 
         network, optimizer, average, params = (
@@ -114,7 +114,7 @@ class Loop:
         def step(values: Any, mask: Any, targets: Any, scale: Any) -> Any:
             with tf.GradientTape() as tape:
                 logits = network([values, mask], training=True)
-                loss = tf.reduce_mean(scale * losses_of(logits, targets, params))
+                loss = tf.reduce_mean(scale * losses_of(logits, targets, params, several=several))
             gradients = tape.gradient(loss, [weight.value for weight in weights])
             optimizer.apply(gradients, weights)
             # short at first, so that the fresh weights are soon forgotten
@@ -122,7 +122,10 @@ class Loop:
             decay = tf.minimum(params.averaging, (1.0 + done) / (10.0 + done))
             for mean, weight in zip(average, weights, strict=True):
                 mean.assign(decay * mean + (1.0 - decay) * weight.value)
-            right = tf.equal(tf.argmax(logits, 1), tf.argmax(targets, 1))
+            if several:
+                right = tf.equal(logits > 0, targets > 0.5)
+            else:
+                right = tf.equal(tf.argmax(logits, 1), tf.argmax(targets, 1))
             return loss, tf.reduce_mean(tf.cast(right, tf.float32))
 
         return tf.function(step, autograph=False)

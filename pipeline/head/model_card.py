@@ -4,12 +4,16 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import numpy as np
+
 from pipeline.backbone.folder import DIMENSION
 from pipeline.head.build import NETWORK_BRANCH, HeadShape, shape_from_dict
+from pipeline.head.calibration import sigmoid, softmax
 from pipeline.head.sequences import Windowing
 from pipeline.head.streams import MIRROR
 
 SCHEMA = 3
+SCHEMA_OF_SEVERAL_LABELS = 4  # which earlier releases would take for one label
 SCHEMA_OF_ONE_NETWORK = 2  # of earlier releases, whose network was all and read rgb alone
 
 
@@ -70,13 +74,15 @@ class ModelCard:
     mirror : whether the linear branches see clips mirrored too
     branches : what the logits are summed from, the network first where there is one
     windowing : how clips are cut into windows
-    temperature : divides the logits before the softmax
+    temperature : divides the logits before the softmax, or the sigmoid where several may hold
     shape : what the head was built from
     longest : seconds of the longest training clip: in a much longer one several things may happen;
         None in models of earlier releases
     decoder : by which its windows become stretches; None in models of earlier releases
     held_out : clips that a new one is held against, in a file of its own; None where there is no
         such file, as in models of earlier releases; filled in when it is saved
+    thresholds : the probability from which on each label holds, where several may hold for a clip;
+        None where one does
     versions : of the packages that trained it
     files : SHA-256 of the other files of the folder, by name; filled in when it is saved
     """
@@ -96,6 +102,7 @@ class ModelCard:
     longest: float | None = None
     decoder: Decoder | None = None
     held_out: int | None = None
+    thresholds: tuple[float, ...] | None = None
     versions: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
 
@@ -104,9 +111,28 @@ class ModelCard:
         """SHA-256 of the backbone's weights."""
         return str(self.extractor.get("backbone", ""))
 
+    @property
+    def several(self) -> bool:
+        """Whether several labels may hold for a clip."""
+        return self.thresholds is not None
+
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """Of logits (..., K), same shape, float64: they sum to 1, or each label stands by itself
+        where several may hold.
+        """
+        return (sigmoid if self.several else softmax)(logits, self.temperature)
+
+    def hold(self, probabilities: np.ndarray) -> np.ndarray:
+        """Which labels hold by probabilities (..., K), where several may: bool, same shape."""
+        return probabilities >= np.array(self.thresholds)
+
     def to_dict(self) -> dict[str, Any]:
         """The card as JSON-ready values."""
-        return {"schema": SCHEMA, "backbone": self.backbone, **asdict(self)}
+        schema, values = SCHEMA_OF_SEVERAL_LABELS, asdict(self)
+        if not self.several:
+            schema = SCHEMA
+            del values["thresholds"]
+        return {"schema": schema, "backbone": self.backbone, **values}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "ModelCard":
@@ -117,7 +143,7 @@ class ModelCard:
         ValueError, KeyError, TypeError
             When something is missing, or of a schema that is not known.
         """
-        if values["schema"] not in (SCHEMA_OF_ONE_NETWORK, SCHEMA):
+        if values["schema"] not in (SCHEMA_OF_ONE_NETWORK, SCHEMA, SCHEMA_OF_SEVERAL_LABELS):
             raise ValueError(f"it has schema {values['schema']}, not {SCHEMA}")
         if values["schema"] == SCHEMA_OF_ONE_NETWORK:
             values = {
@@ -145,6 +171,9 @@ class ModelCard:
             longest=values.get("longest"),
             decoder=Decoder(**values["decoder"]) if values.get("decoder") else None,
             held_out=values.get("held_out"),
+            thresholds=tuple(values["thresholds"])
+            if values["schema"] == SCHEMA_OF_SEVERAL_LABELS
+            else None,
             versions=dict(values["versions"]),
             files=dict(values["files"]),
         )

@@ -28,7 +28,6 @@ from pipeline.files import replacing_folder, sha256, write_json
 from pipeline.frames.streams import RGB
 from pipeline.head.branch_file import read_branches, write_branches
 from pipeline.head.build import NETWORK_BRANCH
-from pipeline.head.calibration import softmax
 from pipeline.head.card_check import read_values
 from pipeline.head.file_check import check_backbone_files, check_contents, check_sizes
 from pipeline.head.held_out import Reference, read_reference, write_reference
@@ -92,6 +91,11 @@ class Model:
         ModelError
             When the folder does not say how held-out clips were scored.
         """
+        if self.card.several:
+            raise ModelError(
+                f"Several labels may hold for a clip by {self.folder}, and which do is its answer: "
+                "leave out the set."
+            )
         if self.reference is None:
             raise ModelError(
                 f"{self.folder} does not say how clips were scored that were held out in training, "
@@ -326,9 +330,10 @@ def predict_logits(model: Model, clips: Iterable[Clip]) -> np.ndarray:
 
 
 def predict_probabilities(model: Model, clips: Iterable[Clip]) -> np.ndarray:
-    """Class probabilities of whole clips: (n, K) float64, rows sum to 1.
+    """Class probabilities of whole clips: (n, K) float64, see `ModelCard.probabilities`.
 
-    The sum over branches of share x score is divided by the temperature and put through a softmax.
+    The sum over branches of share x score is divided by the temperature and put through a softmax,
+    or a sigmoid where several labels may hold.
 
     Parameters
     ----------
@@ -339,7 +344,7 @@ def predict_probabilities(model: Model, clips: Iterable[Clip]) -> np.ndarray:
     ModelError
         When a clip lacks what the model reads.
     """
-    return softmax(predict_logits(model, clips), model.card.temperature)
+    return model.card.probabilities(predict_logits(model, clips))
 
 
 def versions() -> dict[str, str]:

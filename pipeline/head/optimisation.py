@@ -55,13 +55,19 @@ def make_optimizer(params: TrainParams, length: Length) -> "keras.optimizers.Opt
     return optimizer
 
 
-def losses_of(logits: Any, targets: Any, params: TrainParams) -> Any:
-    """(B, K), (B, K) -> (B,): cross entropy or focal loss.
+def losses_of(logits: Any, targets: Any, params: TrainParams, *, several: bool = False) -> Any:
+    """(B, K), (B, K) -> (B,): cross entropy or focal loss, of each label where several may hold.
 
     Focal: Lin et al., 2017, https://arxiv.org/abs/1708.02002, with soft targets.
     """
     import tensorflow as tf
 
+    if several:
+        cost = tf.nn.sigmoid_cross_entropy_with_logits(labels=targets, logits=logits)
+        if params.loss == "focal":
+            chance = tf.sigmoid(logits)
+            cost *= tf.abs(targets - chance) ** params.focal_gamma
+        return tf.reduce_sum(cost, axis=1)
     log_probability = tf.nn.log_softmax(logits)
     cost = -targets * log_probability
     if params.loss == "focal":

@@ -35,10 +35,13 @@ def inner_folds(labels: np.ndarray, groups: np.ndarray, folds: int, seed: int) -
 
 
 def scorable(labels: np.ndarray, folds: Folds) -> np.ndarray:
-    """(n,) bool: clips whose class was there to learn when they were scored."""
+    """(n,) bool: clips whose class, or all of them, was there to learn when they were scored."""
     known = np.zeros(len(labels), bool)
     for learnt, scored in folds:
-        known[scored] = np.isin(labels[scored], labels[learnt])
+        if labels.ndim == 2:
+            known[scored] = ~labels[scored][:, ~labels[learnt].any(axis=0)].any(axis=1)
+        else:
+            known[scored] = np.isin(labels[scored], labels[learnt])
     return known
 
 
@@ -48,7 +51,7 @@ def learn_shares(scores: np.ndarray, labels: np.ndarray, weights: np.ndarray) ->
     Parameters
     ----------
     scores : (B, n, K), of each branch for clips that it was not fitted on
-    labels : (n,) int
+    labels : (n,) int; or (n, K) of 0 and 1 where several may hold
     weights : (n,), of the clips
 
     Returns
@@ -57,6 +60,7 @@ def learn_shares(scores: np.ndarray, labels: np.ndarray, weights: np.ndarray) ->
     1 / B, where no clip or none of the branches tells anything.
     """
     from scipy.optimize import minimize
+    from scipy.special import expit
 
     alike = np.full(len(scores), 1 / len(scores))
     if not len(labels):
@@ -66,6 +70,10 @@ def learn_shares(scores: np.ndarray, labels: np.ndarray, weights: np.ndarray) ->
 
     def loss(shares: np.ndarray) -> tuple[float, np.ndarray]:
         logits = np.tensordot(shares, scores, 1)
+        if labels.ndim == 2:
+            nats = (np.logaddexp(0, logits) - labels * logits).sum(axis=1)
+            slope = np.tensordot(scores, (expit(logits) - labels) * weights[:, None], 2)
+            return float(weights @ nats + PENALTY * shares.sum()), slope + PENALTY
         logits -= logits.max(axis=1, keepdims=True)
         powers = np.exp(logits)
         totals = powers.sum(axis=1)

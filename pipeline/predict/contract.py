@@ -70,12 +70,20 @@ class PredictionAnswer(BaseModel):
 
     version: Literal[1] = Field(1, alias="schema", description="Of this answer.")
     file: str = Field(description="As it was named.")
-    action: str = Field(description="The most probable label, `none of these` or `unsure`.")
+    action: str = Field(
+        description="The most probable label, `none of these` or `unsure`. Of a model by which "
+        "several labels may hold, those in `labels` with `|` between them, or `none of these`."
+    )
     confidence: float = Field(
         description="Probability of the most probable label, whether it is the answer or not. Of a "
         "long video (see `shares`) its share of the time, and so in `top`.",
         ge=0,
         le=1,
+    )
+    labels: list[Ranked] | None = Field(
+        None,
+        description="The labels that hold, most probable first; may be empty. Only of a model by "
+        "which several may hold; probabilities do not sum to 1 then.",
     )
     top: list[Ranked] = Field(description="The most probable labels, best first.")
     seconds: float = Field(description="Length of the clip.", ge=0)

@@ -128,7 +128,7 @@ def live(
             return True
         if actions:
             return all(show(event.as_dict()) for event in actions.add(answer.window))
-        return show(_line(answer, predictor.labels))
+        return show(_line(answer, predictor))
 
     try:
         summary = follow(
@@ -247,14 +247,17 @@ class _Screen:
         cv2.destroyAllWindows()
 
 
-def _line(answer: Answer, labels: tuple[str, ...]) -> dict[str, object]:
+def _line(answer: Answer, predictor: Predictor) -> dict[str, object]:
     """An answer as JSON-ready values; docs/predict.md says what is in them."""
-    window = answer.window
+    window, labels = answer.window, predictor.labels
+    several = predictor.card.several
+    held = {"labels": list(predictor.holding(window.probabilities))} if several else {}
     best = np.argsort(-window.probabilities, kind="stable")[:TOP]
     chances = window.probabilities.round(DIGITS).tolist()
     return {
         "time": round(window.end, 3),
         "label": window.label,
+        **held,
         "confidence": round(window.confidence, DIGITS),
         "top": [{"label": labels[i], "confidence": chances[i]} for i in best],
         "fps": round(answer.fps, 1),

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.csv_tables import listed
 from pipeline.timeline.spans import NONE, UNSURE, Span, Window
 
 __all__ = ["NONE", "UNSURE", "Prediction", "Span", "Window"]
@@ -27,8 +28,9 @@ class Prediction:
     ----------
     file : as it was named; empty for frames from memory
     labels : of all classes, most probable first
-    probabilities : (K,) float64, of `labels`; they sum to 1. Of a video that is longer than what
-        the model learnt from, the shares of its time; what is missing from 1 is "none of these"
+    probabilities : (K,) float64, of `labels`; they sum to 1, but where several labels may hold. Of
+        a video that is longer than what the model learnt from, the shares of its time; what is
+        missing from 1 is "none of these"
     frames : frames that were embedded, in each view
     seconds : length of the clip
     windows : what is said of each stretch of the clip, in order; they overlap
@@ -41,6 +43,7 @@ class Prediction:
     false_alarms : familiarity up to which the answer is "none of these"
     level : of the set of labels; None where none was asked for, and for a long video
     possible : the labels that hold the truth in this share of clips, most probable first
+    holding : where several labels may hold, those that do, most probable first; None where one does
     """
 
     file: str
@@ -57,14 +60,17 @@ class Prediction:
     false_alarms: float = 0.0
     level: float | None = None
     possible: tuple[str, ...] = ()
+    holding: tuple[str, ...] | None = None
 
     @property
     def label(self) -> str:
         """The most probable label, or "unsure" where its probability is below the threshold.
 
         "none of these" where the clip is too odd to show any of them. Of a long video what takes
-        most of its time.
+        most of its time. Where several labels may hold, those that do, sorted, with | between.
         """
+        if self.holding is not None:
+            return listed(sorted(self.holding)) or NONE
         if self.familiarity is not None and self.familiarity <= self.false_alarms:
             return NONE
         if not self.is_long:
@@ -100,7 +106,12 @@ class Prediction:
         """Sentences on why the answer may be wrong; none where nothing speaks against it."""
         said = []
         (first, share), *others = self.top(2)
-        if self.is_long:
+        if self.holding is not None:
+            if not self.holding:
+                said.append(
+                    f"No label holds: {first} comes nearest, with a probability of {share:.0%}."
+                )
+        elif self.is_long:
             said.append(
                 "It is longer than the clips that the model learnt from, and several things may "
                 "happen in it: the numbers are shares of its time."
@@ -148,6 +159,12 @@ class Prediction:
             "frames": self.frames,
             "doubts": self.doubts(),
         }
+        if self.holding is not None:
+            chances = dict(zip(self.labels, self.probabilities.tolist(), strict=True))
+            values["labels"] = [
+                {"label": label, "confidence": round(chances[label], DIGITS)}
+                for label in self.holding
+            ]
         if self.familiarity is not None:
             values["familiarity"] = round(self.familiarity, DIGITS)
         if self.level is not None:

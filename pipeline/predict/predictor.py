@@ -16,10 +16,11 @@ from time import perf_counter
 import numpy as np
 
 from pipeline.backbone.folder import DIMENSION
+from pipeline.csv_tables import listed
 from pipeline.dataset.clips import BACKGROUND
 from pipeline.embedding.clip_embedding import ClipEmbedder, ClipEmbeddings, embed_frames
 from pipeline.embedding.engines import load_model_engine
-from pipeline.errors import ClipError
+from pipeline.errors import ClipError, ModelError
 from pipeline.frames.images import IMAGE_FPS, ImageReader
 from pipeline.frames.neighbours import REACH
 from pipeline.frames.sampled import SampledFrame, sampled_frames
@@ -63,7 +64,8 @@ class Predictor:
     Parameters
     ----------
     model : the model folder
-    threshold : probability below which the answer is "unsure"
+    threshold : probability below which the answer is "unsure"; where several labels may hold, below
+        which none does
     threads : of the CNN; None takes one for each core
     false_alarms : share of clips of known labels that may be answered with "none of these", which
         is the price for finding others; 0 never answers so, nor do models of earlier releases
@@ -126,7 +128,8 @@ class Predictor:
         ----------
         window : seconds of each window; None takes the length that training found best
         stride : seconds from one window to the next; None takes a quarter of a window
-        windows : False leaves them out where the answer for the whole clip needs none
+        windows : False leaves them out where the answer for the whole clip needs none; where
+            several labels may hold there are none, and a clip of any length is scored as a whole
 
         Raises
         ------
@@ -189,7 +192,18 @@ class Predictor:
         return Stream(self, smoothing)
 
     def events(self) -> ActionEvents:
-        """What makes events of the windows of a stream: when actions start, and when they end."""
+        """What makes events of the windows of a stream: when actions start, and when they end.
+
+        Raises
+        ------
+        ModelError
+            When several labels may hold.
+        """
+        if self.card.several:
+            raise ModelError(
+                f"Several labels may hold at a time by {self._model.folder}, and starts and ends "
+                "are told of one: leave out the events."
+            )
         decoder = self._decoder(None)
         return ActionEvents(self.labels, decoder, self.false_alarms, (BACKGROUND,))
 
@@ -255,10 +269,20 @@ class Predictor:
             return np.zeros(logits.shape, bool)
         return self._model.sets(logits, self.level)
 
+    def holding(self, probabilities: np.ndarray) -> tuple[str, ...]:
+        """The labels that hold where several may, by probabilities (K,), most probable first."""
+        holds = self.card.hold(probabilities) & (probabilities >= self.threshold)
+        order = np.argsort(-probabilities, kind="stable")
+        return tuple(self.labels[i] for i in order if holds[i])
+
     def judge(
         self, start: float, end: float, logits: np.ndarray, familiarity: float | None = None
     ) -> Window:
         """The logits (K,) of a stretch of a clip as a window, if it is familiar enough."""
+        if self.card.several:
+            probabilities = self.card.probabilities(logits)
+            label = listed(sorted(self.holding(probabilities))) or NONE
+            return Window(start, end, probabilities, label, float(probabilities.max()))
         decoder = self.card.decoder
         probabilities = softmax(logits, (decoder or self.card).temperature)
         best = int(np.argmax(probabilities))
@@ -277,7 +301,8 @@ class Predictor:
         windows: bool = True,
     ) -> Prediction:
         """What happens in any kind of clip that is read frame by frame; see `file`."""
-        sampling = self._sampling
+        sampling, several = self._sampling, self.card.several
+        windows = windows and not several
         rate, most = sampling.fps, sampling.max_frames
         if windows or most is None or (rate is not None and self._longest * rate <= most):
             # Windows need frames at the full rate; max_frames thins those of the whole clip later.
@@ -301,7 +326,7 @@ class Predictor:
         else:
             count, contributions = clip.whole(sample_frames(timeline, self._sampling))
             logits = contributions.sum(axis=0)
-            probabilities = softmax(logits, self.card.temperature)
+            probabilities = self.card.probabilities(logits)
             familiarity, possible = self.familiarity(contributions), self._possible(logits[None])[0]
         order = np.argsort(-probabilities, kind="stable")
         clock = embedder.clock.seconds
@@ -324,6 +349,7 @@ class Predictor:
             self.false_alarms,
             None if clip.is_long else self.level,
             tuple(self.labels[i] for i in order if possible[i]),
+            self.holding(probabilities) if several else None,
         )
 
     def _watched(
@@ -339,6 +365,8 @@ class Predictor:
     @property
     def _longest(self) -> float:
         """Seconds of the longest clip that is scored as a whole."""
+        if self.card.several:
+            return math.inf
         return LONGEST if self.card.longest is None else LONGER * self.card.longest
 
     def _decoder(self, times: np.ndarray | None, window: float | None = None) -> Decoder:

@@ -151,6 +151,11 @@ class ModelAnswer(BaseModel):
     false_alarms: float = Field(
         description="Share of clips of known labels that may be answered with `none of these`."
     )
+    thresholds: list[float] | None = Field(
+        None,
+        description="Probability from which on each label holds, where several may; null where one "
+        "does.",
+    )
     window_seconds: float = Field(description="What the model looks at, at a time.")
     frames_per_second: float | None = Field(description="That it looks at; null: all there are.")
     most_bytes: int = Field(description="Of one file.")

@@ -47,8 +47,8 @@ class Metrics:
         )  # fmt: skip
 
         self._predictions = Counter(
-            "clipcache_predictions", "Clips by their most probable label.", ("label",),
-            registry=self.registry,
+            "clipcache_predictions", "Clips by their most probable label, or all that hold.",
+            ("label",), registry=self.registry,
         )  # fmt: skip
         self._unsure = Counter(
             "clipcache_predictions_unsure", "Clips that were answered with \"unsure\".",
@@ -82,7 +82,8 @@ class Metrics:
         """Note what came of one clip, and where the time for it went."""
         for part, seconds in prediction.clock.items():
             self._work.labels(part).observe(seconds)
-        self._predictions.labels(prediction.labels[0]).inc()
+        for label in prediction.labels[:1] if prediction.holding is None else prediction.holding:
+            self._predictions.labels(label).inc()
         self._confidence.observe(prediction.confidence)
         if prediction.label == UNSURE:
             self._unsure.inc()

@@ -15,7 +15,7 @@ from pipeline.frames.video import VideoReader
 from pipeline.predict.predictor import Predictor
 from pipeline.processes import available_cores
 from pipeline.serve import refusals
-from pipeline.serve.answers import Picture, Recognised, Report, Task
+from pipeline.serve.answers import DecidingPicture, Picture, Recognised, Report, Task
 from pipeline.serve.deciding import deciding_frames
 from pipeline.serve.pictures import Preview, thumbnail
 from pipeline.serve.settings import FALSE_ALARMS, Limits
@@ -92,8 +92,10 @@ class Recogniser:
         prediction = predictor.read(
             LimitedVideo(path, self._limits, report, preview), task.name
         )  # fmt: skip
-        deciding = None
-        if task.deciding:
+        deciding: tuple[DecidingPicture, ...] | None = None
+        if task.deciding and not prediction.windows:
+            deciding = ()  # several labels may hold
+        elif task.deciding:
             deciding = deciding_frames(predictor, prediction.windows, prediction.labels[0], path)
         return Recognised(prediction, deciding, preview.pictures() if preview else None)
 

@@ -198,6 +198,7 @@ def _known(settings: Settings, card: ModelCard, examples: tuple[Path, ...]) -> "
         digest=model_digest(settings.model),
         threshold=settings.threshold,
         false_alarms=settings.false_alarms,
+        thresholds=None if card.thresholds is None else list(card.thresholds),
         window_seconds=card.window / (rate or FALLBACK_FPS),
         frames_per_second=rate,
         most_bytes=limits.bytes,

@@ -22,8 +22,11 @@ from pipeline.dataset.clips import (
     read_rejected,
     read_splits,
 )
-from pipeline.errors import DatasetError
+from pipeline.errors import DatasetError, ModelError
 from pipeline.evaluation.baseline import baseline_predictions, frame_means, ordered_predictions
+from pipeline.evaluation.label_files import label_summary, write_label_tables
+from pipeline.evaluation.label_outcome import tell_labels
+from pipeline.evaluation.label_scores import MeasuredLabels, measure_labels
 from pipeline.evaluation.metrics import DIGITS, Interval, Measured, Outcome, Scores, measure, top_k
 from pipeline.evaluation.plots import (
     class_bars,
@@ -34,6 +37,7 @@ from pipeline.evaluation.plots import (
     training_curves,
 )
 from pipeline.evaluation.report.evaluation import Run, head_name, verdict, write_report
+from pipeline.evaluation.report.labels import write_label_report
 from pipeline.evaluation.timelines import MeasuredTimelines, TimelineScores, measure_timelines
 from pipeline.files import replacing_within, write_json, write_text
 from pipeline.head.calibration import softmax
@@ -44,6 +48,8 @@ from pipeline.timeline.scores import AP_OVERLAPS, F1_OVERLAPS
 from pipeline.wording import some
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from pipeline.params import Params
 
 REPORTS = Path("reports")
@@ -57,7 +63,7 @@ class Evaluated:
     """What the stage found: the scores, the test clips that have no features, the head's name, and
     the scores of long videos, where there are any."""
 
-    measured: Measured
+    measured: Measured | MeasuredLabels
     skipped: list[str]
     name: str
     timelines: MeasuredTimelines | None = None
@@ -89,7 +95,8 @@ def evaluate(
     of_images = "images" in clips.codes("kind")[1]
     images = read_images(index.with_name(IMAGES.name)) if of_images else {}
     feature_set = FeatureSet.open(features)
-    sides = labelled_splits(feature_set, clips, splits)
+    several = params.dataset.multi_label
+    sides = labelled_splits(feature_set, clips, splits, multi_label=several)
     in_test = (clip_id for clip_id in clips.values("clip_id") if split_of.get(clip_id) == "test")
     skipped = [
         clip_id for clip_id in in_test if clip_id not in feature_set or clip_id in sides.unlearnt
@@ -97,47 +104,45 @@ def evaluate(
     _check_sides(sides.train, sides.test, skipped, splits)
     head = load_model(model, "litert")
     check_fits(head.card, feature_set.streams, feature_set.sampling, model, features)
-    outcome = classify(head, feature_set, sides.train, sides.test)
+    if head.card.several != several:
+        raise ModelError(
+            f"dataset.multi_label is {str(several).lower()}, but {model} was trained with "
+            f"{str(head.card.several).lower()}: run `clipcache train` again (or `dvc repro`)."
+        )
     drawn = {"samples": params.evaluate.bootstrap, "seed": params.evaluate.seed}
-    measured = measure(outcome, **drawn)
-    timelines = measure_timelines(head, feature_set, clips, sides.train, sides.test, **drawn)
+    measured: Measured | MeasuredLabels
+    timelines = None
+    if several:
+        measured = measure_labels(tell_labels(head, feature_set, sides.train, sides.test), **drawn)
+    else:
+        measured = measure(classify(head, feature_set, sides.train, sides.test), **drawn)
+        timelines = measure_timelines(head, feature_set, clips, sides.train, sides.test, **drawn)
 
     name = head_name(head.card)
     curves, best = read_curves(reports / LIVE), _best_epoch(reports / LIVE)
+    done = Run(
+        settings=params.model_dump(mode="json"),
+        dataset=params.dataset,
+        resize=params.features.resize,
+        clips=clips,
+        images=images,
+        splits=split_of,
+        features=feature_set,
+        card=head.card,
+        measured=measured,
+        timelines=timelines,
+        skipped=skipped,
+        rejected=read_rejected(rejected),
+        damaged=read_damaged(rejected.with_name(DAMAGED.name)),
+        curves=curves,
+        best_epoch=best,
+        sheets=reports / SHEETS,
+    )
     with replacing_within(reports) as written:  # all of them or none
-        numbers = summary(measured, skipped)
-        if timelines:
-            numbers["timeline"] = timeline_summary(timelines)
-        write_json(written / "metrics.json", numbers)
-        _write_tables(measured, name, written, params.evaluate.top_k)
+        write = _write_several if several else _write_single
+        write(done, name, written, params.evaluate.top_k)
         _write_timelines(timelines, written)
-        plots = written / "plots"
-        save_png(confusion_matrix(measured.confusion, outcome.labels), plots / "confusion.png")
-        save_png(training_curves(curves, best), plots / "training_curves.png")
-        save_png(class_bars(measured.classes), plots / "per_class.png")
-        diagram = reliability_diagram(measured.reliability, measured.calibration_error)
-        save_png(diagram, plots / "reliability.png")
-        write_report(
-            Run(
-                settings=params.model_dump(mode="json"),
-                dataset=params.dataset,
-                resize=params.features.resize,
-                clips=clips,
-                images=images,
-                splits=split_of,
-                features=feature_set,
-                card=head.card,
-                measured=measured,
-                timelines=timelines,
-                skipped=skipped,
-                rejected=read_rejected(rejected),
-                damaged=read_damaged(rejected.with_name(DAMAGED.name)),
-                curves=curves,
-                best_epoch=best,
-                sheets=reports / SHEETS,
-            ),
-            written / "report.html",
-        )
+        save_png(training_curves(curves, best), written / "plots/training_curves.png")
     return Evaluated(measured, skipped, name, timelines)
 
 
@@ -167,6 +172,47 @@ def classify(
         ordered_baseline=ordered_predictions(features, train, test, head.ordered_baseline),
         tried=head.reference.tried_on(added) if head.reference else None,
     )
+
+
+def _write_single(run: Run, name: str, reports: Path, most: int) -> None:
+    """All that is told where one label holds."""
+    measured = run.measured
+    assert isinstance(measured, Measured)
+    numbers = summary(measured, run.skipped)
+    if run.timelines:
+        numbers["timeline"] = timeline_summary(run.timelines)
+    write_json(reports / "metrics.json", numbers)
+    _write_tables(measured, name, reports, most)
+    _save_plots(
+        reports / "plots",
+        confusion_matrix(measured.confusion, measured.outcome.labels),
+        class_bars(measured.classes),
+        reliability_diagram(measured.reliability, measured.calibration_error),
+    )
+    write_report(run, reports / "report.html")
+
+
+def _write_several(run: Run, name: str, reports: Path, most: int) -> None:
+    """All that is told where several labels may hold."""
+    measured = run.measured
+    assert isinstance(measured, MeasuredLabels)
+    write_json(reports / "metrics.json", label_summary(measured, run.skipped))
+    write_label_tables(measured, name, run.card.thresholds or (), reports, most)
+    _save_plots(
+        reports / "plots",
+        confusion_matrix(measured.together, measured.outcome.labels, measured.clips),
+        class_bars(measured.rows),
+        reliability_diagram(measured.reliability, measured.calibration_error),
+    )
+    write_label_report(run, reports / "report.html")
+
+
+def _save_plots(
+    folder: Path, confusion: "Figure", per_class: "Figure", reliability: "Figure"
+) -> None:
+    save_png(confusion, folder / "confusion.png")
+    save_png(per_class, folder / "per_class.png")
+    save_png(reliability, folder / "reliability.png")
 
 
 def summary(measured: Measured, skipped: Sequence[str] = ()) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from pipeline.dataset.clips import NO_LABEL, Clip
+from pipeline.dataset.clips import Clip
+from pipeline.dataset.label_sets import labels_of
 from pipeline.dataset.sources import ClipFiles, Images
 from pipeline.errors import ClipError, DatasetError
 from pipeline.files import as_file_name, replacing_folder
@@ -67,8 +68,8 @@ def write_contact_sheets(
     """
     by_label: dict[str, list[Clip]] = defaultdict(list)
     for clip in clips:
-        if clip.label != NO_LABEL:
-            by_label[clip.label].append(clip)
+        for label in labels_of(clip.label, multi_label=params.dataset.multi_label):
+            by_label[label].append(clip)
     sheets = []
     with (
         replacing_folder(folder) as temporary,

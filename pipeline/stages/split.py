@@ -15,7 +15,7 @@ from pipeline.dataset.splits.checks import (
     untested,
     untrained,
 )
-from pipeline.dataset.splits.columns import VAL
+from pipeline.dataset.splits.columns import VAL, Columns
 from pipeline.dataset.splits.methods import assign_splits
 from pipeline.errors import DatasetError
 from pipeline.wording import count, some
@@ -28,12 +28,15 @@ def split_clips(
     params: SplitParams,
     path: Path = SPLITS,
     say: Callable[[str], None] = logger.warning,
+    *,
+    multi_label: bool = False,
 ) -> np.ndarray:
     """Share the clips out to train, val and test as ``split.method`` says, and write splits.csv.
 
     Parameters
     ----------
     say : is told what a list leaves out, that nothing is left to validate on, and the like
+    multi_label : whether a clip may have several labels (``dataset.multi_label``)
 
     Returns
     -------
@@ -54,9 +57,9 @@ def split_clips(
         raise DatasetError(
             "No clip has a label, so there is nothing to share out: label some first."
         )
-    chosen = chosen[_of_large_classes(whole.take(chosen), params.min_clips, say)]
-    table = whole.take(chosen)
-    columns, assignment = assign_splits(table, params)
+    labelled = Columns.of(whole.take(chosen), multi_label=multi_label)
+    chosen = chosen[_of_large_classes(labelled, params.min_clips, say)]
+    columns, assignment = assign_splits(whole.take(chosen), params, multi_label=multi_label)
     check_leaks(columns, assignment.splits, assignment.mending)
     check_sides(columns, assignment.splits, params.method, assignment.advice)
     for note in assignment.notes:
@@ -86,10 +89,12 @@ def split_clips(
     return splits
 
 
-def _of_large_classes(clips: ClipTable, least: int, say: Callable[[str], None]) -> np.ndarray:
-    """(C,) bool, whether a clip's class has at least as many clips; the others are named."""
-    codes, labels = clips.codes("label")
-    sizes = np.bincount(codes, minlength=len(labels))
+def _of_large_classes(columns: Columns, least: int, say: Callable[[str], None]) -> np.ndarray:
+    """(C,) bool, whether all of a clip's classes have at least as many clips; others are named."""
+    labels = columns.label_names
+    sizes = np.bincount(columns.labels, minlength=len(labels))
+    kept = np.ones(len(columns), bool)
+    kept[columns.rows[sizes[columns.labels] < least]] = False
     small = [label for label, size in zip(labels, sizes, strict=True) if size < least]
     if small and len(labels) - len(small) < 2:
         raise DatasetError(
@@ -98,7 +103,7 @@ def _of_large_classes(clips: ClipTable, least: int, say: Callable[[str], None]) 
     if small:
         say(
             f"{count(len(small), 'class has', 'classes have')} fewer clips than split.min_clips "
-            f"({least}), and {int((sizes < least) @ sizes):,} of {len(clips):,} clips are left out "
+            f"({least}), and {int((~kept).sum()):,} of {len(kept):,} clips are left out "
             f"with them: {some(small)}."
         )
-    return sizes[codes] >= least
+    return kept

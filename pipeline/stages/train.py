@@ -18,7 +18,7 @@ from pipeline.errors import DatasetError, TrainingError
 from pipeline.files import check_writable, replacing_folder
 from pipeline.frames.streams import RGB, stream_and_view
 from pipeline.head.build import NETWORK_BRANCH
-from pipeline.head.calibration import fit_temperature
+from pipeline.head.calibration import fit_temperature, sigmoid
 from pipeline.head.fit import Epoch, Fit, set_up_tensorflow
 from pipeline.head.held_out import FALSE_ALARMS
 from pipeline.head.labelled_clips import LabelledClips, labelled_splits
@@ -39,6 +39,7 @@ WORK = Path(".clipcache/train")  # states of unfinished runs; no DVC output, so 
 KEPT_STATES = 4  # of other unfinished runs
 ABANDONED_SECONDS = 3600.0  # a state is written in less
 DIGITS = 4  # of an accuracy in the card
+THRESHOLD_DIGITS = 6
 
 logger = logging.getLogger("clipcache.train")
 
@@ -92,12 +93,12 @@ def train(
     features = FeatureSet.open(features_folder)
     check_backbone(features.extractor, backbone)
     indexed = read_index(index)
-    sides = labelled_splits(features, indexed, splits)
+    sides = labelled_splits(features, indexed, splits, multi_label=params.dataset.multi_label)
     train_set, val_set = sides.train, sides.val
-    if len(np.unique(train_set.labels)) < 2:
+    if len(train_set.classes) < 2:
         raise DatasetError(
             f"The train split of {splits} has embedded clips of "
-            f"{len(np.unique(train_set.labels))} class, but training needs two: see "
+            f"{len(train_set.classes)} class, but training needs two: see "
             "reports/rejected.csv and the `split` section of the settings."
         )
     if NETWORK_BRANCH in settings.shape.branches:
@@ -108,7 +109,7 @@ def train(
         "features": features.sha256,
         "labels": train_set.classes,
         "clips": [
-            hashlib.sha256(np.stack([part.positions, part.labels]).tobytes()).hexdigest()
+            hashlib.sha256(part.positions.tobytes() + part.labels.tobytes()).hexdigest()
             for part in (train_set, val_set)
         ],
         "versions": packages,
@@ -137,15 +138,18 @@ def train(
         if settings.calibrate and len(val_set):
             logits = head.logits(features.clip(i) for i in val_set.positions)
             temperature = fit_temperature(logits, val_set.labels)
-        decoder = learn_decoder(
-            head, features, indexed, train_set, val_set, trained.reference,
-            calibrate=settings.calibrate,
-        )  # fmt: skip
+        decoder = None
+        if not train_set.several:
+            decoder = learn_decoder(
+                head, features, indexed, train_set, val_set, trained.reference,
+                calibrate=settings.calibrate,
+            )  # fmt: skip
         reporter.end(trained, temperature)
-        say(
-            f"long videos: windows of {decoder.window:.2f} s, stretches of {decoder.typical:.1f} s "
-            f"as a rule, a change costs {decoder.cost:.2f}"
-        )
+        if decoder:
+            say(
+                f"long videos: windows of {decoder.window:.2f} s, stretches of "
+                f"{decoder.typical:.1f} s as a rule, a change costs {decoder.cost:.2f}"
+            )
         card = ModelCard(
             labels=train_set.classes,
             extractor=features.extractor,
@@ -161,12 +165,20 @@ def train(
             shape=settings.shape,
             longest=max(clip_seconds(features, i) for i in train_set.positions),
             decoder=decoder,
+            thresholds=_thresholds(trained, temperature),
             versions=packages,
         )
         network = trained.fit.network if trained.fit else None
         save_model(network, head.linear, card, model_folder, backbone, trained.reference)
     state.unlink(missing_ok=True)
     return Trained(card, trained.fit, len(train_set), len(val_set))
+
+
+def _thresholds(trained: TrainedHead, temperature: float) -> tuple[float, ...] | None:
+    """What the card says of when labels hold: probabilities, not logits."""
+    if trained.thresholds is None:
+        return None
+    return tuple(sigmoid(trained.thresholds, temperature).round(THRESHOLD_DIGITS).tolist())
 
 
 def _window(features: FeatureSet, train: LabelledClips, settings: "TrainParams") -> int:
@@ -259,6 +271,11 @@ class _Reporter:
         self._live.log_metric("temperature", temperature, plot=False)
         self._say(f"{kept}mirror {'on' if trained.head.mirror else 'off'}, "
                   f"temperature {temperature:.2f}")  # fmt: skip
+        if trained.thresholds is not None:
+            shown = sigmoid(trained.thresholds, temperature)
+            self._say(f"a label holds from {shown.min():.2f} to {shown.max():.2f} on")
+            self._live.end()
+            return
         clips = 0 if trained.reference is None else len(trained.reference)
         few = "" if FALSE_ALARMS * (clips + 1) >= 1 else ", too few to call one none of the labels"
         self._say(f"new clips are held against {clips or 'no'} held-out ones{few}")

@@ -29,8 +29,10 @@ class Window:
     Attributes
     ----------
     start, end : seconds from the clip's first frame
-    probabilities : (K,) float64, in the order of the model's labels; they sum to 1
-    label : the most probable one, "unsure" where its probability is below the threshold
+    probabilities : (K,) float64, in the order of the model's labels; they sum to 1, but where
+        several labels may hold
+    label : the most probable one, "unsure" where its probability is below the threshold; where
+        several may hold, those that do, with | between them
     confidence : the probability of the most probable label
     """
 

@@ -7,7 +7,8 @@ import pytest
 from small_features import LABELS, SmallProject, write_small_project
 
 from pipeline.errors import DatasetError
-from pipeline.evaluation.crossval import calibrated, crossval, deal_folds
+from pipeline.evaluation.crossval import crossval
+from pipeline.evaluation.folds import calibrated, deal_folds
 from pipeline.evaluation.params import CrossvalParams
 from pipeline.head.params import TrainParams
 

@@ -9,7 +9,7 @@ from pipeline.head.batches import (
     augment,
     class_weights,
     epoch_order,
-    one_hot,
+    targets_of,
     training_batches,
 )
 from pipeline.head.params import TrainParams
@@ -37,7 +37,7 @@ def test_class_weights_give_every_class_the_same_total() -> None:
 
 
 def test_smoothed_targets_sum_to_one() -> None:
-    targets = one_hot(np.array([0, 2]), 4, 0.1)
+    targets = targets_of(np.array([0, 2]), 4, 0.1)
     np.testing.assert_allclose(targets.sum(axis=1), 1.0, rtol=1e-6)
     assert targets[0, 0] == pytest.approx(0.925)
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
+from pipeline.dataset.clips import NO_LABEL
+from pipeline.dataset.label_sets import join_labels, normalised, split_labels
 from pipeline.dataset.layouts.contents import check_raw, links_note
 from pipeline.dataset.layouts.found_clip import Findings, FoundClip
 from pipeline.dataset.layouts.groups import groups_of
@@ -69,7 +71,8 @@ def _image(found: FoundClip) -> FoundClip:
 def find(params: DatasetParams) -> Findings:
     """Every row of ``dataset.table`` is a clip, or a segment of one where it has start or end.
 
-    With ``dataset.unlabelled`` so is every other video below ``dataset.raw``, without a label.
+    With ``dataset.unlabelled`` so is every other video below ``dataset.raw``, without a label. With
+    ``dataset.multi_label`` the rows of a clip are one, with the labels of all.
     Rows whose file is not below ``dataset.raw`` are left out, with a note: of the public tables of
     videos on the web, some are always gone.
 
@@ -126,7 +129,10 @@ def _read(params: DatasetParams, notes: list[str]) -> "pa.Table":
             f"{where}: {(~kept).sum():,} of {len(kept):,} rows are left out, because their files "
             f"are not below {params.raw} (dataset.raw): {some(missing)}."
         )
-    check_classes(pc.unique(table["label"].filter(pa.array(kept))).to_pylist(), where, notes)
+    texts = pc.unique(table["label"].filter(pa.array(kept))).to_pylist()
+    several = params.multi_label
+    check_classes(_single_labels(texts) if several else texts, where, notes)
+    notes += [] if several else _joined_by_hand(texts, where)
     groups = _groups(table, code, paths, kept, params)
     columns = pa.table({
         "path": pa.array(paths).take(pa.array(code)),
@@ -140,8 +146,58 @@ def _read(params: DatasetParams, notes: list[str]) -> "pa.Table":
         "row": pa.array(np.arange(len(kept))),
     }).filter(pa.array(kept))  # fmt: skip
     columns = columns.append_column("clip_id", _clip_ids(columns))
+    if several:
+        return _one_row_a_clip(columns, where)
     _check_twice(columns, where)
     return columns
+
+
+def _single_labels(texts: Sequence[str]) -> list[str]:
+    """The labels in these texts, and that of a clip that waits for some."""
+    labels = {label for text in texts for label in split_labels(text)}
+    return [*sorted(labels), *([NO_LABEL] if "" in map(normalised, texts) else [])]
+
+
+def _joined_by_hand(texts: Sequence[str], where: str) -> list[str]:
+    """A sentence where labels look like several in one."""
+    known = set(texts)
+    joined = [text for text in sorted(known) if len(parts := split_labels(text)) > 1
+              and known.intersection(parts)]  # fmt: skip
+    return [
+        f"{where}: {some(joined)} are labels of their own, beside those between the |: set "
+        "dataset.multi_label to true if several labels hold for such a clip."
+    ] if joined else []  # fmt: skip
+
+
+def _one_row_a_clip(columns: "pa.Table", where: str) -> "pa.Table":
+    """The first row of each clip, with the labels of all of its rows."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    encoded = columns["clip_id"].combine_chunks().dictionary_encode().indices.to_numpy()
+    first = np.unique(encoded, return_index=True)[1]  # codes count up as clips come
+    written = columns["label"].combine_chunks().dictionary_encode()
+    texts = written.dictionary.to_pylist()
+    sets = [split_labels(text) for text in texts]
+    one_way = [normalised(text) for text in texts]
+    codes = written.indices.to_numpy()
+    labels = [one_way[code] for code in codes[first]]
+    splits = columns["split"].to_pylist() if len(first) < len(columns) else []
+    several: dict[int, list[int]] = {}
+    for row in np.flatnonzero(np.bincount(encoded)[encoded] > 1):
+        several.setdefault(int(encoded[row]), []).append(int(row))
+    for clip, rows in several.items():
+        if len({splits[row] for row in rows}) > 1:
+            lines = lines_of(where, sorted(columns["row"].take(pa.array(rows)).to_pylist()))
+            raise DatasetError(
+                f"{where} has {columns['clip_id'][rows[0]].as_py()} in more than one split, on the "
+                f"lines {some(lines)}: give all rows of a clip the same split."
+            )
+        if any(one_way[codes[row]] for row in rows):
+            labels[clip] = join_labels(label for row in rows for label in sets[codes[row]])
+    columns = columns.take(pa.array(first))
+    place = columns.schema.get_field_index("label")
+    return columns.set_column(place, "label", pc.cast(pa.array(labels), columns["label"].type))
 
 
 def _with_unnamed(table: "pa.Table", params: DatasetParams) -> "pa.Table":
@@ -381,5 +437,5 @@ def _check_twice(columns: "pa.Table", where: str) -> None:
         raise DatasetError(
             f"{where} lists {some(twice.to_pylist())} more than once, the first on the lines "
             f"{some(lines_of(where, sorted(there)))}: keep one row of each, since a clip has "
-            "one label."
+            "one label, or set dataset.multi_label to true if all of them hold."
         )

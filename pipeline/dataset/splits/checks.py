@@ -19,7 +19,7 @@ def check_groups(columns: Columns) -> None:
     names = columns.label_names
     if len(names) < 2:
         raise DatasetError("There is one class only: a classifier needs at least two labels.")
-    pairs = np.unique(columns.groups.astype(np.int64) * len(names) + columns.labels)
+    pairs = np.unique(columns.groups.astype(np.int64)[columns.rows] * len(names) + columns.labels)
     groups = np.bincount(pairs % len(names), minlength=len(names))
     if (groups < 2).any():
         single = [names[i] for i in np.flatnonzero(groups < 2)]
@@ -37,7 +37,7 @@ def check_labels(columns: Columns, splits: np.ndarray) -> None:
     DatasetError
         Naming the labels.
     """
-    trained, tested = (np.unique(columns.labels[splits == side]) for side in (TRAIN, TEST))
+    trained, tested = (np.unique(columns.labels_of(splits == side)) for side in (TRAIN, TEST))
     known = np.arange(len(columns.label_names))
     lacking = np.setdiff1d(known, np.intersect1d(trained, tested))
     if len(lacking):
@@ -93,7 +93,7 @@ def check_sides(columns: Columns, splits: np.ndarray, method: str, advice: str) 
     DatasetError
         When train or test is empty, train has one label, or test has a label that train lacks.
     """
-    trained, tested = (np.unique(columns.labels[splits == side]) for side in (TRAIN, TEST))
+    trained, tested = (np.unique(columns.labels_of(splits == side)) for side in (TRAIN, TEST))
     for side, labels in (("train", trained), ("test", tested)):
         if not len(labels):
             raise DatasetError(f"split.method is {method}, which leaves {side} empty: {advice}")
@@ -112,14 +112,14 @@ def check_sides(columns: Columns, splits: np.ndarray, method: str, advice: str) 
 
 def untrained(columns: Columns, splits: np.ndarray) -> list[str]:
     """Labels that no train clip has, so that the model will not know them."""
-    trained = np.bincount(columns.labels[splits == TRAIN], minlength=len(columns.label_names))
+    trained = np.bincount(columns.labels_of(splits == TRAIN), minlength=len(columns.label_names))
     return _names(columns, np.flatnonzero(trained == 0))
 
 
 def untested(columns: Columns, splits: np.ndarray) -> list[str]:
     """Labels that are trained, but that no test clip has."""
     trained, tested = (
-        np.bincount(columns.labels[splits == side], minlength=len(columns.label_names))
+        np.bincount(columns.labels_of(splits == side), minlength=len(columns.label_names))
         for side in (TRAIN, TEST)
     )
     return _names(columns, np.flatnonzero((tested == 0) & (trained > 0)))

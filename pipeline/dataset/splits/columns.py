@@ -7,6 +7,7 @@ import numpy as np
 
 from pipeline.dataset.clips import NO_SPLIT, SPLIT_NAMES, ClipTable
 from pipeline.dataset.components import joined
+from pipeline.dataset.label_sets import members_of
 
 TRAIN, VAL, TEST = range(3)  # positions in SPLIT_NAMES
 
@@ -17,7 +18,9 @@ class Columns:
 
     Attributes
     ----------
-    groups, labels, digests : (C,) int32, positions in the names
+    groups, digests : (C,) int32, positions in the names
+    labels, rows : (P,) a label, as a position in the names, and the clip that has it: as many as
+        there are clips, in their order, where each has one label
     group_names, label_names : sorted
     """
 
@@ -27,14 +30,24 @@ class Columns:
     labels: np.ndarray
     label_names: list[str]
     digests: np.ndarray
+    rows: np.ndarray
 
     @classmethod
-    def of(cls, table: ClipTable) -> "Columns":
-        """The columns of these clips."""
-        return cls(table, *table.codes("group"), *table.codes("label"), table.codes("digest")[0])
+    def of(cls, table: ClipTable, *, multi_label: bool = False) -> "Columns":
+        """The columns of these clips, whose label is one, or with `multi_label` may be several."""
+        labels, names = table.codes("label")
+        rows = np.arange(len(labels))
+        if multi_label:
+            members, names = members_of(names)
+            rows, labels = np.nonzero(members[labels])
+        return cls(table, *table.codes("group"), labels, names, table.codes("digest")[0], rows)
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.groups)
+
+    def labels_of(self, clips: np.ndarray) -> np.ndarray:
+        """The labels of the clips where a (C,) mask is true, as often as clips have them."""
+        return self.labels[clips[self.rows]]
 
     @cached_property
     def layout_splits(self) -> np.ndarray:

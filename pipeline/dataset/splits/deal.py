@@ -14,7 +14,11 @@ MOST_PLACED = 3_000_000  # groups in all attempts together
 
 
 def deal_groups(
-    groups: np.ndarray, labels: np.ndarray, ratios: dict[str, float], seed: int
+    groups: np.ndarray,
+    labels: np.ndarray,
+    ratios: dict[str, float],
+    seed: int,
+    count: int | None = None,
 ) -> np.ndarray:
     """Give each group to one split, so that each label's clips come near the ratios.
 
@@ -24,16 +28,20 @@ def deal_groups(
 
     Parameters
     ----------
-    groups, labels : (C,) of each clip, integers from 0 without gaps
+    groups, labels : (C,) of each clip, integers from 0 without gaps; a clip with several labels is
+        there once for each, and clips without any do not count
     ratios : split -> share; a split with share 0 stays empty
     seed : order among groups of equal size
+    count : G, where the last groups may have clips without labels only
 
     Returns
     -------
     (G,) int8, the split of each group as a position in `SPLIT_NAMES`
     """
     names = [name for name in SPLIT_NAMES if ratios[name] > 0]
-    table = _Table(groups, labels, [ratios[name] for name in names], [MISSING[n] for n in names])
+    count = count or int(groups.max()) + 1
+    missing = [MISSING[name] for name in names]
+    table = _Table(groups, labels, [ratios[name] for name in names], missing, count)
     needed = [i for i, name in enumerate(names) if name in ("train", "test")]
     random = np.random.default_rng(seed)
     for attempt in range(min(ATTEMPTS, MOST_PLACED // len(table.sizes) + 1)):
@@ -59,12 +67,13 @@ class _Table:
         labels: np.ndarray,
         ratios: Sequence[float],
         missing: Sequence[float],
+        count: int,
     ) -> None:
         kinds = int(labels.max()) + 1
         pairs, counts = np.unique(groups.astype(np.int64) * kinds + labels, return_counts=True)
-        starts = np.searchsorted(pairs // kinds, np.arange(int(groups.max()) + 2))
+        starts = np.searchsorted(pairs // kinds, np.arange(count + 1))
         totals = np.bincount(labels, minlength=kinds).astype(float)
-        self.sizes = np.bincount(groups)
+        self.sizes = np.bincount(groups, minlength=count)
         self.placed = [[0] * kinds for _ in ratios]
         self.side = [0] * len(self.sizes)
         self._starts: list[int] = starts.tolist()

@@ -38,7 +38,9 @@ def by_group(columns: Columns, params: SplitParams) -> SplitAssignment:
     """Whole groups, by the shares of the settings."""
     check_groups(columns)
     ratios = {"train": params.train, "val": params.val, "test": params.test}
-    splits = deal_groups(columns.groups, columns.labels, ratios, params.seed)[columns.groups]
+    of_labels = columns.groups[columns.rows]
+    groups = len(columns.group_names)
+    splits = deal_groups(of_labels, columns.labels, ratios, params.seed, groups)[columns.groups]
     check_labels(columns, splits)
     return SplitAssignment(splits)
 
@@ -156,10 +158,14 @@ def carve_validation(columns: Columns, splits: np.ndarray, params: SplitParams) 
     if not params.val or not len(rows):
         return
     share = params.val / (params.train + params.val)
-    groups = np.unique(joined_groups(columns)[rows], return_inverse=True)[1]
-    labels = np.unique(columns.labels[rows], return_inverse=True)[1]
-    sides = deal_groups(groups, labels, {"train": 1 - share, "val": share, "test": 0}, params.seed)
-    splits[rows] = sides[groups]
+    groups = np.zeros(len(columns), np.int64)
+    groups[rows] = np.unique(joined_groups(columns)[rows], return_inverse=True)[1]
+    chosen = splits == TRAIN
+    labels = np.unique(columns.labels_of(chosen), return_inverse=True)[1]
+    of_labels = groups[columns.rows][chosen[columns.rows]]
+    ratios = {"train": 1 - share, "val": share, "test": 0}
+    sides = deal_groups(of_labels, labels, ratios, params.seed, int(groups.max()) + 1)
+    splits[rows] = sides[groups[rows]]
 
 
 METHODS: dict[str, Callable[[Columns, SplitParams], SplitAssignment]] = {
@@ -171,7 +177,9 @@ METHODS: dict[str, Callable[[Columns, SplitParams], SplitAssignment]] = {
 }
 
 
-def assign_splits(table: ClipTable, params: SplitParams) -> tuple[Columns, SplitAssignment]:
+def assign_splits(
+    table: ClipTable, params: SplitParams, *, multi_label: bool = False
+) -> tuple[Columns, SplitAssignment]:
     """Share the clips out as ``split.method`` says."""
-    columns = Columns.of(table)
+    columns = Columns.of(table, multi_label=multi_label)
     return columns, METHODS[params.method](columns, params)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipeline.dataset.clips import NO_LABEL, SPLIT_NAMES, Clip
+from pipeline.dataset.label_sets import labels_of
 from pipeline.store.feature_files import FeatureSet
 
 FEW_CLIPS = 10  # of a class; below, neither its training nor its score means much
@@ -45,7 +46,6 @@ class Tally:
         self.frames += clip.frames or 0
         self.seconds += clip.seconds or 0.0
         self.groups.add(clip.group)
-        self.labels.add(clip.label)
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,8 @@ class DatasetSummary:
         ]
 
 
-def summarise(clips: Iterable[ClipFacts]) -> DatasetSummary:
-    """Count clips by class and by split."""
+def summarise(clips: Iterable[ClipFacts], *, multi_label: bool = False) -> DatasetSummary:
+    """Count clips by class and by split; with `multi_label` a clip may be of several classes."""
     total = Tally()
     unlabelled = 0
     classes: dict[str, Tally] = defaultdict(Tally)
@@ -98,10 +98,13 @@ def summarise(clips: Iterable[ClipFacts]) -> DatasetSummary:
         if clip.label == NO_LABEL:
             unlabelled += 1
             continue
-        classes[clip.label].add(clip)
-        clips_in_split[clip.label][clip.split] += 1
+        labels = labels_of(clip.label, multi_label=multi_label)
+        for label in labels:
+            classes[label].add(clip)
+            clips_in_split[label][clip.split] += 1
         if clip.split:
             splits[clip.split].add(clip)
+            splits[clip.split].labels.update(labels)
     return DatasetSummary(
         total,
         unlabelled,

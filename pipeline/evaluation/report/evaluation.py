@@ -16,6 +16,7 @@ from pipeline.dataset.clips import Clip, ClipTable, Damaged, Rejected
 from pipeline.dataset.params import DatasetParams
 from pipeline.dataset.sources import ClipFiles
 from pipeline.evaluation.evidence import evidence, evidence_in_words
+from pipeline.evaluation.label_scores import MeasuredLabels
 from pipeline.evaluation.metrics import Interval, Measured, frequent_confusions, top_k
 from pipeline.evaluation.plots import (
     Curve,
@@ -74,7 +75,7 @@ class Run:
     splits: Mapping[str, str]
     features: FeatureSet
     card: ModelCard
-    measured: Measured
+    measured: Measured | MeasuredLabels
     timelines: MeasuredTimelines | None
     skipped: Sequence[str]
     rejected: Sequence[Rejected]
@@ -158,33 +159,14 @@ def write_report(run: Run, path: Path) -> None:
     A contact sheet or a video that is missing leaves its picture out; nothing else is lost.
     """
     measured = run.measured
+    assert isinstance(measured, Measured)
     outcome = measured.outcome
-    summary = summarise(facts_from_features(run.clips, run.splits, run.features))
+    said = (outcome.labels[i] for i in outcome.predicted)
     values: dict[str, Any] = {
-        "version": __version__,
-        "head": head_name(run.card),
+        **common_values(run, dict(zip(map(str, outcome.clip_ids), said, strict=True))),
         "verdict": verdict(measured, head_name(run.card)),
         "behind": measured.comparison.difference <= 0,
-        "measured": measured,
-        "skipped": run.skipped,
         "evidence": _evidence(run),
-        "dataset": DatasetSection(
-            run.dataset,
-            summary,
-            "frames embedded (sampled, one view)",
-            "from a clip's first to its last sampled frame",
-        ),
-        "map": _map(run),
-        "sampling": _sampling_in_words(run.features.sampling),
-        "resize": run.resize,
-        "sheets": _sheets(run.sheets, list(summary.classes)),
-        "sheets_open": SHEETS_OPEN,
-        "curves": [
-            to_svg(curve_panel(metric, curves, run.best_epoch), f"{metric} over the epochs")
-            for metric, curves in run.curves.items()
-        ],
-        "best_epoch": run.best_epoch,
-        "temperature": run.card.temperature,
         "confusion": to_svg(
             confusion_matrix(measured.confusion, outcome.labels), "confusion matrix"
         ),
@@ -197,13 +179,48 @@ def write_report(run: Run, path: Path) -> None:
             zip(measured.classes, measured.baseline_classes, strict=True),
             key=lambda pair: (pair[0].f1, pair[0].recall, pair[0].label),
         ),
-        "mistakes": _mistakes(run),
+        "mistakes": _mistakes(run, measured),
         "wrong": int((~outcome.correct).sum()),
         "reliability": to_svg(
             reliability_diagram(measured.reliability, measured.calibration_error),
             "reliability diagram",
         ),
         "tried": outcome.tried.shares(outcome.actual) if outcome.tried else None,
+    }
+    write_page(path, "report.html", values)
+
+
+def common_values(run: Run, taken_for: Mapping[str, str]) -> dict[str, Any]:
+    """What every report has, whether one label holds or several may.
+
+    Parameters
+    ----------
+    taken_for : clip_id -> what the head says of it, as index.csv would have it
+    """
+    facts = facts_from_features(run.clips, run.splits, run.features)
+    summary = summarise(facts, multi_label=run.dataset.multi_label)
+    return {
+        "version": __version__,
+        "head": head_name(run.card),
+        "measured": run.measured,
+        "skipped": run.skipped,
+        "dataset": DatasetSection(
+            run.dataset,
+            summary,
+            "frames embedded (sampled, one view)",
+            "from a clip's first to its last sampled frame",
+        ),
+        "map": _map(run, taken_for),
+        "sampling": _sampling_in_words(run.features.sampling),
+        "resize": run.resize,
+        "sheets": _sheets(run.sheets, list(summary.classes)),
+        "sheets_open": SHEETS_OPEN,
+        "curves": [
+            to_svg(curve_panel(metric, curves, run.best_epoch), f"{metric} over the epochs")
+            for metric, curves in run.curves.items()
+        ],
+        "best_epoch": run.best_epoch,
+        "temperature": run.card.temperature,
         "settings": _settings(run),
         "versions": _versions(run.card),
         "origins": _origins(run),
@@ -212,7 +229,6 @@ def write_report(run: Run, path: Path) -> None:
         "damaged": run.damaged[:REJECTED],
         "damaged_total": len(run.damaged),
     }
-    write_page(path, "report.html", values)
 
 
 def _widest(measured: Measured) -> tuple[str, Interval | None]:
@@ -235,11 +251,8 @@ def _evidence(run: Run) -> tuple[str, str] | None:
     return evidence_in_words(branches, chance), picture
 
 
-def _map(run: Run) -> ClipMap | None:
+def _map(run: Run, taken_for: Mapping[str, str]) -> ClipMap | None:
     """All clips with features; test clips with what the head takes them for."""
-    outcome = run.measured.outcome
-    said = (outcome.labels[i] for i in outcome.predicted)
-    taken_for = dict(zip(map(str, outcome.clip_ids), said, strict=True))
     files = ClipFiles.of(run.dataset, run.images)
     clips = ClipTable.of(run.clips)
     return clip_map(run.features, clips, run.splits, taken_for, files, run.resize)
@@ -261,19 +274,15 @@ def _sheets(folder: Path, labels: Sequence[str]) -> list[tuple[str, str]]:
         return [(label, uri) for label, uri in zip(labels, uris, strict=True) if uri]
 
 
-def _mistakes(run: Run) -> list[Mistake]:
-    outcome, labels = run.measured.outcome, run.measured.outcome.labels
+def _mistakes(run: Run, measured: Measured) -> list[Mistake]:
+    outcome, labels = measured.outcome, measured.outcome.labels
     wrong = np.flatnonzero(~outcome.correct)
     wrong = wrong[np.argsort(-outcome.confidence[wrong], kind="stable")][:MISTAKES]
     ranked = top_k(outcome.probabilities, 3)
-    shown = {str(outcome.clip_ids[clip]) for clip in wrong}
-    clips = {clip.clip_id: clip for clip in run.clips if clip.clip_id in shown}
-    files = ClipFiles.of(run.dataset, run.images)
+    strips = strips_of(run, [str(outcome.clip_ids[clip]) for clip in wrong])
     mistakes = []
     for clip in wrong:
         clip_id = str(outcome.clip_ids[clip])
-        sampled = run.features.frames(run.features.position(clip_id))
-        places = np.linspace(0, len(sampled) - 1, min(MISTAKE_FRAMES, len(sampled))).astype(int)
         mistakes.append(
             Mistake(
                 clip_id,
@@ -282,10 +291,24 @@ def _mistakes(run: Run) -> list[Mistake]:
                 float(outcome.confidence[clip]),
                 [(labels[i], float(outcome.probabilities[clip, i])) for i in ranked[clip]],
                 labels[outcome.baseline[clip]],
-                strip_uri(files.source(clips[clip_id]), sampled[places].tolist(), run.resize),
+                strips[clip_id],
             )
         )
     return mistakes
+
+
+def strips_of(run: Run, clip_ids: Sequence[str]) -> dict[str, str | None]:
+    """A row of frames of each of these clips as a data URI; None where it cannot be read."""
+    wanted, files = set(clip_ids), ClipFiles.of(run.dataset, run.images)
+    strips = {}
+    for clip in run.clips:
+        if clip.clip_id in wanted:
+            sampled = run.features.frames(run.features.position(clip.clip_id))
+            places = np.linspace(0, len(sampled) - 1, min(MISTAKE_FRAMES, len(sampled))).astype(int)
+            strips[clip.clip_id] = strip_uri(
+                files.source(clip), sampled[places].tolist(), run.resize
+            )
+    return strips
 
 
 def _settings(run: Run) -> list[tuple[str, list[tuple[str, str]]]]:

@@ -24,17 +24,17 @@ FRAMES = {
 }
 
 
-def summarise_survey(survey: Survey) -> DatasetSummary:
+def summarise_survey(survey: Survey, *, multi_label: bool = False) -> DatasetSummary:
     """Count a survey's clips by class; unreadable ones count with no frames."""
-    return summarise(
-        ClipFacts(clip.label, clip.group, *survey.length(clip)) for clip in survey.found
-    )
+    found = (ClipFacts(clip.label, clip.group, *survey.length(clip)) for clip in survey.found)
+    return summarise(found, multi_label=multi_label)
 
 
 def describe(params: DatasetParams, survey: Survey) -> DatasetSection:
     """What the page and the text say about the data set."""
     frames, seconds = FRAMES[READS[params.layout]]
-    return DatasetSection(params, summarise_survey(survey), frames, seconds)
+    summary = summarise_survey(survey, multi_label=params.multi_label)
+    return DatasetSection(params, summary, frames, seconds)
 
 
 def write_exploration(

@@ -51,7 +51,7 @@ export function makeResult(answer, shown) {
 
 function headline(answer) {
   const unsure = isNoLabel(answer.action);
-  const looked = answer.timeline
+  const looked = answer.timeline || answer.frames > 1
     ? `${duration(answer.seconds)}, ${count(answer.frames, "frame")} looked at`
     : "one picture";
   const several = new Set((answer.timeline ?? []).map((span) => span.label).filter((label) => !isNoLabel(label))).size;
@@ -64,9 +64,9 @@ function headline(answer) {
     ),
     element(
       "h2", { id: "answer", tabindex: "-1" },
-      element("span", { class: unsure ? "label unsure" : "label", text: answer.action }),
+      element("span", { class: unsure ? "label unsure" : "label", text: answer.labels?.map(({ label }) => label).join(", ") || answer.action }),
       " ",
-      element("span", { class: "share", text: unsure ? "" : percent(answer.confidence) }),
+      element("span", { class: "share", text: unsure || answer.labels ? "" : percent(answer.confidence) }),
     ),
     several > 1
       ? element("p", { class: "muted", text: `Over the whole video. ${several} actions come up in it: see below when.` })
@@ -76,11 +76,13 @@ function headline(answer) {
 }
 
 function ranking(answer) {
-  const rows = answer.top.map(({ label, confidence }, place) => {
+  // Where several labels may hold, those that do stand out; else the first one.
+  const first = (answer.labels ?? answer.top.slice(0, 1)).map(({ label }) => label);
+  const rows = answer.top.map(({ label, confidence }) => {
     const fill = element("span");
     fill.style.width = `${(100 * confidence).toFixed(2)}%`;
     return element(
-      "li", { class: place ? "" : "first" },
+      "li", { class: first.includes(label) ? "first" : "" },
       element("span", { class: "rank-label", text: label, title: label }),
       element("span", { class: "rank-share", text: percent(confidence) }),
       element("span", { class: "bar", "aria-hidden": "true" }, fill),
