@@ -18,7 +18,8 @@ from small_features import (
 from pipeline.backbone.folder import DIMENSION
 from pipeline.dataset.clips import Clip, write_images, write_index
 from pipeline.dataset.label_sets import join_labels
-from pipeline.store.feature_files import Row, write_feature_file
+from pipeline.store.clip_rows import Row
+from pipeline.store.feature_files import write_feature_file
 
 NAMES = ("flash", "rise", "warm")
 ACTORS = 6

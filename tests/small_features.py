@@ -14,7 +14,8 @@ from pipeline.csv_tables import write_rows
 from pipeline.dataset.clips import Clip, read_index, write_images, write_index
 from pipeline.files import write_json
 from pipeline.head.labelled_clips import LabelledClips, labelled_clips
-from pipeline.store.feature_files import FeatureSet, Row, write_feature_file
+from pipeline.store.clip_rows import Row
+from pipeline.store.feature_files import FeatureSet, write_feature_file
 
 LABELS = ("cold", "fall", "rise", "warm")
 VIEWS = ("identity", "hflip")

@@ -15,7 +15,8 @@ from small_features import (
 from pipeline.backbone.folder import DIMENSION
 from pipeline.dataset.clips import BACKGROUND, NO_LABEL, Clip, write_images, write_index
 from pipeline.dataset.segments import segment_id
-from pipeline.store.feature_files import Row, write_feature_file
+from pipeline.store.clip_rows import Row
+from pipeline.store.feature_files import write_feature_file
 
 FPS = 8
 ACTIONS = ("sit", "turn", "walk")

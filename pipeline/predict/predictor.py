@@ -26,7 +26,6 @@ from pipeline.frames.neighbours import REACH
 from pipeline.frames.sampled import SampledFrame, sampled_frames
 from pipeline.frames.sources import file_source, open_source
 from pipeline.frames.video import (
-    FALLBACK_FPS,
     FrameReader,
     Sampling,
     resize,
@@ -36,20 +35,22 @@ from pipeline.frames.views import apply_view
 from pipeline.head.calibration import softmax
 from pipeline.head.held_out import FALSE_ALARMS
 from pipeline.head.inference import Views as Clip
-from pipeline.head.model_card import Decoder
 from pipeline.head.model_folder import MODEL, check_embedding, load_model, predict_logits
 from pipeline.predict.arrays import ArrayReader, as_bgr
 from pipeline.predict.events import ActionEvents
 from pipeline.predict.prediction import NONE, UNSURE, Prediction, Window
+from pipeline.predict.seconds import (
+    clip_length,
+    decoder_of,
+    longest_whole,
+    seconds_between,
+    windows_by,
+)
 from pipeline.predict.stream import Stream
 from pipeline.predict.watched import WatchedClip, watch
 from pipeline.store.extractor_spec import ExtractorSpec
-from pipeline.timeline.fit import COSTS, LEAST_SPREAD, WINDOWS
 from pipeline.timeline.spans import decoded, doubted, none_of_these, time_shares
-from pipeline.timeline.windows import STRIDES, WindowedHead, check_windows
-
-LONGER = 2.0  # times the longest training clip: the longest clip that is scored as a whole
-LONGEST = 20.0  # seconds of a clip that a model of an earlier release scores as a whole
+from pipeline.timeline.windows import WindowedHead
 
 __all__ = ["Prediction", "Predictor", "Stream", "Window"]
 
@@ -204,7 +205,7 @@ class Predictor:
                 f"Several labels may hold at a time by {self._model.folder}, and starts and ends "
                 "are told of one: leave out the events."
             )
-        decoder = self._decoder(None)
+        decoder = decoder_of(self.card)
         return ActionEvents(self.labels, decoder, self.false_alarms, (BACKGROUND,))
 
     def embed(self, picture: np.ndarray, *, bgr: bool = False) -> dict[str, np.ndarray]:
@@ -303,8 +304,8 @@ class Predictor:
         """What happens in any kind of clip that is read frame by frame; see `file`."""
         sampling, several = self._sampling, self.card.several
         windows = windows and not several
-        rate, most = sampling.fps, sampling.max_frames
-        if windows or most is None or (rate is not None and self._longest * rate <= most):
+        rate, most, longest = sampling.fps, sampling.max_frames, longest_whole(self.card)
+        if windows or most is None or (rate is not None and longest * rate <= most):
             # Windows need frames at the full rate; max_frames thins those of the whole clip later.
             sampling = replace(sampling, max_frames=None)
         embedder = self.embedder()
@@ -317,7 +318,7 @@ class Predictor:
         started = perf_counter()
         length = clip_length(timeline)
         parts = clip.end(length)
-        decoder, reference = self._decoder(timeline, window), self._model.reference
+        decoder, reference = decoder_of(self.card, timeline, window), self._model.reference
         spans = decoded(parts, decoder, self.labels, reference)
         familiarity, possible = None, np.zeros(len(self.labels), bool)
         if clip.is_long:
@@ -359,65 +360,25 @@ class Predictor:
         """What takes the rows of a clip of which the first ones come at `times`."""
         head = WindowedHead(self._model.head, *self.window_rule(window, stride, times))
         # Where frames are thinned out as they become too many, windows would see them too rarely.
-        longest = math.inf if sampling.max_frames and not windows else self._longest
+        longest = math.inf if sampling.max_frames and not windows else longest_whole(self.card)
         return WatchedClip(self._model.head, head, longest, windows)
-
-    @property
-    def _longest(self) -> float:
-        """Seconds of the longest clip that is scored as a whole."""
-        if self.card.several:
-            return math.inf
-        return LONGEST if self.card.longest is None else LONGER * self.card.longest
-
-    def _decoder(self, times: np.ndarray | None, window: float | None = None) -> Decoder:
-        """How windows become spans."""
-        decoder = self.card.decoder
-        if decoder is None:
-            typical = self.card.window * self._gap(times)
-            decoder = Decoder(
-                WINDOWS[0] * typical, COSTS[0], typical, LEAST_SPREAD, self.card.temperature
-            )
-        return decoder if window is None else replace(decoder, window=window)
 
     def window_rule(
         self, window: float | None, stride: float | None, times: np.ndarray | None = None
     ) -> tuple[float, float]:
-        """Window and stride in seconds, with what is None filled in.
-
-        Raises
-        ------
-        ClipcacheError
-            When they make no sense.
-        """
-        window = self._decoder(times).window if window is None else window
-        stride = window / STRIDES if stride is None else stride
-        check_windows(window, stride)
-        return window, stride
+        """Window and stride in seconds, with what is None filled in; see `windows_by`."""
+        return windows_by(decoder_of(self.card, times), window, stride)
 
     def window_seconds(self, times: np.ndarray | None = None) -> float:
         """Seconds that a live stream looks back: as many frames as most clips that were learnt from
         had; where every frame is sampled, at the rate of frames at `times`.
         """
-        return self.card.window * self._gap(times)
+        return self.card.window * seconds_between(self.card, times)
 
     def frame_seconds(self) -> float:
         """Seconds from one frame that a live stream looks at until the answer for the next, with
         what comes after that."""
-        return self._gap(None) + (REACH if self.embedder().sees_motion else 0.0)
-
-    def _gap(self, times: np.ndarray | None) -> float:
-        """Seconds between sampled frames."""
-        if self._sampling.fps is not None:
-            return 1 / self._sampling.fps
-        gaps = np.diff(times) if times is not None else np.empty(0)
-        return float(np.median(gaps)) if len(gaps) else 1 / FALLBACK_FPS
-
-
-def clip_length(timeline: np.ndarray) -> float:
-    """Seconds from the first frame to the end of the last, which lasts as long as most others."""
-    gaps = np.diff(timeline)
-    last = float(np.median(gaps)) if len(gaps) else 1 / FALLBACK_FPS
-    return float(timeline[-1] - timeline[0]) + last
+        return seconds_between(self.card) + (REACH if self.embedder().sees_motion else 0.0)
 
 
 @contextmanager

@@ -32,8 +32,9 @@ from pipeline.frames.video import sample_frames
 from pipeline.params import Params
 from pipeline.progress import Progress
 from pipeline.store.cache import CachedClip, EmbeddingCache, ShardWriter
+from pipeline.store.clip_rows import Row, Rows
 from pipeline.store.extractor_spec import canonical
-from pipeline.store.feature_files import FEATURES, Row, Rows, write_feature_file
+from pipeline.store.feature_files import FEATURES, write_feature_file
 from pipeline.store.shards import Entry
 from pipeline.wording import some
 

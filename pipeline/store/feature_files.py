@@ -3,10 +3,9 @@
 import hashlib
 import json
 import mmap
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from pipeline.errors import FeaturesError, how_to_have
 from pipeline.files import replacing
 from pipeline.frames.streams import RGB, reading, stream_and_view
 from pipeline.hdf5 import DamagedFileError, UnreadableFileError, create_hdf5, reading_hdf5
+from pipeline.store.clip_rows import Row, Rows
 from pipeline.store.extractor_spec import DIMENSIONS
 from pipeline.store.shards import joined
 
@@ -25,97 +25,9 @@ if TYPE_CHECKING:
 
 FEATURES = Path("features")
 SCHEMA = 1
-ROWS_AT_ONCE = 8192  # clips that are Python objects at the same time
 MAPPED_BYTES = 256 << 20  # of embeddings that stay mapped
 MAPPED_AT_ONCE = 1 << 20  # bytes that Linux maps around one that is touched: 0.8 MB, measured
 ABSENT = -1  # position of a clip without features
-
-
-@dataclass(frozen=True)
-class Row:
-    """One clip of a feature file, without its embeddings.
-
-    Attributes
-    ----------
-    clip_id, digest : as in index.csv
-    frame : (n,) int32, index of each sampled frame in its video
-    time : (n,) float32, seconds; of a segment from its start
-    """
-
-    clip_id: str
-    digest: str
-    frame: np.ndarray
-    time: np.ndarray
-
-
-@dataclass(frozen=True)
-class Rows:
-    """The clips of a feature file as columns; a clip becomes a `Row` only while it is looked at.
-
-    Attributes
-    ----------
-    clip_id, digest : (C,) UTF-8 bytes, padded with zeros to the longest
-    offsets : (C+1,) int64, clip i owns offsets[i]:offsets[i+1] of the two below
-    frame : (N,) int32
-    time : (N,) float32, seconds
-    """
-
-    clip_id: np.ndarray
-    digest: np.ndarray
-    offsets: np.ndarray
-    frame: np.ndarray
-    time: np.ndarray
-
-    @classmethod
-    def of(cls, rows: Iterable[Row]) -> "Rows":
-        """The columns of these rows, taken one by one."""
-        if isinstance(rows, Rows):
-            return rows
-        parts, waiting = [cls._join([])], iter(rows)
-        while part := list(islice(waiting, ROWS_AT_ONCE)):
-            parts.append(cls._join(part))
-        lengths = np.concatenate([np.diff(part.offsets) for part in parts])
-        return cls(
-            np.concatenate([part.clip_id for part in parts]),
-            np.concatenate([part.digest for part in parts]),
-            np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-            np.concatenate([part.frame for part in parts]),
-            np.concatenate([part.time for part in parts]),
-        )
-
-    @classmethod
-    def _join(cls, rows: Sequence[Row]) -> "Rows":
-        return cls(
-            # Fixed lengths: HDF5 keeps text of variable length in a heap that no checksum guards.
-            _text([row.clip_id for row in rows]),
-            _text([row.digest for row in rows]),
-            np.cumsum([0, *(len(row.frame) for row in rows)]).astype(np.int64),
-            np.concatenate([np.empty(0, np.int32), *(row.frame for row in rows)], dtype=np.int32),
-            np.concatenate([np.empty(0, np.float32), *(row.time for row in rows)],
-                           dtype=np.float32),
-        )  # fmt: skip
-
-    def __len__(self) -> int:
-        return len(self.clip_id)
-
-    def __iter__(self) -> Iterator[Row]:
-        for i in range(len(self)):
-            here = slice(self.offsets[i], self.offsets[i + 1])
-            yield Row(
-                self.clip_id[i].decode(), self.digest[i].decode(), self.frame[here], self.time[here]
-            )
-
-    def take(self, chosen: np.ndarray) -> "Rows":
-        """The clips for which a (C,) mask is true."""
-        lengths = np.diff(self.offsets)
-        inside = np.repeat(chosen, lengths)
-        return Rows(
-            self.clip_id[chosen],
-            self.digest[chosen],
-            np.concatenate([[0], np.cumsum(lengths[chosen])]).astype(np.int64),
-            self.frame[inside],
-            self.time[inside],
-        )
 
 
 def write_feature_file(
@@ -390,11 +302,6 @@ def _memory_map(path: Path, stored: h5py.Dataset) -> np.ndarray:
     if stored.size == 0:
         return np.empty(stored.shape, stored.dtype)
     return np.memmap(path, stored.dtype, "r", stored.id.get_offset(), stored.shape)
-
-
-def _text(values: Sequence[str]) -> np.ndarray:
-    """UTF-8 bytes, padded with zeros to the longest."""
-    return np.array([value.encode() for value in values] or [b""], bytes)[: len(values)]
 
 
 def _narrow(values: np.ndarray) -> np.ndarray:

@@ -14,8 +14,8 @@ from pipeline.dataset.sources import ClipFiles
 from pipeline.embedding.plan import make_plan
 from pipeline.frames.video import WHOLE, Sampling, sample_frames
 from pipeline.store.cache import EmbeddingCache, ShardWriter
+from pipeline.store.clip_rows import Row, Rows
 from pipeline.store.extractor_spec import ExtractorSpec
-from pipeline.store.feature_files import Row, Rows
 from pipeline.store.shards import Entry
 
 EXTRACTOR = ExtractorSpec("synthetic", 224, "stretch", "float32")

@@ -20,8 +20,9 @@ from pipeline.head.build import HeadShape
 from pipeline.head.model_card import Branch, ModelCard
 from pipeline.head.sequences import Windowing
 from pipeline.params import Params
+from pipeline.store.clip_rows import Row
 from pipeline.store.extractor_spec import ExtractorSpec, canonical
-from pipeline.store.feature_files import FeatureSet, Row, write_feature_file
+from pipeline.store.feature_files import FeatureSet, write_feature_file
 
 SAMPLING = {"fps": 8.0, "max_frames": 512}
 

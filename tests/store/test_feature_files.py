@@ -12,7 +12,8 @@ import pyarrow as pa
 import pytest
 
 from pipeline.errors import FeaturesError
-from pipeline.store.feature_files import ABSENT, FeatureSet, Row, write_feature_file
+from pipeline.store.clip_rows import Row
+from pipeline.store.feature_files import ABSENT, FeatureSet, write_feature_file
 
 SETTINGS = {"extractor": json.dumps({"backbone": "0" * 64}), "sampling": {"fps": 8.0}}
 VIEWS = ("identity", "hflip")

@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
-from pipeline.dataset.clips import NO_LABEL
-from pipeline.dataset.label_sets import join_labels, normalised, split_labels
 from pipeline.dataset.layouts.contents import check_raw, links_note
 from pipeline.dataset.layouts.found_clip import Findings, FoundClip
 from pipeline.dataset.layouts.groups import groups_of
+from pipeline.dataset.layouts.label_rows import joined_by_hand, one_row_a_clip, single_labels
 from pipeline.dataset.layouts.labels import SPLIT_FOLDERS, check_classes
 from pipeline.dataset.layouts.table_file import check_rows, lines_of, read_table, seconds_of
 from pipeline.dataset.params import DatasetParams
@@ -131,8 +130,8 @@ def _read(params: DatasetParams, notes: list[str]) -> "pa.Table":
         )
     texts = pc.unique(table["label"].filter(pa.array(kept))).to_pylist()
     several = params.multi_label
-    check_classes(_single_labels(texts) if several else texts, where, notes)
-    notes += [] if several else _joined_by_hand(texts, where)
+    check_classes(single_labels(texts) if several else texts, where, notes)
+    notes += [] if several else joined_by_hand(texts, where)
     groups = _groups(table, code, paths, kept, params)
     columns = pa.table({
         "path": pa.array(paths).take(pa.array(code)),
@@ -147,57 +146,9 @@ def _read(params: DatasetParams, notes: list[str]) -> "pa.Table":
     }).filter(pa.array(kept))  # fmt: skip
     columns = columns.append_column("clip_id", _clip_ids(columns))
     if several:
-        return _one_row_a_clip(columns, where)
+        return one_row_a_clip(columns, where)
     _check_twice(columns, where)
     return columns
-
-
-def _single_labels(texts: Sequence[str]) -> list[str]:
-    """The labels in these texts, and that of a clip that waits for some."""
-    labels = {label for text in texts for label in split_labels(text)}
-    return [*sorted(labels), *([NO_LABEL] if "" in map(normalised, texts) else [])]
-
-
-def _joined_by_hand(texts: Sequence[str], where: str) -> list[str]:
-    """A sentence where labels look like several in one."""
-    known = set(texts)
-    joined = [text for text in sorted(known) if len(parts := split_labels(text)) > 1
-              and known.intersection(parts)]  # fmt: skip
-    return [
-        f"{where}: {some(joined)} are labels of their own, beside those between the |: set "
-        "dataset.multi_label to true if several labels hold for such a clip."
-    ] if joined else []  # fmt: skip
-
-
-def _one_row_a_clip(columns: "pa.Table", where: str) -> "pa.Table":
-    """The first row of each clip, with the labels of all of its rows."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    encoded = columns["clip_id"].combine_chunks().dictionary_encode().indices.to_numpy()
-    first = np.unique(encoded, return_index=True)[1]  # codes count up as clips come
-    written = columns["label"].combine_chunks().dictionary_encode()
-    texts = written.dictionary.to_pylist()
-    sets = [split_labels(text) for text in texts]
-    one_way = [normalised(text) for text in texts]
-    codes = written.indices.to_numpy()
-    labels = [one_way[code] for code in codes[first]]
-    splits = columns["split"].to_pylist() if len(first) < len(columns) else []
-    several: dict[int, list[int]] = {}
-    for row in np.flatnonzero(np.bincount(encoded)[encoded] > 1):
-        several.setdefault(int(encoded[row]), []).append(int(row))
-    for clip, rows in several.items():
-        if len({splits[row] for row in rows}) > 1:
-            lines = lines_of(where, sorted(columns["row"].take(pa.array(rows)).to_pylist()))
-            raise DatasetError(
-                f"{where} has {columns['clip_id'][rows[0]].as_py()} in more than one split, on the "
-                f"lines {some(lines)}: give all rows of a clip the same split."
-            )
-        if any(one_way[codes[row]] for row in rows):
-            labels[clip] = join_labels(label for row in rows for label in sets[codes[row]])
-    columns = columns.take(pa.array(first))
-    place = columns.schema.get_field_index("label")
-    return columns.set_column(place, "label", pc.cast(pa.array(labels), columns["label"].type))
 
 
 def _with_unnamed(table: "pa.Table", params: DatasetParams) -> "pa.Table":
