@@ -97,13 +97,13 @@ def _log_odds(train: np.ndarray, labels: np.ndarray, test: np.ndarray) -> np.nda
     scaler = StandardScaler().fit(train)
     known, new = scaler.transform(train), scaler.transform(test)
     scores = np.empty((len(test), labels.shape[1]))
-    for label, held in enumerate(labels.T):
-        if len(np.unique(held)) < 2:
-            scores[:, label] = np.inf if held[0] else -np.inf
-            continue
-        with threadpool_limits(1):  # as above
+    with threadpool_limits(1):  # as above
+        for label, held in enumerate(labels.T):
+            if len(np.unique(held)) < 2:
+                scores[:, label] = np.inf if held[0] else -np.inf
+                continue
             model = LogisticRegression(max_iter=ITERATIONS).fit(known, held)
-        scores[:, label] = model.decision_function(new)
+            scores[:, label] = model.decision_function(new)
     return np.clip(scores, -CERTAIN, CERTAIN)
 
 

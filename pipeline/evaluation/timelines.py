@@ -81,7 +81,8 @@ class MeasuredTimelines:
         Field and Welsh, 2007, https://doi.org/10.1111/j.1467-9868.2007.00593.x); None where there
         is one group
     class_f1 : (K, overlaps) float64; class_segments : (K,) int64, annotated in the test videos
-    none : share of the frames of annotated actions that `predict` calls "none of these"
+    none : share of the frames of annotated actions that `predict` calls "none of these", 0 where no
+        action is annotated
     """
 
     labels: tuple[str, ...]
@@ -150,8 +151,12 @@ def measure_timelines(
     return MeasuredTimelines(
         labels, tuple(scored), scores,
         _intervals([one.scores[DECODED] for one in scored], groups, samples, seed),
-        f1_of(every).T, segments, float(np.concatenate(none).mean()),
+        f1_of(every).T, segments, _share(np.concatenate(none)),
     )  # fmt: skip
+
+
+def _share(chosen: np.ndarray) -> float:
+    return float(chosen.sum() / max(len(chosen), 1))
 
 
 def _said(

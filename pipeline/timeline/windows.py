@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -32,7 +33,7 @@ class Windows:
     places: np.ndarray
     contributions: np.ndarray
 
-    @property
+    @cached_property
     def logits(self) -> np.ndarray:
         """(n, K) float32."""
         return self.contributions.sum(axis=1)

@@ -6,12 +6,15 @@ import json
 import pytest
 from timeline_project import write_timeline_project
 
-from pipeline.dataset.clips import write_rejected
+from pipeline.dataset.clips import BACKGROUND, read_index, write_rejected
 from pipeline.evaluation.report.timelines import timelines_in_words
-from pipeline.head.model_folder import read_card
+from pipeline.evaluation.timelines import measure_timelines
+from pipeline.head.labelled_clips import labelled_splits
+from pipeline.head.model_folder import load_model, read_card
 from pipeline.params import Params
 from pipeline.stages.evaluate import evaluate
 from pipeline.stages.train import train
+from pipeline.store.feature_files import FeatureSet
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +55,21 @@ def test_the_scores_stand_beside_those_of_two_baselines(project) -> None:
         "accuracy", "edit", "f1_10", "f1_25", "f1_50", "map", "map_30", "map_40", "map_50",
         "map_60", "map_70",
     }  # fmt: skip
+    assert 0 <= numbers["none_of_these"] < 2 / numbers["segments"]  # of nine one at most
     low, high = numbers["intervals"]["f1_50"]
     assert low <= numbers["decoded"]["f1_50"] <= high
     assert "2 test videos" in timelines_in_words(done.timelines)
+
+
+def test_of_videos_in_which_nothing_happens_nothing_is_none_of_these(project) -> None:
+    folder, _ = project
+    features, clips = FeatureSet.open(folder / "features"), read_index(folder / "data/index.csv")
+    sides = labelled_splits(features, clips, folder / "data/splits.csv")
+    empty = sides.test.take(sides.test.labels == sides.test.classes.index(BACKGROUND))
+    model = load_model(folder / "models/head", runtime="litert")
+    found = measure_timelines(model, features, clips, sides.train, empty, samples=100)
+    assert found is not None
+    assert (found.none, found.class_segments.sum()) == (0, 0)
 
 
 def test_the_tables_name_every_video_and_class(project) -> None:
