@@ -111,7 +111,7 @@ def test_a_plan_holds_no_object_a_clip(
 def test_rows_of_a_feature_file_take_the_memory_of_their_columns(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("pipeline.store.feature_files.ROWS_AT_ONCE", 500)
+    monkeypatch.setattr("pipeline.store.clip_rows.ROWS_AT_ONCE", 500)
 
     def rows(count: int) -> Iterator[Row]:
         for clip in clips(count):
