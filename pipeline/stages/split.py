@@ -1,12 +1,13 @@
 """Stage `split`: labels, groups, lists and folders -> data/splits.csv."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.dataset.clips import NO_SPLIT, SPLITS, Clip, ClipTable, write_split_codes
+from pipeline.dataset.near_copies import NEAR_COPIES, NearCopy
 from pipeline.dataset.params import SplitParams
 from pipeline.dataset.splits.checks import (
     check_leaks,
@@ -15,7 +16,7 @@ from pipeline.dataset.splits.checks import (
     untested,
     untrained,
 )
-from pipeline.dataset.splits.columns import VAL
+from pipeline.dataset.splits.columns import VAL, Columns
 from pipeline.dataset.splits.methods import assign_splits
 from pipeline.errors import DatasetError
 from pipeline.wording import count, some
@@ -28,12 +29,14 @@ def split_clips(
     params: SplitParams,
     path: Path = SPLITS,
     say: Callable[[str], None] = logger.warning,
+    copies: Sequence[NearCopy] = (),
 ) -> np.ndarray:
     """Share the clips out to train, val and test as ``split.method`` says, and write splits.csv.
 
     Parameters
     ----------
     say : is told what a list leaves out, that nothing is left to validate on, and the like
+    copies : pairs of clips that show the same moments; groups that hold some are dealt out as one
 
     Returns
     -------
@@ -49,6 +52,19 @@ def split_clips(
     import pyarrow.compute as pc
 
     whole = ClipTable.of(clips)
+    splits = deal_clips(whole, params, say, copies)
+    order = pc.sort_indices(whole.column("clip_id")).to_numpy()
+    write_split_codes(whole.take(order), splits[order], path)
+    return splits
+
+
+def deal_clips(
+    whole: ClipTable,
+    params: SplitParams,
+    say: Callable[[str], None] = lambda sentence: None,
+    copies: Sequence[NearCopy] = (),
+) -> np.ndarray:
+    """As `split_clips`, but nothing is written."""
     chosen = np.flatnonzero(whole.labelled)
     if not len(chosen):
         raise DatasetError(
@@ -56,7 +72,7 @@ def split_clips(
         )
     chosen = chosen[_of_large_classes(whole.take(chosen), params.min_clips, say)]
     table = whole.take(chosen)
-    columns, assignment = assign_splits(table, params)
+    columns, assignment = assign_splits(table, params, copies)
     check_leaks(columns, assignment.splits, assignment.mending)
     check_sides(columns, assignment.splits, params.method, assignment.advice)
     for note in assignment.notes:
@@ -79,11 +95,34 @@ def split_clips(
             "in more than one split, because "
             f"split.method {params.method} says so: {some(torn)}; the score may flatter."
         )
+    for note in _on_copies(columns, assignment.splits, copies):
+        say(note)
     splits = np.full(len(whole), NO_SPLIT, np.int8)
     splits[chosen] = assignment.splits
-    order = pc.sort_indices(whole.column("clip_id")).to_numpy()
-    write_split_codes(whole.take(order), splits[order], path)
     return splits
+
+
+def _on_copies(columns: Columns, splits: np.ndarray, copies: Sequence[NearCopy]) -> list[str]:
+    """Sentences on clips that are copies of others, and on those that stand in another split."""
+    code_of = dict(zip(columns.table.values("clip_id"), splits.tolist(), strict=True))
+    together: list[NearCopy] = []
+    torn: list[NearCopy] = []
+    for pair in copies:
+        sides = {code_of.get(name, NO_SPLIT) for name in (pair.clip_id, pair.copy)}
+        if NO_SPLIT not in sides:
+            (together if len(sides) == 1 else torn).append(pair)
+    notes = []
+    if together:
+        notes.append(
+            f"{count(len(together), 'pair')} of clips of different groups are copies of one video "
+            f"and stand in one split: {some(together)} ({NEAR_COPIES})."
+        )
+    if torn:
+        notes.append(
+            f"{count(len(torn), 'pair')} of clips in different splits are copies of one video: "
+            f"{some(torn)} ({NEAR_COPIES}); the score may flatter."
+        )
+    return notes
 
 
 def _of_large_classes(clips: ClipTable, least: int, say: Callable[[str], None]) -> np.ndarray:

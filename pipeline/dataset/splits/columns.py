@@ -1,5 +1,6 @@
 """What a split is made from: the columns of the index as numbers."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -7,6 +8,7 @@ import numpy as np
 
 from pipeline.dataset.clips import NO_SPLIT, SPLIT_NAMES, ClipTable
 from pipeline.dataset.components import joined
+from pipeline.dataset.near_copies import NearCopy, tied_groups
 
 TRAIN, VAL, TEST = range(3)  # positions in SPLIT_NAMES
 
@@ -19,6 +21,8 @@ class Columns:
     ----------
     groups, labels, digests : (C,) int32, positions in the names
     group_names, label_names : sorted
+    dealt : (C,) int, the groups as they are dealt out: numbers without gaps, those that hold copies
+        of one video as one
     """
 
     table: ClipTable
@@ -27,11 +31,19 @@ class Columns:
     labels: np.ndarray
     label_names: list[str]
     digests: np.ndarray
+    dealt: np.ndarray
 
     @classmethod
-    def of(cls, table: ClipTable) -> "Columns":
-        """The columns of these clips."""
-        return cls(table, *table.codes("group"), *table.codes("label"), table.codes("digest")[0])
+    def of(cls, table: ClipTable, copies: Sequence[NearCopy] = ()) -> "Columns":
+        """The columns of these clips, some of which are copies of others."""
+        groups, names = table.codes("group")
+        dealt = groups
+        if copies:
+            tied = tied_groups(groups, list(table.values("clip_id")), copies)
+            dealt = np.unique(tied, return_inverse=True)[1]
+        return cls(
+            table, groups, names, *table.codes("label"), table.codes("digest")[0], dealt
+        )  # fmt: skip
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -45,9 +57,9 @@ class Columns:
 
 
 def joined_groups(columns: Columns) -> np.ndarray:
-    """(C,) the groups as numbers without gaps, those that share a video's bytes as one."""
+    """(C,) the groups as they are dealt out, those that share a video's bytes as one."""
     order = np.argsort(columns.digests, kind="stable")
-    digests, groups = columns.digests[order], columns.groups[order]
+    digests, groups = columns.digests[order], columns.dealt[order]
     same = digests[1:] == digests[:-1]
-    first = joined(groups[:-1][same], groups[1:][same], len(columns.group_names))
-    return np.unique(first[columns.groups], return_inverse=True)[1]
+    first = joined(groups[:-1][same], groups[1:][same], int(columns.dealt.max(initial=-1)) + 1)
+    return np.unique(first[columns.dealt], return_inverse=True)[1]

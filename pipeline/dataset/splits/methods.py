@@ -1,12 +1,13 @@
 """The ways of `split.method`: from the columns of an index to the split of each clip."""
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from pipeline.dataset.clips import NO_SPLIT, ClipTable
+from pipeline.dataset.near_copies import NearCopy
 from pipeline.dataset.params import SplitParams
 from pipeline.dataset.splits.checks import check_groups, check_labels
 from pipeline.dataset.splits.columns import TEST, TRAIN, VAL, Columns, joined_groups
@@ -35,10 +36,10 @@ class SplitAssignment:
 
 
 def by_group(columns: Columns, params: SplitParams) -> SplitAssignment:
-    """Whole groups, by the shares of the settings."""
+    """Whole groups, by the shares of the settings; those that hold copies of one video are one."""
     check_groups(columns)
     ratios = {"train": params.train, "val": params.val, "test": params.test}
-    splits = deal_groups(columns.groups, columns.labels, ratios, params.seed)[columns.groups]
+    splits = deal_groups(columns.dealt, columns.labels, ratios, params.seed)[columns.dealt]
     check_labels(columns, splits)
     return SplitAssignment(splits)
 
@@ -171,7 +172,10 @@ METHODS: dict[str, Callable[[Columns, SplitParams], SplitAssignment]] = {
 }
 
 
-def assign_splits(table: ClipTable, params: SplitParams) -> tuple[Columns, SplitAssignment]:
-    """Share the clips out as ``split.method`` says."""
-    columns = Columns.of(table)
+def assign_splits(
+    table: ClipTable, params: SplitParams, copies: Sequence[NearCopy] = ()
+) -> tuple[Columns, SplitAssignment]:
+    """Share the clips out as ``split.method`` says; copies of one video to one side where it may
+    choose."""
+    columns = Columns.of(table, copies)
     return columns, METHODS[params.method](columns, params)
