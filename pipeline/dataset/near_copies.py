@@ -1,6 +1,6 @@
 """Clips that are copies of one video: reports/near_copies.csv, and what groups they tie."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import numpy as np
 from pipeline.csv_tables import read_columns, write_rows
 from pipeline.dataset.clips import Clip
 from pipeline.dataset.components import joined
+from pipeline.wording import count, some
 
 NEAR_COPIES = Path("reports/near_copies.csv")
 COLUMNS = ("clip_id", "copy", "likeness", "label", "copy_label", "group", "copy_group")
@@ -67,6 +68,32 @@ def read_near_copies(path: Path = NEAR_COPIES) -> list[NearCopy]:
     types = {"clip_id": pa.string(), "copy": pa.string(), "likeness": pa.float64()}
     rows = read_columns(path, types, "clipcache copies").to_pylist()
     return [NearCopy(row["clip_id"], row["copy"], row["likeness"]) for row in rows]
+
+
+def in_words(copies: Iterable[NearCopy], side_of: Mapping[str, object]) -> tuple[str, str]:
+    """Sentences on pairs that stand in one split, and on those that do not; "" where none is.
+
+    Parameters
+    ----------
+    side_of : clip_id -> its split; pairs with a clip that is in none are left out
+    """
+    sides: dict[bool, list[NearCopy]] = {True: [], False: []}
+    for pair in copies:
+        if pair.clip_id in side_of and pair.copy in side_of:
+            sides[side_of[pair.clip_id] == side_of[pair.copy]].append(pair)
+    together, torn = sides[True], sides[False]
+    first = second = ""
+    if together:
+        first = (
+            f"{count(len(together), 'pair')} of clips of different groups are copies of one video "
+            f"and stand in one split: {some(together)} ({NEAR_COPIES})."
+        )
+    if torn:
+        second = (
+            f"{count(len(torn), 'pair')} of clips in different splits are copies of one video: "
+            f"{some(torn)} ({NEAR_COPIES}); the score may flatter."
+        )
+    return first, second
 
 
 def tied_groups(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.dataset.clips import INDEX, Clip, ClipTable, read_images, read_index
+from pipeline.dataset.clips import IMAGES, INDEX, Clip, ClipTable, read_images, read_index
 from pipeline.dataset.near_copies import NEAR_COPIES, write_near_copies
 from pipeline.dataset.sources import ClipFiles
 from pipeline.files import check_writable, write_json
@@ -91,7 +91,9 @@ def find_copies(
     skipped = ""
     if len(clips) > MOST_CLIPS:
         skipped = f"Copies are not looked for among more than {MOST_CLIPS:,} clips."
-    files = ClipFiles.of(params.dataset, read_images(index.with_name("images.csv")))
+    of_images = "images" in clips.codes("kind")[1]
+    images = read_images(index.with_name(IMAGES.name)) if of_images else {}
+    files = ClipFiles.of(params.dataset, images)
     likely = candidates(features, positions, groups)
     known, asked = _read_decided(decided), {}
     for candidate in likely:

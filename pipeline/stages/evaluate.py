@@ -22,6 +22,7 @@ from pipeline.dataset.clips import (
     read_rejected,
     read_splits,
 )
+from pipeline.dataset.near_copies import NEAR_COPIES, read_near_copies
 from pipeline.errors import DatasetError
 from pipeline.evaluation.baseline import baseline_predictions, frame_means, ordered_predictions
 from pipeline.evaluation.metrics import DIGITS, Interval, Measured, Outcome, Scores, measure, top_k
@@ -125,6 +126,7 @@ def evaluate(
                 clips=clips,
                 images=images,
                 splits=split_of,
+                copies=read_near_copies(reports / NEAR_COPIES.name),
                 features=feature_set,
                 card=head.card,
                 measured=measured,

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.dataset.clips import NO_SPLIT, SPLITS, Clip, ClipTable, write_split_codes
-from pipeline.dataset.near_copies import NEAR_COPIES, NearCopy
+from pipeline.dataset.near_copies import NearCopy, in_words
 from pipeline.dataset.params import SplitParams
 from pipeline.dataset.splits.checks import (
     check_leaks,
@@ -16,7 +16,7 @@ from pipeline.dataset.splits.checks import (
     untested,
     untrained,
 )
-from pipeline.dataset.splits.columns import VAL, Columns
+from pipeline.dataset.splits.columns import VAL
 from pipeline.dataset.splits.methods import assign_splits
 from pipeline.errors import DatasetError
 from pipeline.wording import count, some
@@ -95,34 +95,14 @@ def deal_clips(
             "in more than one split, because "
             f"split.method {params.method} says so: {some(torn)}; the score may flatter."
         )
-    for note in _on_copies(columns, assignment.splits, copies):
-        say(note)
+    if copies:
+        names = table.take(assignment.splits != NO_SPLIT).values("clip_id")
+        sides = assignment.splits[assignment.splits != NO_SPLIT].tolist()
+        for note in filter(None, in_words(copies, dict(zip(names, sides, strict=True)))):
+            say(note)
     splits = np.full(len(whole), NO_SPLIT, np.int8)
     splits[chosen] = assignment.splits
     return splits
-
-
-def _on_copies(columns: Columns, splits: np.ndarray, copies: Sequence[NearCopy]) -> list[str]:
-    """Sentences on clips that are copies of others, and on those that stand in another split."""
-    code_of = dict(zip(columns.table.values("clip_id"), splits.tolist(), strict=True))
-    together: list[NearCopy] = []
-    torn: list[NearCopy] = []
-    for pair in copies:
-        sides = {code_of.get(name, NO_SPLIT) for name in (pair.clip_id, pair.copy)}
-        if NO_SPLIT not in sides:
-            (together if len(sides) == 1 else torn).append(pair)
-    notes = []
-    if together:
-        notes.append(
-            f"{count(len(together), 'pair')} of clips of different groups are copies of one video "
-            f"and stand in one split: {some(together)} ({NEAR_COPIES})."
-        )
-    if torn:
-        notes.append(
-            f"{count(len(torn), 'pair')} of clips in different splits are copies of one video: "
-            f"{some(torn)} ({NEAR_COPIES}); the score may flatter."
-        )
-    return notes
 
 
 def _of_large_classes(clips: ClipTable, least: int, say: Callable[[str], None]) -> np.ndarray:

@@ -13,6 +13,7 @@ import numpy as np
 
 from pipeline import __version__
 from pipeline.dataset.clips import Clip, ClipTable, Damaged, Rejected
+from pipeline.dataset.near_copies import NearCopy, in_words
 from pipeline.dataset.params import DatasetParams
 from pipeline.dataset.sources import ClipFiles
 from pipeline.evaluation.evidence import evidence, evidence_in_words
@@ -59,6 +60,7 @@ class Run:
     dataset : how the clips are laid out
     resize : rule by which frames are fitted
     clips, splits, features, card : inputs of the evaluation
+    copies : pairs of clips that show the same moments
     images : clip_id -> files of the clips of images
     timelines : of long videos, where there are any
     skipped : test clips without features, or of a label that no train clip has
@@ -72,6 +74,7 @@ class Run:
     clips: Sequence[Clip]
     images: Mapping[str, Sequence[str]]
     splits: Mapping[str, str]
+    copies: Sequence[NearCopy]
     features: FeatureSet
     card: ModelCard
     measured: Measured
@@ -173,6 +176,7 @@ def write_report(run: Run, path: Path) -> None:
             summary,
             "frames embedded (sampled, one view)",
             "from a clip's first to its last sampled frame",
+            in_words(run.copies, run.splits),
         ),
         "map": _map(run),
         "sampling": _sampling_in_words(run.features.sampling),
