@@ -135,8 +135,8 @@ def _pair(
     both = [clips[candidate.one], clips[candidate.other]]
     rows = max(0, candidate.shift), max(0, -candidate.shift)
     since = [
-        float(features.times(positions[i])[row]) - clip.segment[0]
-        for i, row, clip in zip((candidate.one, candidate.other), rows, both, strict=True)
+        float(features.times(positions[i])[row])  # from the beginning, also of a segment
+        for i, row in zip((candidate.one, candidate.other), rows, strict=True)
     ]
     lag = round(since[1] - since[0], 2)
     named = [VERSION, lag, *((clip.digest, *clip.segment) for clip in both)]
