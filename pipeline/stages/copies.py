@@ -28,6 +28,7 @@ from pipeline.head.near_copies import MOST_CLIPS, SURE, Candidate, candidates
 from pipeline.processes import available_cores, run_in_processes
 from pipeline.progress import Progress
 from pipeline.store.feature_files import ABSENT, FEATURES, FeatureSet
+from pipeline.wording import count
 
 if TYPE_CHECKING:
     from pipeline.params import Params
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 COPY = 0.75  # agreement of copies; docs/labels.md has the figures
 MOST_PAIRS = 2000  # that are decoded: ten minutes of one core; the likeliest
 FILMS = 16  # that a worker keeps, 2 MB each: pairs come in order
-PAIR_SECONDS = 60.0  # that two clips may take
+PAIR_SECONDS = 300.0  # that two clips may take; they take less than one
 DECIDED = Path(".clipcache/copies.json")  # no DVC output, so DVC leaves it
 VERSION = 1  # of how pixels are compared; raise it where that changes
 
@@ -111,6 +112,11 @@ def find_copies(
         known[key] = value
     if len(known) > before:
         write_json(decided, known)
+    if not skipped and (failed := sum(pair.key not in known for pair in new)):
+        skipped = (
+            f"{count(failed, 'pair')} of clips that may be copies could not be looked at, as a file "
+            "does not decode any more, or not in time: their embeddings alone decide."
+        )
     found = []
     for candidate in likely:
         key = asked[candidate].key if candidate in asked else ""

@@ -87,7 +87,9 @@ def test_where_nobody_can_look_only_what_is_sure_counts(
     project.raw.rename(gone)
     try:
         monkeypatch.setattr(copies, "SURE", 2.0)
-        assert found(project).pairs == []
+        done = found(project)
+        assert done.pairs == []
+        assert "could not be looked at" in done.skipped
         monkeypatch.setattr(copies, "SURE", -1.0)
         assert len(found(project).pairs) >= 1
     finally:
