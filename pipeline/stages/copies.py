@@ -114,8 +114,8 @@ def find_copies(
         write_json(decided, known)
     if not skipped and (failed := sum(pair.key not in known for pair in new)):
         skipped = (
-            f"{count(failed, 'pair')} of clips that may be copies could not be looked at, as a file "
-            "does not decode any more, or not in time: their embeddings alone decide."
+            f"{count(failed, 'pair')} of clips that may be copies could not be looked at, as a "
+            "file does not decode any more, or not in time: their embeddings alone decide."
         )
     found = []
     for candidate in likely:
