@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.commands.options import DEFAULT_PARAMS, Changes, ParamsFile, load_settings
-from pipeline.terminal import say, tell
+from pipeline.terminal import say
 from pipeline.wording import count as counted
 
 if TYPE_CHECKING:
@@ -160,8 +160,6 @@ def _similar_in(
     with TemporaryDirectory(prefix="similar-", dir=".clipcache") as temporary:
         made, rejected = Path(temporary, "features"), Path(temporary, "rejected.csv")
         done = extract_features(there, clips, folder=made, rejected=rejected)
-        for row in done.rejected:
-            tell(f"{row.clip_id} {row.reason}")
         with Progress("similar", len(clips) - len(done.rejected), "clips") as progress:
             return similar_outside(
                 collection, query, FeatureSet.open(made), count,

@@ -153,13 +153,15 @@ def similar_outside(
 ) -> list[Neighbour]:
     """The nearest clips of another feature set, or windows in them, the nearest first.
 
-    They are placed in the space of the collection, one after the other.
+    They are placed in the space of the collection, one after the other. What is in common to a group
+    is taken out of neither side, as theirs is not known.
 
     Parameters
     ----------
     outside : made with the same settings
     """
-    point = _point(collection.points, collection, query)
+    known = collection.points
+    point = known.point(place_on(collection.space.branches, [query.clip]))[0]
     found: list[Neighbour] = []
     for position, clip_id in enumerate(outside.clip_ids):
         advance(1)
@@ -170,7 +172,7 @@ def similar_outside(
             )
         else:
             placed = place_on(collection.space.branches, [clip])
-            near = [(float((collection.points.point(placed) @ point)[0]), None, None)]
+            near = [(float((known.point(placed) @ point)[0]), None, None)]
         found += [Neighbour(str(clip_id), NO_LABEL, *one) for one in near]
         found = sorted(found, key=lambda one: -one.nearness)[:count]
     return found
