@@ -153,7 +153,7 @@ def similar_outside(
 ) -> list[Neighbour]:
     """The nearest clips of another feature set, or windows in them, the nearest first.
 
-    They are placed in the space of the collection, one after the other. What is in common to a group
+    They are placed in the space of the collection, one after the other. What a group has in common
     is taken out of neither side, as theirs is not known.
 
     Parameters
