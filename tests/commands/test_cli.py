@@ -17,8 +17,8 @@ from pipeline.head.model_folder import MODEL
 from pipeline.params import PARAMS
 
 COMMANDS = ["init", "index", "frames", "backbone", "features", "copies", "split", "train",
-            "evaluate", "predict", "live", "crossval", "serve", "export", "explain", "explore", "sample",
-            "cache", "cache info", "cache verify", "cache gc"]  # fmt: skip
+            "evaluate", "predict", "live", "crossval", "serve", "export", "explain", "explore",
+            "sample", "cache", "cache info", "cache verify", "cache gc"]  # fmt: skip
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
