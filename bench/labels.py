@@ -2,7 +2,8 @@
 
 Each project has an index and features, as `clipcache features` leaves them. Labels are the truth
 here: errors are planted, labels are withheld, and whoever is asked knows the answer. The heads are
-the linear branches, which are solved in milliseconds.
+the linear branches, which are solved in milliseconds. With --copies DATA instead, copies of videos
+are made and looked for: see bench/near_copies.py.
 """
 
 import argparse
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.near_copies import SETS, near_copies
 from pipeline.dataset.clips import read_index
 from pipeline.evaluation.folds import calibrated, deal_folds
 from pipeline.head.clip_space import NONE, ClipSpace, points_of
@@ -53,13 +55,19 @@ class Repeated:
 def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(prog="python -m bench.labels", description=__doc__)
-    parser.add_argument("projects", type=Path, nargs="+", metavar="PROJECT")
+    parser.add_argument("projects", type=Path, nargs="*", metavar="PROJECT")
     parser.add_argument("--errors", type=int, default=5, help="draws of planted errors")
     parser.add_argument("--draws", type=int, default=20, help="draws of labels")
     parser.add_argument("--labels", type=int, default=30, help="labels given in a draw")
     parser.add_argument("--speed", action="store_true", help=f"measure with {MANY:,} clips too")
+    parser.add_argument("--copies", type=Path, metavar="DATA", help="folder of the data sets")
+    parser.add_argument("--sets", nargs="+", default=list(SETS), help="folders of it")
+    parser.add_argument("--made", type=int, default=25, help="copies of each kind")
     arguments = parser.parse_args()
     print("| set | what | value |\n|---|---|---|")
+    if arguments.copies:
+        for row in near_copies(arguments.copies, arguments.made, arguments.sets):
+            print(f"| {' | '.join(row)} |", flush=True)
     for project in arguments.projects:
         features = FeatureSet.open(project / FEATURES)
         clips = labelled_clips(features, read_index(project / "data" / "index.csv"))

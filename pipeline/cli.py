@@ -21,9 +21,10 @@ COMMANDS: dict[str, list[Callable[..., Any]]] = {
         stages.check,
         stages.index,
         stages.frames,
-        stages.split,
         stages.backbone,
         stages.features,
+        stages.copies,
+        stages.split,
         stages.train,
         stages.evaluate,
     ],
@@ -45,7 +46,8 @@ app = typer.Typer(
     name="clipcache",
     help="Human action recognition in video on an ordinary machine.\n\n"
     "Every setting is in params.yaml; `dvc repro` runs all stages that need it, and each stage is "
-    "also a command here: check, index, frames, split, backbone, features, train, evaluate.",
+    "also a command here: check, index, frames, backbone, features, copies, split, train, "
+    "evaluate.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

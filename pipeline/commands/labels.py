@@ -1,13 +1,18 @@
 """Commands for better labels: doubts, corrections, neighbours, and what to label next."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline.commands.options import DEFAULT_PARAMS, Changes, ParamsFile, load_settings
 from pipeline.terminal import say
 from pipeline.wording import count as counted
+
+if TYPE_CHECKING:
+    from pipeline.labelling.collection import Collection
+    from pipeline.labelling.similar import Neighbour, Query
+    from pipeline.params import Params
 
 
 def doubts(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> None:
@@ -82,13 +87,18 @@ def similar(
     others: Annotated[
         bool, typer.Option("--others", help="Only clips of other groups (people, sources).")
     ] = False,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--in", help="Look among the videos of this folder, not the data set's."),
+    ] = None,
     params: ParamsFile = DEFAULT_PARAMS,
     changes: Changes = None,
 ) -> None:
     """Find the clips that are most like one, by the cached features.
 
     For example: `clipcache similar walk/anna_1.mp4 --others`, or, inside long videos,
-    `clipcache similar match.mp4 --start 62 --end 65 --windows`
+    `clipcache similar match.mp4 --start 62 --end 65 --windows`; with `--in FOLDER` among videos
+    that no data set holds, embedded through the cache.
     """
     from rich.table import Table
 
@@ -112,7 +122,9 @@ def similar(
         query = Query({name: rows[inside] for name, rows in outside.clip.items()})
     else:
         query = query_of(collection, collection.row(clip), start, end)
-    if windows:
+    if folder is not None:
+        found = _similar_in(folder, settings, collection, query, count, windows)
+    elif windows:
         with Progress("similar", len(collection), "clips") as progress:
             found = similar_windows(
                 collection, query, count, others=others, advance=progress.advance
@@ -124,6 +136,39 @@ def similar(
         span = [f"{one.start:.1f} to {one.end:.1f}"] if windows else []
         table.add_row(*cells([f"{one.nearness:.3f}", one.label or "-", one.clip_id, *span]))
     show_table(table)
+
+
+def _similar_in(
+    folder: Path,
+    settings: "Params",
+    collection: "Collection",
+    query: "Query",
+    count: int,
+    windows: bool,
+) -> "list[Neighbour]":
+    """The nearest among the videos of a folder; their features lie in a file for that long."""
+    from tempfile import TemporaryDirectory
+
+    from pipeline.labelling.outside import check_readings, videos_in
+    from pipeline.labelling.similar import similar_outside
+    from pipeline.progress import Progress
+    from pipeline.stages.features import extract_features
+    from pipeline.store.feature_files import FeatureSet
+
+    check_readings(settings.features, collection.features)
+    dataset = settings.dataset.model_copy(update={"raw": str(folder.absolute())})
+    some_fail = settings.features.model_copy(update={"max_rejected": 1.0, "shards": 1})
+    there = settings.model_copy(update={"dataset": dataset, "features": some_fail})
+    clips = videos_in(folder)
+    Path(".clipcache").mkdir(exist_ok=True)
+    with TemporaryDirectory(prefix="similar-", dir=".clipcache") as temporary:
+        made, rejected = Path(temporary, "features"), Path(temporary, "rejected.csv")
+        done = extract_features(there, clips, folder=made, rejected=rejected)
+        with Progress("similar", len(clips) - len(done.rejected), "clips") as progress:
+            return similar_outside(
+                collection, query, FeatureSet.open(made), count,
+                windows=windows, advance=progress.advance,
+            )  # fmt: skip
 
 
 def next(  # noqa: A001 - it is what the command is called

@@ -27,18 +27,26 @@ def index(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> None:
     """List the clips below dataset.raw, with labels and groups, in data/index.csv."""
     from pipeline.dataset.clips import NO_LABEL
     from pipeline.dataset.label_sets import members_of
+    from pipeline.errors import DatasetError
     from pipeline.stages.index import index_clips
+    from pipeline.stages.split import deal_clips
 
-    dataset = load_settings(params, changes).dataset
-    clips = index_clips(dataset)
+    settings = load_settings(params, changes)
+    several = settings.dataset.multi_label
+    clips = index_clips(settings.dataset)
     texts = clips.codes("label")[1]
-    names = members_of(texts)[1] if dataset.multi_label else texts
+    names = members_of(texts)[1] if several else texts
     labels = len(set(names) - {NO_LABEL})
     groups = len(clips.codes("group")[1])
     found = f"{count(len(clips), 'clip')} of {count(labels, 'class', 'classes')}"
     waiting = len(clips) - int(clips.labelled.sum())
     without = f", {waiting:,} of them without a label" if waiting else ""
     say(f"{found} in {count(groups, 'group')}{without} -> data/index.csv")
+    if waiting < len(clips):  # else there is nothing to share out yet
+        try:  # before hours go into features, which `split` waits for
+            deal_clips(clips, settings.split, multi_label=several)
+        except DatasetError as error:
+            say(f"`clipcache split` will refuse that: {error}")
 
 
 def frames(
@@ -83,12 +91,13 @@ def split(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> None:
     import numpy as np
 
     from pipeline.dataset.clips import NO_SPLIT, SPLIT_NAMES, read_index
+    from pipeline.dataset.near_copies import NEAR_COPIES, read_near_copies
     from pipeline.stages.split import split_clips
 
     settings = load_settings(params, changes)
     clips = read_index()
-    several = settings.dataset.multi_label
-    splits = split_clips(clips, settings.split, say=say, multi_label=several)
+    copies, several = read_near_copies(), settings.dataset.multi_label
+    splits = split_clips(clips, settings.split, say=say, copies=copies, multi_label=several)
     groups = clips.codes("group")[0]
     for code, name in enumerate(SPLIT_NAMES):
         here = splits == code
@@ -98,6 +107,8 @@ def split(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> None:
         say(f"none   {left:6} clips")
     if waiting := int((~labelled).sum()):
         say(f"{waiting:,} clips without a label are in none of them")
+    if not NEAR_COPIES.exists():
+        say("Copies of one video under other names were not looked for yet: `clipcache copies`.")
     say(f"{settings.split.method}, grouped by {settings.dataset.group} -> data/splits.csv")
 
 
@@ -146,6 +157,26 @@ def features(
             f"{count(len(done.damaged), 'clip')} of them used though frames are missing: "
             "reports/damaged.csv"
         )
+
+
+def copies(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> None:
+    """Find clips of different groups that are copies of one video: reports/near_copies.csv.
+
+    Recompressed, cropped, mirrored or resized ones: embeddings name candidates, pixels decide.
+    `split` and `crossval` keep them together.
+    """
+    from pipeline.dataset.near_copies import NEAR_COPIES
+    from pipeline.stages.copies import find_copies
+
+    done = find_copies(load_settings(params, changes))
+    if done.skipped:
+        say(done.skipped)
+    named = [f"{one.clip_id} = {other.clip_id}" for one, other, _ in done.pairs]
+    shown = f": {some(named)}" if named else ""
+    say(
+        f"{count(len(named), 'pair')} of clips of different groups are copies of one video, of "
+        f"{done.compared:,} compared{shown} -> {NEAR_COPIES}"
+    )
 
 
 def train(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> None:

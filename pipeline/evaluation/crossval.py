@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 
 from pipeline.csv_tables import write_rows
 from pipeline.dataset.clips import INDEX, read_index
+from pipeline.dataset.near_copies import NEAR_COPIES, read_near_copies, tied_groups
 from pipeline.evaluation.baseline import baseline_predictions, frame_means
 from pipeline.evaluation.folds import Fold, calibrated, deal_folds, run_folds
 from pipeline.evaluation.label_crossval import (
@@ -23,7 +24,6 @@ from pipeline.evaluation.metrics import confusion_counts, expected_calibration_e
 from pipeline.evaluation.params import CrossvalParams
 from pipeline.files import check_writable, write_json
 from pipeline.head.labelled_clips import LabelledClips, labelled_clips
-from pipeline.head.near_copies import near_copies
 from pipeline.head.params import TrainParams
 from pipeline.store.feature_files import FEATURES, FeatureSet
 from pipeline.wording import count, some
@@ -86,6 +86,7 @@ def crossval(
     *,
     features_folder: Path = FEATURES,
     index: Path = INDEX,
+    near_copies: Path = NEAR_COPIES,
     reports: Path = REPORTS,
     say: Callable[[str], None] = logger.warning,
     multi_label: bool = False,
@@ -95,7 +96,7 @@ def crossval(
     Every clip is tested once per seed, by a head that saw none of its group. There is no
     validation split: each head trains for all `train.epochs`. The temperature for a fold is
     fitted on the predictions for the other folds' clips, so no clip's own label decides its
-    confidence. Groups that share a video are one.
+    confidence. Groups that share a video, or hold copies of one, are one.
 
     Parameters
     ----------
@@ -119,14 +120,17 @@ def crossval(
             f"{count(len(clips.joined), 'group shares', 'groups share')} a video with another, "
             f"whole or as segments: {some(clips.joined)}; what shares a video stays in one fold."
         )
-    fold_of = deal_folds(clips.strata, clips.groups, settings.folds)
-    if copies := near_copies(features, clips.positions, clips.groups):
-        names = [" = ".join(str(features.clip_ids[clips.positions[row]]) for row in pair)
-                 for pair in copies]  # fmt: skip
+    copies = read_near_copies(near_copies)
+    tied = tied_groups(clips.groups, features.clip_ids[clips.positions].tolist(), copies)
+    if (tied != clips.groups).any():
+        clips = replace(clips, groups=tied)
         say(
-            f"{count(len(names), 'pair')} of clips of different groups look like copies of one "
-            f"video: {some(names)}; if they are, give both one group, or the score flatters."
+            f"{count(len(copies), 'pair')} of clips of different groups are copies of one video "
+            f"and stay in one fold: {some(copies)} ({near_copies})."
         )
+    elif not near_copies.exists():
+        say("Copies of one video under other names were not looked for: `clipcache copies` does.")
+    fold_of = deal_folds(clips.strata, clips.groups, settings.folds)
     seeds = [training.seed + i for i in range(settings.seeds)]
     tasks = [
         Fold(

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from pipeline.dataset.clips import INDEX, SPLITS, read_images, read_index, read_splits
+from pipeline.dataset.near_copies import read_near_copies
 from pipeline.dataset.params import DatasetParams
 from pipeline.dataset.sources import ClipFiles
 from pipeline.dataset.survey import Survey, survey_clips
@@ -40,13 +41,15 @@ def explore(
         When the layout finds no usable clips; the message says which layout might fit.
     """
     survey = survey_clips(dataset, workers or available_cores())
-    text = exploration_text(dataset, survey)
+    copies = read_near_copies()
+    text = exploration_text(dataset, survey, copies)
     with replacing_folder(folder) as temporary:
         summary = summarise_survey(survey, multi_label=dataset.multi_label)
         figure = class_distribution(summary.clips_in_split)
         save_png(figure, temporary / "class_distribution.png")
         write_text(temporary / "dataset_summary.txt", text)
-        write_exploration(dataset, survey, temporary / "explore.html", _map(dataset, survey, rule))
+        drawn = _map(dataset, survey, rule)
+        write_exploration(dataset, survey, temporary / "explore.html", drawn, copies)
     return survey
 
 

@@ -1,50 +1,59 @@
-"""Clips that look like copies of one video: recompressed, cropped or mirrored ones.
+"""Clips that may be copies of one video, by their embeddings: recompressed, cropped, mirrored ones.
 
-Two clips of one scene look alike, and two takes of one action move alike; but only copies change
-alike from frame to frame all the way. So for clips that are near each other, three courses over
-time are compared: how much moves in which direction, what is seen, and what changes. docs/labels.md
-says what is found and what is not.
+Two clips of one scene look alike, and two takes of one action move alike; but copies also change
+alike from frame to frame all the way. So for clips that are near each other, what changes over time
+is compared: how much moves in which direction, what is seen, and what is embedded of the change.
+This is generous, and leaves few enough that `pipeline.frames.film_match` can look at their pixels.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
 from pipeline.frames.flow import CELLS, DIRECTIONS, FIELDS, mirrored
 from pipeline.frames.streams import DIFFERENCE, FLOW, RGB, reading
-from pipeline.head.clip_space import NONE, ClipSpace, points_of
 from pipeline.head.sequences import Features
 from pipeline.head.streams import Clip, prepared
 
-ALIKE = 0.53  # mean of the three correlations; 0.51 is the most of two takes in three data sets
-NEIGHBOURS = 20  # of a clip that are compared with it
+LIKELY = 0.3  # likeness from which pixels are worth a look; docs/labels.md has the figures
+SURE = 0.6  # likeness of copies where nobody can look; 0.51 is the most of two takes in three sets
+NEIGHBOURS = 12  # of a clip that are compared with it, at least
+PAIRS = 100_000  # that are compared anyway: in a set of a few hundred clips each with each
+LIKELIEST = 3  # of a clip that are candidates
 LENGTHS = 0.8  # shortest over longest of clips that are compared, and of what overlaps
 STILL = 1e-8  # share of squares that change, squared: below it is rounding
-SHIFT = 2  # rows by which a copy may begin later
+SHIFT = 16  # rows by which a copy may begin later: 2 s
 BLOCK_ROWS = 256  # clips whose neighbours are looked for at a time
+AXES = 128  # of what neighbours are looked for in
+BASIS_CLIPS = 512  # of which the axes are taken, evenly spaced
+NUMBERS = 32  # that stand for an embedding in a course
+MOST_CLIPS = 100_000  # all are compared with all: 10,000 take seconds, ten times as many minutes
 
 
 @dataclass(frozen=True)
-class Courses:
-    """What changes over a clip: (T, ...) float32 each, with mean 0 over time.
+class Candidate:
+    """Two clips that may be copies.
 
     Attributes
     ----------
-    motion, mirrored : how much moves in each direction, and in the mirror
-    seen, changed : the embeddings of frames, and of what changes
+    one, other : their numbers, the smaller first
+    likeness : correlation of what changes over time, -1 to 1
+    shift : rows by which the same is seen earlier in `other`; negative: later
     """
 
-    motion: np.ndarray
-    mirrored: np.ndarray
-    seen: np.ndarray
-    changed: np.ndarray
+    one: int
+    other: int
+    likeness: float
+    shift: int
 
 
-def near_copies(
-    features: Features, positions: np.ndarray, groups: np.ndarray
-) -> list[tuple[int, int]]:
-    """Pairs of clips of different groups that look like copies of one video.
+def candidates(features: Features, positions: np.ndarray, groups: np.ndarray) -> list[Candidate]:
+    """Pairs of clips of different groups that may be copies of one video, the likeliest first.
+
+    Every clip is read once.
 
     Parameters
     ----------
@@ -52,40 +61,90 @@ def near_copies(
 
     Returns
     -------
-    Pairs of numbers of clips, the smaller first; none where the features lack flow or difference
+    None of more than `MOST_CLIPS` clips
     """
-    if not {reading(FLOW), reading(DIFFERENCE)} <= set(features.readings):
+    if len(positions) > MOST_CLIPS or len(np.unique(groups)) < 2:
         return []
-    lengths = features.lengths[positions]
+    known, means = [], np.zeros((len(positions), features.readings[reading(RGB)]), np.float32)
+    for row, position in enumerate(positions):
+        clip = features.clip(position)
+        means[row] = prepared(clip[reading(RGB)], RGB).mean(axis=0)
+        known.append(course(clip))
     found = []
-    known: dict[int, Courses] = {}
-    for one, other in sorted(_neighbours(features, positions, groups, lengths)):
-        for row in (one, other):
-            if row not in known:
-                known[row] = courses(features.clip(positions[row]))
-        if likeness(known[one], known[other]) >= ALIKE:
-            found.append((one, other))
-        if len(known) > BLOCK_ROWS:  # pairs come in order, so older ones are hardly needed again
-            known = {one: known[one]}
-    return found
+    for one, other in _neighbours(means, features.lengths[positions], groups):
+        likeness, shift = compared(known[one], known[other])
+        if likeness >= LIKELY:
+            found.append(Candidate(one, other, likeness, shift))
+    return _likeliest(sorted(found, key=lambda pair: (-pair.likeness, pair.one, pair.other)))
 
 
-def courses(clip: Clip) -> Courses:
-    """What changes over a clip, by its readings."""
-    flow = np.asarray(clip[reading(FLOW)], np.float32)
-    return Courses(
-        _directions(flow),
-        _directions(mirrored(flow)),
-        prepared(clip[reading(RGB)], RGB),
-        prepared(clip[reading(DIFFERENCE)], DIFFERENCE),
-    )
+def _likeliest(pairs: list[Candidate]) -> list[Candidate]:
+    """Those that are among the `LIKELIEST` of one of the two clips; pairs come in order."""
+    taken: Counter[int] = Counter()
+    kept = []
+    for pair in pairs:
+        if min(taken[pair.one], taken[pair.other]) < LIKELIEST:
+            kept.append(pair)
+        taken[pair.one] += 1
+        taken[pair.other] += 1
+    return kept
 
 
-def likeness(one: Courses, other: Courses) -> float:
-    """The mean of the three correlations, -1 to 1; of motion the better one of both mirrorings."""
-    motion = max(_correlation(one.motion, other.motion), _correlation(one.mirrored, other.motion))
-    seen = _correlation(one.seen, other.seen)
-    return (motion + seen + _correlation(one.changed, other.changed)) / 3
+def course(clip: Clip) -> np.ndarray:
+    """What changes over a clip: (T, D) float16, each stream of it with mean 0 and squares of sum 1.
+
+    Motion comes first, if there is any. Of embeddings a random projection stays, which keeps
+    products of long vectors (Johnson and Lindenstrauss, 1984).
+    """
+    parts = []
+    if reading(FLOW) in clip:
+        parts.append(_directions(np.asarray(clip[reading(FLOW)], np.float32)))
+    for stream in (RGB, DIFFERENCE):
+        if reading(stream) in clip:
+            rows = prepared(clip[reading(stream)], stream)
+            parts.append(rows @ _projection(rows.shape[1]))
+    return np.concatenate([_changing(part) for part in parts], axis=1).astype(np.float16)
+
+
+def compared(one: np.ndarray, other: np.ndarray) -> tuple[float, int]:
+    """The likeness of two courses, of which one may be mirrored, and the shift at which it is so.
+
+    Returns
+    -------
+    -1 to 1, the mean correlation of the streams; rows
+    """
+    one, other = one.astype(np.float32), other.astype(np.float32)
+    turned = other
+    if (moves := other.shape[1] % NUMBERS) > 0:
+        turned = other.copy()
+        turned[:, :moves] = other[:, _turned()]
+    before, after = (_cumulated(np.square(rows).sum(axis=1)) for rows in (one, other))
+    products = [one @ seen.T for seen in ([other] if turned is other else [other, turned])]
+    best, found = -1.0, 0
+    for shift in range(-SHIFT, SHIFT + 1):
+        first, second = max(0, shift), max(0, -shift)
+        rows = min(len(one) - first, len(other) - second)
+        if rows < 3 or rows < LENGTHS * max(len(one), len(other)):
+            continue
+        energy = (before[first + rows] - before[first]) * (after[second + rows] - after[second])
+        shared = max(float(np.trace(product, -shift)) for product in products)
+        value = shared / float(np.sqrt(energy)) if energy > STILL else 0.0
+        if value > best:
+            best, found = value, shift
+    return best, found
+
+
+def _changing(rows: np.ndarray) -> np.ndarray:
+    """Rows (T, D) less their mean over time, with squares of sum 1; 0 where nothing changes."""
+    changing = rows - rows.mean(axis=0)
+    energy = float(np.vdot(changing, changing))
+    if energy**2 <= STILL * float(np.vdot(rows, rows)) ** 2:
+        return np.zeros_like(rows)
+    return changing / np.sqrt(energy)
+
+
+def _cumulated(values: np.ndarray) -> np.ndarray:
+    return np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
 
 
 def _directions(flow: np.ndarray) -> np.ndarray:
@@ -94,29 +153,25 @@ def _directions(flow: np.ndarray) -> np.ndarray:
     return np.sqrt(cells.sum(axis=2)).reshape(len(flow), -1)
 
 
-def _correlation(one: np.ndarray, other: np.ndarray) -> float:
-    """Of two courses (T, D), each less its mean over time, at the best shift of a few rows."""
-    best = -1.0
-    for shift in range(-SHIFT, SHIFT + 1):
-        first, second = one[max(0, shift) :], other[max(0, -shift) :]
-        rows = min(len(first), len(second))
-        if rows < 3 or rows < LENGTHS * max(len(one), len(other)):
-            continue
-        first, second = first[:rows], second[:rows]
-        all_of_it = np.vdot(first, first) * np.vdot(second, second)
-        first, second = first - first.mean(axis=0), second - second.mean(axis=0)
-        changing = np.vdot(first, first) * np.vdot(second, second)
-        if changing > STILL * all_of_it:
-            best = max(best, float(np.vdot(first, second) / np.sqrt(changing)))
-    return best
+@cache
+def _turned() -> np.ndarray:
+    """Where each of the numbers of `_directions` is found in the mirror: (24,)."""
+    each = np.arange(FIELDS * DIRECTIONS).reshape(FIELDS, 1, DIRECTIONS)
+    cells = np.broadcast_to(each, (FIELDS, CELLS * CELLS, DIRECTIONS))
+    return mirrored(cells.reshape(-1)).reshape(cells.shape)[:, 0].ravel()
+
+
+@cache
+def _projection(dimension: int) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(dimension, NUMBERS)).astype(np.float32)
 
 
 def _neighbours(
-    features: Features, positions: np.ndarray, groups: np.ndarray, lengths: np.ndarray
+    means: np.ndarray, lengths: np.ndarray, groups: np.ndarray
 ) -> Iterator[tuple[int, int]]:
-    """Pairs of clips of different groups and about one length that are near in the space."""
-    space = ClipSpace.of(features, positions)
-    points = points_of(space, groups, np.full(len(positions), NONE)).points
+    """Pairs of clips of different groups and about one length whose mean embeddings are near."""
+    points = _points(means)
+    most = min(max(NEIGHBOURS, PAIRS // len(points)), len(points) - 1)
     pairs = set()
     for start in range(0, len(points), BLOCK_ROWS):
         rows = slice(start, start + BLOCK_ROWS)
@@ -124,8 +179,16 @@ def _neighbours(
         shorter = np.minimum(lengths[rows, None], lengths)
         apart = shorter < LENGTHS * np.maximum(lengths[rows, None], lengths)
         near[apart | (groups[rows, None] == groups)] = -np.inf
-        nearest = np.argpartition(-near, min(NEIGHBOURS, len(points) - 1), axis=1)[:, :NEIGHBOURS]
+        nearest = np.argpartition(-near, most, axis=1)[:, :most]
         for i, others in enumerate(nearest, start):
             pairs |= {(min(i, j), max(i, j)) for j in others.tolist()
                       if np.isfinite(near[i - start, j])}  # fmt: skip
     yield from pairs
+
+
+def _points(means: np.ndarray) -> np.ndarray:
+    """Mean embeddings less what they have in common, on their principal axes: (C, A), length 1."""
+    means = means - means.mean(axis=0)
+    picked = np.linspace(0, len(means) - 1, min(len(means), BASIS_CLIPS)).astype(int)
+    points = means @ np.linalg.svd(means[picked], full_matrices=False)[2][:AXES].T
+    return points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)

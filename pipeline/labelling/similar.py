@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.dataset.clips import NO_LABEL
 from pipeline.errors import DatasetError
 from pipeline.head.clip_space import AT_ONCE, ClipPoints, place_on
 from pipeline.head.streams import Clip
 from pipeline.labelling.collection import Collection
+from pipeline.store.feature_files import FeatureSet
 
 STRIDES = 4  # windows begin so many times in their own length
 
@@ -120,8 +122,7 @@ def similar_windows(
     ----------
     advance : told of each clip that was looked at
     """
-    known = collection.points
-    point = _point(known, collection, query)
+    point = _point(collection.points, collection, query)
     found: list[Neighbour] = []
     for row, position in enumerate(collection.positions):
         advance(1)
@@ -132,25 +133,74 @@ def similar_windows(
         if same and others:
             continue
         clip, times = collection.features.clip(position), collection.features.times(position)
-        spans = list(window_spans(len(times), query.length))
-        near = np.concatenate([
-            known.point(place_on(collection.space.branches, [
-                {name: values[first:last] for name, values in clip.items()} for first, last in part
-            ]), int(collection.groups[row])) @ point
-            for part in (spans[i : i + AT_ONCE] for i in range(0, len(spans), AT_ONCE))
-        ])  # fmt: skip
-        taken: list[tuple[int, int]] = []
-        for i in np.argsort(-near, kind="stable"):
-            first, last = spans[i]
-            if any(first < there[1] and there[0] < last for there in taken):
-                continue
-            taken.append((first, last))
-            found.append(Neighbour(
-                collection.clip_ids[row], collection.names[row], float(near[i]),
-                float(times[first]), float(times[last - 1]),
-            ))  # fmt: skip
+        group = int(collection.groups[row])
+        found += [
+            Neighbour(collection.clip_ids[row], collection.names[row], *window)
+            for window in _windows(collection, clip, times, query.length, point, group)
+        ]
         found = sorted(found, key=lambda one: -one.nearness)[: count + 1]
     return found[:count]
+
+
+def similar_outside(
+    collection: Collection,
+    query: Query,
+    outside: FeatureSet,
+    count: int,
+    *,
+    windows: bool = False,
+    advance: Callable[[int], None] = lambda clips: None,
+) -> list[Neighbour]:
+    """The nearest clips of another feature set, or windows in them, the nearest first.
+
+    They are placed in the space of the collection, one after the other. What a group has in common
+    is taken out of neither side, as theirs is not known.
+
+    Parameters
+    ----------
+    outside : made with the same settings
+    """
+    known = collection.points
+    point = known.point(place_on(collection.space.branches, [query.clip]))[0]
+    found: list[Neighbour] = []
+    for position, clip_id in enumerate(outside.clip_ids):
+        advance(1)
+        clip, times = outside.clip(position), outside.times(position)
+        if windows:
+            near: Iterable[tuple[float, float | None, float | None]] = _windows(
+                collection, clip, times, query.length, point
+            )
+        else:
+            placed = place_on(collection.space.branches, [clip])
+            near = [(float((known.point(placed) @ point)[0]), None, None)]
+        found += [Neighbour(str(clip_id), NO_LABEL, *one) for one in near]
+        found = sorted(found, key=lambda one: -one.nearness)[:count]
+    return found
+
+
+def _windows(
+    collection: Collection,
+    clip: Clip,
+    times: np.ndarray,
+    length: int,
+    point: np.ndarray,
+    group: int | None = None,
+) -> Iterator[tuple[float, float, float]]:
+    """Nearness, start and end of windows of a clip that do not overlap, the nearest first."""
+    known, spans = collection.points, list(window_spans(len(times), length))
+    near = np.concatenate([
+        known.point(place_on(collection.space.branches, [
+            {name: values[first:last] for name, values in clip.items()} for first, last in part
+        ]), group) @ point
+        for part in (spans[i : i + AT_ONCE] for i in range(0, len(spans), AT_ONCE))
+    ])  # fmt: skip
+    taken: list[tuple[int, int]] = []
+    for i in np.argsort(-near, kind="stable"):
+        first, last = spans[i]
+        if any(first < there[1] and there[0] < last for there in taken):
+            continue
+        taken.append((first, last))
+        yield float(near[i]), float(times[first]), float(times[last - 1])
 
 
 def window_spans(length: int, window: int) -> Iterator[tuple[int, int]]:

@@ -22,6 +22,7 @@ from pipeline.dataset.clips import (
     read_rejected,
     read_splits,
 )
+from pipeline.dataset.near_copies import NEAR_COPIES, read_near_copies
 from pipeline.errors import DatasetError, ModelError
 from pipeline.evaluation.baseline import baseline_predictions, frame_means, ordered_predictions
 from pipeline.evaluation.label_files import label_summary, write_label_tables
@@ -127,6 +128,7 @@ def evaluate(
         clips=clips,
         images=images,
         splits=split_of,
+        copies=read_near_copies(reports / NEAR_COPIES.name),
         features=feature_set,
         card=head.card,
         measured=measured,

@@ -1,12 +1,13 @@
 """Stage `split`: labels, groups, lists and folders -> data/splits.csv."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.dataset.clips import NO_SPLIT, SPLITS, Clip, ClipTable, write_split_codes
+from pipeline.dataset.near_copies import NearCopy, in_words
 from pipeline.dataset.params import SplitParams
 from pipeline.dataset.splits.checks import (
     check_leaks,
@@ -28,6 +29,7 @@ def split_clips(
     params: SplitParams,
     path: Path = SPLITS,
     say: Callable[[str], None] = logger.warning,
+    copies: Sequence[NearCopy] = (),
     *,
     multi_label: bool = False,
 ) -> np.ndarray:
@@ -36,6 +38,7 @@ def split_clips(
     Parameters
     ----------
     say : is told what a list leaves out, that nothing is left to validate on, and the like
+    copies : pairs of clips that show the same moments; groups that hold some are dealt out as one
     multi_label : whether a clip may have several labels (``dataset.multi_label``)
 
     Returns
@@ -52,6 +55,21 @@ def split_clips(
     import pyarrow.compute as pc
 
     whole = ClipTable.of(clips)
+    splits = deal_clips(whole, params, say, copies, multi_label=multi_label)
+    order = pc.sort_indices(whole.column("clip_id")).to_numpy()
+    write_split_codes(whole.take(order), splits[order], path)
+    return splits
+
+
+def deal_clips(
+    whole: ClipTable,
+    params: SplitParams,
+    say: Callable[[str], None] = lambda sentence: None,
+    copies: Sequence[NearCopy] = (),
+    *,
+    multi_label: bool = False,
+) -> np.ndarray:
+    """As `split_clips`, but nothing is written."""
     chosen = np.flatnonzero(whole.labelled)
     if not len(chosen):
         raise DatasetError(
@@ -59,7 +77,8 @@ def split_clips(
         )
     labelled = Columns.of(whole.take(chosen), multi_label=multi_label)
     chosen = chosen[_of_large_classes(labelled, params.min_clips, say)]
-    columns, assignment = assign_splits(whole.take(chosen), params, multi_label=multi_label)
+    table = whole.take(chosen)
+    columns, assignment = assign_splits(table, params, copies, multi_label=multi_label)
     check_leaks(columns, assignment.splits, assignment.mending)
     check_sides(columns, assignment.splits, params.method, assignment.advice)
     for note in assignment.notes:
@@ -82,10 +101,13 @@ def split_clips(
             "in more than one split, because "
             f"split.method {params.method} says so: {some(torn)}; the score may flatter."
         )
+    if copies:
+        names = table.take(assignment.splits != NO_SPLIT).values("clip_id")
+        sides = assignment.splits[assignment.splits != NO_SPLIT].tolist()
+        for note in filter(None, in_words(copies, dict(zip(names, sides, strict=True)))):
+            say(note)
     splits = np.full(len(whole), NO_SPLIT, np.int8)
     splits[chosen] = assignment.splits
-    order = pc.sort_indices(whole.column("clip_id")).to_numpy()
-    write_split_codes(whole.take(order), splits[order], path)
     return splits
 
 

@@ -16,9 +16,9 @@ from pipeline.cli import app
 from pipeline.head.model_folder import MODEL
 from pipeline.params import PARAMS
 
-COMMANDS = ["init", "index", "frames", "split", "backbone", "features", "train", "evaluate",
-            "predict", "live", "crossval", "serve", "export", "explain", "explore", "sample",
-            "cache", "cache info", "cache verify", "cache gc"]  # fmt: skip
+COMMANDS = ["init", "index", "frames", "backbone", "features", "copies", "split", "train",
+            "evaluate", "predict", "live", "crossval", "serve", "export", "explain", "explore",
+            "sample", "cache", "cache info", "cache verify", "cache gc"]  # fmt: skip
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess:

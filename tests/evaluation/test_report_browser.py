@@ -90,3 +90,89 @@ def test_print_holds_all_pictures_and_cuts_nothing(browser: Any, pages: dict[str
             ".filter(e => e.getBoundingClientRect().right > innerWidth).map(e => e.outerHTML)"
         )
         assert wide == []
+
+
+DOT = "#map circle"
+
+
+def fills(tab: Any) -> list[str]:
+    """The colours of the dots of the map."""
+    return tab.page.eval_on_selector_all(DOT, "dots => dots.map(d => getComputedStyle(d).fill)")
+
+
+@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
+def test_a_dot_of_the_map_that_is_pointed_at_shows_its_clip(
+    browser: Any, pages: dict[str, Path], size: tuple[int, int]
+) -> None:
+    address = pages["report"].as_uri()
+    with visit(browser, address, own=address, size=size) as tab:
+        tab.page.wait_for_load_state("load")
+        dots = tab.page.evaluate(
+            "JSON.parse(document.getElementById('map-values').textContent).dots"
+        )
+        assert tab.page.locator(DOT).count() == len(dots) > 8
+        first = tab.page.locator(DOT).first
+        first.scroll_into_view_if_needed()
+        if size == PHONE:
+            first.click(force=True)
+        else:
+            first.hover(force=True)
+        name = tab.page.locator("#map-said code").inner_text()
+        shown = next(dot for dot in dots if dot["clip"] == name)
+        assert shown["label"] in tab.page.locator("#map-said p").inner_text()
+        picture = tab.page.locator("#map-said img")
+        assert picture.get_attribute("alt") == f"frames of {name}"
+        assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
+        assert tab.page.locator(f"{DOT}.on").count() == 1
+        box = tab.page.locator("#map").bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= size[0]
+        assert not tab.scrolls_sideways()
+        assert tab.problems == []
+
+
+def test_the_map_is_coloured_by_label_split_or_error(browser: Any, pages: dict[str, Path]) -> None:
+    address = pages["report"].as_uri()
+    with visit(browser, address, own=address, size=WIDE) as tab:
+        tab.page.wait_for_load_state("load")
+        dots = tab.page.evaluate(
+            "JSON.parse(document.getElementById('map-values').textContent).dots"
+        )
+        error = [
+            "not tested" if not dot["taken_for"]
+            else "right" if dot["taken_for"] == dot["label"] else "wrong"
+            for dot in dots
+        ]  # fmt: skip
+        values = {
+            "label": [dot["label"] for dot in dots],
+            "split": [dot["split"] or "none" for dot in dots],
+            "error": error,
+        }
+        for by, names in values.items():
+            tab.page.select_option("#map-by", by)
+            colours = dict(zip(names, fills(tab), strict=True))
+            assert fills(tab) == [colours[name] for name in names]
+            assert len(set(colours.values())) == len(set(names)) > 1
+            key = tab.page.locator("#map-key li").all_inner_texts()
+            assert key == [f"{name} ({names.count(name)})" for name in sorted(set(names))]
+        assert {"train", "test"} <= set(values["split"])
+
+
+def test_arrow_keys_go_from_dot_to_dot_of_the_map(browser: Any, pages: dict[str, Path]) -> None:
+    address = pages["report"].as_uri()
+    with visit(browser, address, own=address, size=WIDE) as tab:
+        tab.page.wait_for_load_state("load")
+        tab.page.focus("#map")
+        tab.page.keyboard.press("ArrowRight")
+        where = "dot => [+dot.getAttribute('cx'), +dot.getAttribute('cy')]"
+        seen = [tab.page.locator(f"{DOT}.on").evaluate(where)]
+        for key, axis, sign in (("ArrowLeft", 0, -1), ("ArrowRight", 0, 1), ("ArrowUp", 1, -1),
+                                ("ArrowDown", 1, 1)):  # fmt: skip
+            for _ in range(3):
+                tab.page.keyboard.press(key)
+                here = tab.page.locator(f"{DOT}.on").evaluate(where)
+                assert here == seen[-1] or sign * (here[axis] - seen[-1][axis]) > 0
+                seen.append(here)
+        assert len({tuple(place) for place in seen}) > 3
+        assert tab.page.locator("#map-said code").inner_text()
+        assert tab.page.evaluate("document.activeElement.id") == "map"

@@ -1,4 +1,4 @@
-"""Copies of one video are found among clips of other groups; other takes of an action are not."""
+"""Copies of one video are candidates among clips of other groups, and the likeliest ones."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ import numpy as np
 from clips_in_memory import ClipsInMemory, make_clips
 
 from pipeline.frames.flow import mirrored
-from pipeline.head.near_copies import courses, likeness, near_copies
+from pipeline.head.near_copies import LIKELIEST, candidates, compared, course
 
 
 def with_copy(clips: ClipsInMemory, row: int, mirror: bool, late: int = 0) -> ClipsInMemory:
@@ -26,31 +26,46 @@ def with_copy(clips: ClipsInMemory, row: int, mirror: bool, late: int = 0) -> Cl
 
 
 def found(clips: ClipsInMemory) -> list[tuple[int, int]]:
-    return near_copies(clips, np.arange(len(clips.rows)), clips.groups)
+    pairs = candidates(clips, np.arange(len(clips.rows)), clips.groups)
+    return [(pair.one, pair.other) for pair in pairs]
 
 
-def test_a_copy_is_found_and_takes_of_one_action_are_not() -> None:
+def test_a_copy_is_the_likeliest_candidate() -> None:
     clips = make_clips("order", groups=4, takes=2)
-    assert found(clips) == []
-    assert found(with_copy(clips, 3, mirror=False)) == [(3, 16)]
-    assert found(with_copy(clips, 5, mirror=True, late=1)) == [(5, 16)]
+    assert found(with_copy(clips, 3, mirror=False))[0] == (3, 16)
+    assert found(with_copy(clips, 5, mirror=True))[0] == (5, 16)
+
+
+def test_a_copy_that_begins_later_is_found_at_its_shift() -> None:
+    clips = with_copy(make_clips("order", groups=4, takes=2), 5, mirror=True, late=1)
+    pair = candidates(clips, np.arange(17), clips.groups)[0]
+    assert (pair.one, pair.other, pair.shift) == (5, 16, 1)
 
 
 def test_copies_within_a_group_are_no_leak() -> None:
     clips = with_copy(make_clips("order", groups=4, takes=2), 3, mirror=False)
     groups = clips.groups.copy()
     groups[16] = groups[3]
-    assert found(replace(clips, groups=groups)) == []
+    assert (3, 16) not in found(replace(clips, groups=groups))
 
 
-def test_without_motion_nothing_is_compared() -> None:
+def test_pictures_alone_name_candidates_as_well() -> None:
     clips = with_copy(make_clips("order", groups=4, takes=2), 3, mirror=False)
     rows = [{"identity": clip["identity"]} for clip in clips.rows]
-    assert found(replace(clips, rows=rows)) == []
+    assert found(replace(clips, rows=rows))[0] == (3, 16)
+
+
+def test_of_many_alike_only_the_likeliest_are_candidates() -> None:
+    clips = make_clips("order", groups=4, takes=2)
+    for _ in range(9):
+        clips = with_copy(clips, 3, mirror=False)
+    pairs = found(clips)
+    alike = [pair for pair in pairs if pair[0] == 3 or pair[0] >= 16]
+    assert LIKELIEST * 3 <= len(alike) <= LIKELIEST * 10
 
 
 def test_a_picture_that_stands_still_is_like_nothing() -> None:
     clips = make_clips("nothing", groups=2, takes=1)
     still = {name: np.repeat(values[:1], 9, axis=0) for name, values in clips.rows[0].items()}
-    one = courses(still)
-    assert likeness(one, one) < 0.1
+    one = course(still)
+    assert compared(one, one)[0] < 0.1

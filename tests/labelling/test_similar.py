@@ -10,11 +10,13 @@ from small_features import SmallProject, write_small_project
 from pipeline.dataset.clips import read_index, write_index
 from pipeline.errors import DatasetError
 from pipeline.labelling.collection import Collection, kept_space
+from pipeline.labelling.outside import videos_in
 from pipeline.labelling.similar import (
     Query,
     between,
     query_of,
     similar_clips,
+    similar_outside,
     similar_windows,
     window_spans,
 )
@@ -110,3 +112,31 @@ def test_what_is_not_there_is_said(collection: Collection) -> None:
         collection.row("cold/actor0_take0")
     with pytest.raises(DatasetError, match="no sampled frame in that time"):
         between(np.arange(4.0), 10, None, "x")
+
+
+def test_clips_of_another_feature_set_are_placed_in_the_same_space(collection: Collection) -> None:
+    row, told = collection.row("rise/actor0_take0.mp4"), []
+    query = query_of(collection, row)
+    found = similar_outside(collection, query, collection.features, 6, advance=told.append)
+    assert len(told) == len(collection.features)
+    assert [one.nearness for one in found] == sorted((one.nearness for one in found), reverse=True)
+    assert sum(one.clip_id.startswith("rise/") for one in found) >= 5
+    assert {one.label for one in found} == {""}  # nobody labelled them
+    inside = similar_outside(collection, query, collection.features, 3, windows=True)
+    assert len(inside) == 3
+    assert all(one.start is not None and one.end is not None for one in inside)
+
+
+def test_a_folder_without_videos_is_named(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "none"):
+        with pytest.raises(DatasetError, match=f"{folder} holds no video"):
+            videos_in(folder)
+
+
+def test_videos_of_a_folder_are_known_by_their_bytes(tmp_path: Path) -> None:
+    for name in ("a.mp4", "deep/b.avi", "deep/notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"the same")
+    clips = videos_in(tmp_path)
+    assert [clip.clip_id for clip in clips] == ["a.mp4", "deep/b.avi"]
+    assert len({clip.digest for clip in clips}) == 1

@@ -17,7 +17,17 @@ from pipeline.sample import write_sample
 BIN = Path(sys.executable).parent
 PAIRS = {"sit_down": "stand_up", "pick_up": "put_down"}
 QUEUE_SECONDS = 300  # after which queued experiments count as stuck
-STAGES = ("check", "index", "frames", "split", "backbone", "features", "train", "evaluate")
+STAGES = (
+    "check",
+    "index",
+    "frames",
+    "backbone",
+    "features",
+    "copies",
+    "split",
+    "train",
+    "evaluate",
+)
 
 
 class Project:

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from clone import copy_project
 
+from pipeline.dataset.near_copies import NEAR_COPIES, write_near_copies
+
 BIN = Path(sys.executable).parent
 NAMES = [f"{label}/anna{i}_x.avi" for label in ("run", "walk") for i in range(4)]
 SLIPS = {
@@ -33,10 +35,10 @@ def dvc(folder: Path, *arguments: str) -> tuple[int, str]:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone in which `dvc repro split` has run."""
+    """A clone in which `dvc repro index` and the stage `split` have run."""
     folder = tmp_path_factory.mktemp("check")
     copy_project(folder)
-    code, said = dvc(folder, "repro", "split")
+    code, said = dvc(folder, "repro", "index")
     assert code
     assert "dataset.raw is data/raw, which is not a folder in /" in said
     assert "`clipcache sample data/raw`" in said
@@ -45,8 +47,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         path = folder / "data/raw" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(name.encode())
-    code, said = dvc(folder, "repro", "split")
-    assert not code, said
+    write_near_copies([], folder / NEAR_COPIES)  # the files are no videos
+    for stages in (["index"], ["--single-item", "split"]):
+        code, said = dvc(folder, "repro", *stages)
+        assert not code, said
     return folder
 
 
@@ -58,7 +62,7 @@ def test_a_slip_in_the_settings_removes_no_output(project: Path, slip: str) -> N
     assert right.count(old) >= 1
     params.write_text(right.replace(old, new, 1))
     try:
-        code, said = dvc(project, "repro", "split")
+        code, said = dvc(project, "repro", "index")
     finally:
         params.write_text(right)
     assert code
@@ -71,7 +75,7 @@ def test_a_stage_that_fails_says_how_to_get_back_what_dvc_removed(project: Path)
     params = project / "params.yaml"
     right = params.read_text()
     params.write_text(right.replace("  method: group", "  method: column"))
-    code, said = dvc(project, "repro", "split")
+    code, said = dvc(project, "repro", "--single-item", "split")
     params.write_text(right)
     assert code
     assert "`dvc checkout` brings back" in said

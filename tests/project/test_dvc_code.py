@@ -87,15 +87,16 @@ def test_what_is_left_out_is_reached_at_all() -> None:
         ("pipeline/predict/predictor.py", []),
         ("pipeline/commands/stages.py", []),
         ("pipeline/evaluation/report/templates/report.html", ["check", "evaluate"]),
-        ("pipeline/head/build.py", ["check", "train", "evaluate"]),
-        ("pipeline/backbone/folder.py", ["check", "backbone", "features", "train", "evaluate"]),
+        ("pipeline/head/build.py", ["check", "copies", "train", "evaluate"]),
+        ("pipeline/backbone/folder.py",
+         ["check", "backbone", "features", "copies", "train", "evaluate"]),
         ("pipeline/embedding/engines.py", ["check", "features"]),
-        ("pipeline/store/extractor_spec.py", ["features", "train", "evaluate"]),
+        ("pipeline/store/extractor_spec.py", ["features", "copies", "train", "evaluate"]),
         ("pipeline/frames/video.py",
-         ["check", "index", "frames", "split", "features", "train", "evaluate"]),
+         ["check", "index", "frames", "features", "copies", "split", "train", "evaluate"]),
         ("pipeline/stages/split.py", ["split"]),
         ("pipeline/dataset/splits/deal.py",
-         ["check", "index", "frames", "split", "features", "train", "evaluate"]),
+         ["check", "index", "frames", "features", "copies", "split", "train", "evaluate"]),
     ],
 )  # fmt: skip
 def test_who_depends_on_a_file(path: str, stages: list[str]) -> None:
@@ -190,7 +191,7 @@ def test_a_raised_version_embeds_trains_and_evaluates_again(project: Project) ->
     source = path.read_text()
     assert source.count("EXTRACTOR_VERSION = 1 ") == 1
     path.write_text(source.replace("EXTRACTOR_VERSION = 1 ", "EXTRACTOR_VERSION = 2 "))
-    assert project.repro() == ["features", "train", "evaluate"]
+    assert project.repro() == ["features", "copies", "train", "evaluate"]
     assert project.extractor_versions() == {2}
     answer = json.loads(
         project.run("clipcache", "predict", "data/raw/wave/actor01_take1.mp4", "--json")

@@ -24,7 +24,17 @@ from pipeline.sample import write_sample
 
 BIN = Path(sys.executable).parent
 TOP = ("dvc.yaml", "params.yaml", "lists/README.md", "lists/clips.csv")
-STAGES = ["check", "index", "frames", "split", "backbone", "features", "train", "evaluate"]
+STAGES = [
+    "check",
+    "index",
+    "frames",
+    "backbone",
+    "features",
+    "copies",
+    "split",
+    "train",
+    "evaluate",
+]
 QUICK = {"epochs: 40": "epochs: 2", "bootstrap: 2000": "bootstrap: 100"}
 
 
@@ -152,7 +162,7 @@ def test_training_needs_no_git(installed: Installed, project: Path, tmp_path: Pa
     shutil.copytree(project / "data/raw", tmp_path / "data/raw")
     quicken(tmp_path / "params.yaml")
     ran = stages_run(installed.run(tmp_path, "dvc", "repro", "train", git=False))
-    assert set(ran) == {"check", "index", "split", "backbone", "features", "train"}
+    assert set(ran) == {"check", "index", "backbone", "features", "copies", "split", "train"}
     assert (tmp_path / "models/head/model.json").exists()
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from pipeline.dataset.clips import NO_SPLIT, SPLIT_NAMES
+from pipeline.dataset.near_copies import NEAR_COPIES
 from pipeline.dataset.splits.columns import TEST, TRAIN, Columns
 from pipeline.errors import DatasetError
 from pipeline.wording import some
@@ -19,7 +20,7 @@ def check_groups(columns: Columns) -> None:
     names = columns.label_names
     if len(names) < 2:
         raise DatasetError("There is one class only: a classifier needs at least two labels.")
-    pairs = np.unique(columns.groups.astype(np.int64)[columns.rows] * len(names) + columns.labels)
+    pairs = np.unique(columns.dealt.astype(np.int64)[columns.rows] * len(names) + columns.labels)
     groups = np.bincount(pairs % len(names), minlength=len(names))
     if (groups < 2).any():
         single = [names[i] for i in np.flatnonzero(groups < 2)]
@@ -137,6 +138,8 @@ def _torn(codes: np.ndarray, splits: np.ndarray) -> np.ndarray:
 
 def _finer(columns: Columns) -> str:
     """How to get more groups."""
+    if columns.dealt.max(initial=-1) + 1 < len(columns.group_names):
+        return f"remove copies of one video, which tie groups together: see {NEAR_COPIES}"
     if "images" in columns.table.codes("kind")[1]:
         return "set dataset.group to a finer rule or dataset.near_duplicates to a smaller distance"
     return "set dataset.group to a finer rule"

@@ -1,12 +1,13 @@
 """The ways of `split.method`: from the columns of an index to the split of each clip."""
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from pipeline.dataset.clips import NO_SPLIT, ClipTable
+from pipeline.dataset.near_copies import NearCopy
 from pipeline.dataset.params import SplitParams
 from pipeline.dataset.splits.checks import check_groups, check_labels
 from pipeline.dataset.splits.columns import TEST, TRAIN, VAL, Columns, joined_groups
@@ -35,12 +36,12 @@ class SplitAssignment:
 
 
 def by_group(columns: Columns, params: SplitParams) -> SplitAssignment:
-    """Whole groups, by the shares of the settings."""
+    """Whole groups, by the shares of the settings; those that hold copies of one video are one."""
     check_groups(columns)
     ratios = {"train": params.train, "val": params.val, "test": params.test}
-    of_labels = columns.groups[columns.rows]
-    groups = len(columns.group_names)
-    splits = deal_groups(of_labels, columns.labels, ratios, params.seed, groups)[columns.groups]
+    of_labels = columns.dealt[columns.rows]
+    groups = int(columns.dealt.max()) + 1
+    splits = deal_groups(of_labels, columns.labels, ratios, params.seed, groups)[columns.dealt]
     check_labels(columns, splits)
     return SplitAssignment(splits)
 
@@ -178,8 +179,13 @@ METHODS: dict[str, Callable[[Columns, SplitParams], SplitAssignment]] = {
 
 
 def assign_splits(
-    table: ClipTable, params: SplitParams, *, multi_label: bool = False
+    table: ClipTable,
+    params: SplitParams,
+    copies: Sequence[NearCopy] = (),
+    *,
+    multi_label: bool = False,
 ) -> tuple[Columns, SplitAssignment]:
-    """Share the clips out as ``split.method`` says."""
-    columns = Columns.of(table, multi_label=multi_label)
+    """Share the clips out as ``split.method`` says; copies of one video to one side where it may
+    choose."""
+    columns = Columns.of(table, copies, multi_label=multi_label)
     return columns, METHODS[params.method](columns, params)

@@ -29,12 +29,14 @@ class DatasetSection:
     Attributes
     ----------
     frames_are, seconds_are : what the two columns count, in words
+    copies : sentences on clips that are copies of one video: what is well, and what is not
     """
 
     params: DatasetParams
     summary: DatasetSummary
     frames_are: str
     seconds_are: str
+    copies: tuple[str, str] = ("", "")
 
     @property
     def name(self) -> str:
@@ -64,6 +66,8 @@ class DatasetSection:
                 "so the score may flatter: with split.method official, folders or column the "
                 "lists, folders or table say so; else run `clipcache split` again."
             )
+        if self.copies[1]:
+            warnings.append(self.copies[1])
         test = self.summary.splits.get("test")
         if test and len(test.groups) < FEW_TEST_GROUPS:
             warnings.append(
@@ -80,6 +84,8 @@ class DatasetSection:
         if test and len(test.labels) < len(self.summary.classes):
             missing = sorted(self.summary.classes.keys() - test.labels)
             notes.append(f"The test split has no clip of {some(missing)}.")
+        if self.copies[0]:
+            notes.append(self.copies[0])
         waiting = self.summary.unlabelled
         left = self.summary.total.clips - waiting
         left -= sum(tally.clips for tally in self.summary.splits.values())

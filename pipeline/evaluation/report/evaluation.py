@@ -13,6 +13,7 @@ import numpy as np
 
 from pipeline import __version__
 from pipeline.dataset.clips import Clip, ClipTable, Damaged, Rejected
+from pipeline.dataset.near_copies import NearCopy, in_words
 from pipeline.dataset.params import DatasetParams
 from pipeline.dataset.sources import ClipFiles
 from pipeline.evaluation.evidence import evidence, evidence_in_words
@@ -60,6 +61,7 @@ class Run:
     dataset : how the clips are laid out
     resize : rule by which frames are fitted
     clips, splits, features, card : inputs of the evaluation
+    copies : pairs of clips that show the same moments
     images : clip_id -> files of the clips of images
     timelines : of long videos, where there are any
     skipped : test clips without features, or of a label that no train clip has
@@ -73,6 +75,7 @@ class Run:
     clips: Sequence[Clip]
     images: Mapping[str, Sequence[str]]
     splits: Mapping[str, str]
+    copies: Sequence[NearCopy]
     features: FeatureSet
     card: ModelCard
     measured: Measured | MeasuredLabels
@@ -209,6 +212,7 @@ def common_values(run: Run, taken_for: Mapping[str, str]) -> dict[str, Any]:
             summary,
             "frames embedded (sampled, one view)",
             "from a clip's first to its last sampled frame",
+            in_words(run.copies, run.splits),
         ),
         "map": _map(run, taken_for),
         "sampling": _sampling_in_words(run.features.sampling),

@@ -1,17 +1,18 @@
 """The page about a data set before anything is computed: reports/explore/explore.html."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pipeline import __version__
 from pipeline.dataset.layouts.contents import READS
+from pipeline.dataset.near_copies import NEAR_COPIES, NearCopy
 from pipeline.dataset.params import DatasetParams
 from pipeline.dataset.survey import Survey
 from pipeline.evaluation.report.clip_map import ClipMap
 from pipeline.evaluation.report.dataset import DatasetSection
 from pipeline.evaluation.report.dataset_summary import ClipFacts, DatasetSummary, summarise
 from pipeline.evaluation.report.page import duration, write_page
-from pipeline.wording import count
+from pipeline.wording import count, some
 
 SHOWN = 200  # unreadable files or copies listed
 # What the two columns count, by what the layout reads.
@@ -30,18 +31,32 @@ def summarise_survey(survey: Survey, *, multi_label: bool = False) -> DatasetSum
     return summarise(found, multi_label=multi_label)
 
 
-def describe(params: DatasetParams, survey: Survey) -> DatasetSection:
+def describe(
+    params: DatasetParams, survey: Survey, copies: Sequence[NearCopy] = ()
+) -> DatasetSection:
     """What the page and the text say about the data set."""
     frames, seconds = FRAMES[READS[params.layout]]
     summary = summarise_survey(survey, multi_label=params.multi_label)
-    return DatasetSection(params, summary, frames, seconds)
+    there = {clip.clip_id for clip in survey.found}
+    known = [pair for pair in copies if pair.clip_id in there and pair.copy in there]
+    note = ""
+    if known:
+        note = (
+            f"{count(len(known), 'pair')} of clips of different groups are copies of one video: "
+            f"{some(known)} ({NEAR_COPIES})."
+        )
+    return DatasetSection(params, summary, frames, seconds, (note, ""))
 
 
 def write_exploration(
-    params: DatasetParams, survey: Survey, path: Path, drawn: ClipMap | None = None
+    params: DatasetParams,
+    survey: Survey,
+    path: Path,
+    drawn: ClipMap | None = None,
+    copies: Sequence[NearCopy] = (),
 ) -> None:
     """Write the page; with a map where there are features already."""
-    dataset = describe(params, survey)
+    dataset = describe(params, survey, copies)
     values = {
         "version": __version__,
         "dataset": dataset,
@@ -58,9 +73,9 @@ def write_exploration(
     write_page(path, "explore.html", values)
 
 
-def exploration_text(params: DatasetParams, survey: Survey) -> str:
+def exploration_text(params: DatasetParams, survey: Survey, copies: Sequence[NearCopy] = ()) -> str:
     """The same as plain text."""
-    dataset = describe(params, survey)
+    dataset = describe(params, survey, copies)
     total, classes = dataset.summary.total, dataset.summary.classes
     waiting = dataset.summary.unlabelled
     lines = [

@@ -1,0 +1,198 @@
+"""Whether two films show the very same moments, though one was recompressed, cropped or mirrored.
+
+One is laid over the other: mirrored or not, enlarged and shifted as it fits best (correlation by
+the Fourier transform over a few moments; then the ECC algorithm of G. Evangelidis and E. Psarakis,
+2008, https://doi.org/10.1109/TPAMI.2008.113, as OpenCV has it), and shifted in time. Then what
+changes is compared, pixel by pixel, in the details that survive compression. The scene says nothing
+here, as two takes may share it; and of two people who do the same at the same place, the outlines
+never agree all the way.
+"""
+
+import cv2
+import numpy as np
+
+from pipeline.frames.films import Film
+
+MOMENTS = (0.2, 0.5, 0.8)  # of what both show, by which one is laid over the other
+SCALES = 1.12 ** np.arange(-3, 4)  # 0.71 to 1.4: up to 15 % cut off each side
+COARSE = 2  # pixels of a film for one of the search for scale and shift
+LEAST_AREA = 0.4  # of the picture that both must show
+ECC_STEPS = 40
+ECC_BLUR = 5  # pixels, of the kernel
+LAG_STEP = 0.04  # seconds
+LAG_STEPS = 10  # either way
+COMPARED = 40  # moments whose details are compared, at most
+LEAST_SECONDS = 0.5  # that both show
+LEAST_OVERLAP = 0.7  # of the longer one that both show
+FINE, ROUGH = 1.0, 3.0  # pixels: details are what a blur by the one leaves and by the other not
+STILL = 0.25  # squared grey levels: where the details change less, nothing moves
+EDGE = 7  # pixels along the edge of what both show that are left out
+
+Warp = np.ndarray  # (2, 3) float32, from pixels of one film to those of the other
+
+
+def agreement(one: Film, other: Film, lag: float = 0.0) -> float:
+    """How far what changes in one film is what changes in the other.
+
+    Parameters
+    ----------
+    lag : seconds by which the same is about seen later in `other`
+
+    Returns
+    -------
+    The correlation of details over time, -1 to 1; 0 where the films cannot be laid over each other,
+    or nothing moves
+    """
+    best = 0.0
+    for seen in (other, other.mirrored()):
+        best = max(best, _agreement(one, seen, lag))
+        if best > 0.95:
+            break
+    return best
+
+
+def _agreement(one: Film, other: Film, lag: float) -> float:
+    warp = _laid_over(one, other, lag, None)
+    if warp is None:
+        return 0.0
+    better = _best_lag(one, other, lag, warp)
+    if abs(better - lag) > LAG_STEP / 2:
+        warp = _laid_over(one, other, better, warp)
+        if warp is None:
+            return 0.0
+    span = _shared(one, other, better)
+    if span is None:
+        return 0.0
+    first, second, mask = _pair(one, other, better, warp, _spread(*span))
+    if mask.mean() < LEAST_AREA:
+        return 0.0
+    return _correlation(_details(first)[:, mask], _details(second)[:, mask])
+
+
+def _shared(one: Film, other: Film, lag: float) -> tuple[float, float] | None:
+    """From when to when, in the time of `one`, both films go; None where that is too little."""
+    start = max(one.times[0], other.times[0] - lag)
+    end = min(one.times[-1], other.times[-1] - lag)
+    longer = max(one.times[-1] - one.times[0], other.times[-1] - other.times[0])
+    enough = end - start >= max(LEAST_SECONDS, LEAST_OVERLAP * longer)
+    return (start, end) if enough else None
+
+
+def _spread(start: float, end: float) -> np.ndarray:
+    return np.linspace(start, end, max(3, min(COMPARED, int((end - start) / LAG_STEP))))
+
+
+def _laid_over(one: Film, other: Film, lag: float, start: Warp | None) -> Warp | None:
+    """The warp by which `other` fits `one` best; None where there is none."""
+    span = _shared(one, other, lag)
+    if span is None:
+        return None
+    times = span[0] + np.array(MOMENTS) * (span[1] - span[0])
+    firsts, seconds = one.at(times), other.at(times + lag)
+    start = _coarse(firsts, seconds) if start is None else start
+    stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, ECC_STEPS, 1e-4)
+    found: tuple[float, Warp] | None = None
+    for first, second in zip(firsts, seconds, strict=True):
+        try:
+            value, warp = cv2.findTransformECC(
+                first, second, start.copy(), cv2.MOTION_AFFINE, stop, None, ECC_BLUR
+            )  # type: ignore[call-overload]
+        except cv2.error:  # it does not converge
+            continue
+        if np.isfinite(warp).all() and (found is None or value > found[0]):
+            found = value, warp
+    return found[1] if found else None
+
+
+def _coarse(firsts: np.ndarray, seconds: np.ndarray) -> Warp:
+    """Scale and shift at which pictures of two films, moment by moment, correlate most.
+
+    All shifts at once by the Fourier transform, over what both show at each of them (D. Padfield,
+    2012, https://doi.org/10.1109/TIP.2011.2181402).
+    """
+    fixed = np.stack([_whitened(_halved(picture)) for picture in firsts])
+    best, found = -np.inf, np.eye(2, 3, dtype=np.float32)
+    for scale in SCALES:
+        moved = np.stack([_whitened(_halved(picture, scale)) for picture in seconds])
+        size = [cv2.getOptimalDFTSize(a + b) for a, b in
+                zip(fixed.shape[1:], moved.shape[1:], strict=True)]  # fmt: skip
+
+        def over(a: np.ndarray, b: np.ndarray, size: list[int] = size) -> np.ndarray:
+            product = np.fft.rfft2(a, size) * np.conj(np.fft.rfft2(b, size))
+            return np.fft.irfft2(product.sum(axis=0), size)
+
+        ones, twos = np.ones_like(fixed[:1]), np.ones_like(moved[:1])
+        energy = over(np.square(fixed).sum(axis=0)[None], twos)
+        energy *= over(ones, np.square(moved).sum(axis=0)[None])
+        value = over(fixed, moved) / np.sqrt(np.maximum(energy, 1.0))
+        value[over(ones, twos) < LEAST_AREA * min(ones.size, twos.size)] = -np.inf
+        row, column = np.unravel_index(value.argmax(), value.shape)
+        if value[row, column] > best:
+            best = value[row, column]
+            down = row if row < fixed.shape[1] else row - size[0]
+            right = column if column < fixed.shape[2] else column - size[1]
+            found = np.array([[1 / scale, 0, -right * COARSE / scale],
+                              [0, 1 / scale, -down * COARSE / scale]], np.float32)  # fmt: skip
+    return found
+
+
+def _halved(picture: np.ndarray, scale: float = 1.0) -> np.ndarray:
+    factor = scale / COARSE
+    return cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+
+
+def _whitened(picture: np.ndarray) -> np.ndarray:
+    return (picture - picture.mean()) / (picture.std() + 1.0)
+
+
+def _best_lag(one: Film, other: Film, lag: float, warp: Warp) -> float:
+    """The lag near the one given at which what moves agrees best."""
+    best, found = -np.inf, lag
+    for step in range(-LAG_STEPS, LAG_STEPS + 1):
+        tried = lag + step * LAG_STEP
+        span = _shared(one, other, tried)
+        if span is None:
+            continue
+        first, second, mask = _pair(one, other, tried, warp, _spread(*span)[::2])
+        value = _correlation(first[:, mask], second[:, mask])
+        if value > best:
+            best, found = value, tried
+    return found
+
+
+def _pair(
+    one: Film, other: Film, lag: float, warp: Warp, times: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pictures of both films, those of `other` laid over those of `one`, and where both are seen.
+
+    Returns
+    -------
+    (n, height, width) float32 twice, and (height, width) bool
+    """
+    first, second = one.at(times), other.at(times + lag)
+    size, back = first.shape[:0:-1], cv2.WARP_INVERSE_MAP
+    warped = np.stack([
+        cv2.warpAffine(picture, warp, size, flags=cv2.INTER_LINEAR | back,
+                       borderMode=cv2.BORDER_REPLICATE)
+        for picture in second
+    ])  # fmt: skip
+    inside = np.ones(second.shape[1:], np.uint8)
+    mask = cv2.warpAffine(inside, warp, size, flags=cv2.INTER_NEAREST | back)
+    mask = cv2.erode(mask, np.ones((EDGE, EDGE), np.uint8))
+    return first, warped, mask > 0
+
+
+def _details(pictures: np.ndarray) -> np.ndarray:
+    return np.stack([
+        cv2.GaussianBlur(picture, (0, 0), FINE) - cv2.GaussianBlur(picture, (0, 0), ROUGH)
+        for picture in pictures
+    ])  # fmt: skip
+
+
+def _correlation(one: np.ndarray, other: np.ndarray) -> float:
+    """Of what changes in two (n, pixels); 0 where hardly anything does."""
+    one, other = one - one.mean(axis=0), other - other.mean(axis=0)
+    energies = np.vdot(one, one), np.vdot(other, other)
+    if not one.size or min(energies) < STILL * one.size:
+        return 0.0
+    return float(np.vdot(one, other) / np.sqrt(energies[0] * energies[1]))

@@ -1,0 +1,188 @@
+"""Stage `copies`: features and videos -> reports/near_copies.csv, clips that are copies of others.
+
+The embeddings name candidates, and the pixels of the first seconds of both decide. What was decided
+is kept by the digests of both files, so that it is decided once.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pipeline.dataset.clips import IMAGES, INDEX, Clip, ClipTable, read_images, read_index
+from pipeline.dataset.near_copies import NEAR_COPIES, write_near_copies
+from pipeline.dataset.sources import ClipFiles
+from pipeline.files import check_writable, write_json
+from pipeline.frames.film_match import agreement
+from pipeline.frames.films import Film, read_film
+from pipeline.frames.sources import Source
+from pipeline.frames.storage import is_url
+from pipeline.head.labelled_clips import one_group_for_a_video
+from pipeline.head.near_copies import MOST_CLIPS, SURE, Candidate, candidates
+from pipeline.processes import available_cores, run_in_processes
+from pipeline.progress import Progress
+from pipeline.store.feature_files import ABSENT, FEATURES, FeatureSet
+from pipeline.wording import count
+
+if TYPE_CHECKING:
+    from pipeline.params import Params
+
+COPY = 0.75  # agreement of copies; docs/labels.md has the figures
+MOST_PAIRS = 2000  # that are decoded: ten minutes of one core; the likeliest
+FILMS = 16  # that a worker keeps, 2 MB each: pairs come in order
+PAIR_SECONDS = 300.0  # that two clips may take; they take less than one
+DECIDED = Path(".clipcache/copies.json")  # no DVC output, so DVC leaves it
+VERSION = 1  # of how pixels are compared; raise it where that changes
+
+
+@dataclass(frozen=True)
+class NearCopies:
+    """What was found.
+
+    Attributes
+    ----------
+    pairs : of clips of different groups, with the likeness of each, in the order of the index
+    compared, decoded : pairs that were candidates, and those of them that were looked at now
+    skipped : why nothing was looked for, or not everything; "" as a rule
+    """
+
+    pairs: list[tuple[Clip, Clip, float]]
+    compared: int
+    decoded: int
+    skipped: str
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Two clips whose pixels are to be compared."""
+
+    key: str
+    one: Source
+    other: Source
+    segments: tuple[tuple[float, float], tuple[float, float]]
+    lag: float
+
+
+def find_copies(
+    params: "Params",
+    *,
+    features_folder: Path = FEATURES,
+    index: Path = INDEX,
+    path: Path = NEAR_COPIES,
+    decided: Path = DECIDED,
+) -> NearCopies:
+    """Find clips of different groups that are copies of one video, and write near_copies.csv.
+
+    Raises
+    ------
+    FeaturesError
+        When there are no features.
+    """
+    check_writable(path)
+    features, clips = FeatureSet.open(features_folder), read_index(index)
+    positions = features.positions(clips.column("clip_id"))
+    clips, positions = clips.take(positions != ABSENT), positions[positions != ABSENT]
+    groups = one_group_for_a_video(clips.codes("group")[0], clips.codes("digest")[0])
+    skipped = ""
+    if len(clips) > MOST_CLIPS:
+        skipped = f"Copies are not looked for among more than {MOST_CLIPS:,} clips."
+    of_images = "images" in clips.codes("kind")[1]
+    images = read_images(index.with_name(IMAGES.name)) if of_images else {}
+    files = ClipFiles.of(params.dataset, images)
+    likely = candidates(features, positions, groups)
+    known, asked = _read_decided(decided), {}
+    for candidate in likely:
+        pair = _pair(clips, features, positions, files, candidate)
+        if not any(map(is_url, (*pair.one.files, *pair.other.files))):
+            asked[candidate] = pair
+    new = [pair for pair in asked.values() if pair.key not in known]
+    if len(new) > MOST_PAIRS:
+        skipped = (
+            f"Of {len(new):,} pairs of clips that may be copies only the {MOST_PAIRS:,} likeliest "
+            "were looked at."
+        )
+    before = len(known)
+    for key, value in _decide(new[:MOST_PAIRS]):
+        known[key] = value
+    if len(known) > before:
+        write_json(decided, known)
+    if not skipped and (failed := sum(pair.key not in known for pair in new)):
+        skipped = (
+            f"{count(failed, 'pair')} of clips that may be copies could not be looked at, as a "
+            "file does not decode any more, or not in time: their embeddings alone decide."
+        )
+    found = []
+    for candidate in likely:
+        key = asked[candidate].key if candidate in asked else ""
+        if key in known:
+            likeness, least = known[key], COPY
+        else:  # nobody could look
+            likeness, least = candidate.likeness, SURE
+        if likeness >= least:
+            found.append((candidate.one, candidate.other, likeness))
+    pairs = [(clips[one], clips[other], likeness) for one, other, likeness in sorted(found)]
+    write_near_copies(pairs, path)
+    return NearCopies(pairs, len(likely), len(known) - before, skipped)
+
+
+def _pair(
+    clips: ClipTable,
+    features: FeatureSet,
+    positions: np.ndarray,
+    files: ClipFiles,
+    candidate: Candidate,
+) -> _Pair:
+    both = [clips[candidate.one], clips[candidate.other]]
+    rows = max(0, candidate.shift), max(0, -candidate.shift)
+    since = [
+        float(features.times(positions[i])[row])  # from the beginning, also of a segment
+        for i, row in zip((candidate.one, candidate.other), rows, strict=True)
+    ]
+    lag = round(since[1] - since[0], 2)
+    named = [VERSION, lag, *((clip.digest, *clip.segment) for clip in both)]
+    key = hashlib.sha256(json.dumps(named).encode()).hexdigest()[:32]
+    one, other = map(files.source, both)
+    return _Pair(key, one, other, (both[0].segment, both[1].segment), lag)
+
+
+def _decide(pairs: list[_Pair]) -> Iterator[tuple[str, float]]:
+    """The agreement of each pair, by its key; none of one that cannot be decoded."""
+    if not pairs:
+        return
+    ordered = sorted(pairs, key=lambda pair: (pair.one.files, pair.other.files))
+    workers = min(available_cores(), len(pairs))
+    results = run_in_processes(_look, ordered, workers=workers, timeout=PAIR_SECONDS)
+    with Progress("copies", len(pairs), "pairs") as progress, closing(results):
+        for pair, answer in results:
+            progress.advance()
+            if isinstance(answer, float):
+                yield pair.key, round(answer, 4)
+
+
+def _look(pair: _Pair) -> float:
+    """How far two clips agree; runs in a worker process."""
+    import cv2
+
+    cv2.setNumThreads(1)
+    one, other = _film(pair.one, pair.segments[0]), _film(pair.other, pair.segments[1])
+    return agreement(one, other, pair.lag)
+
+
+@lru_cache(FILMS)
+def _film(source: Source, segment: tuple[float, float]) -> Film:
+    return read_film(source, segment)
+
+
+def _read_decided(path: Path) -> dict[str, float]:
+    """What was decided before; nothing where it was not, or the file is damaged."""
+    try:
+        known = json.loads(path.read_text("utf-8"))
+        return {str(key): float(value) for key, value in known.items()}
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}
