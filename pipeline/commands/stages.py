@@ -10,8 +10,8 @@ from pipeline.terminal import say, show_table, tell
 from pipeline.wording import count, some
 
 if TYPE_CHECKING:
-    from pipeline.evaluation.label_scores import MeasuredLabels
     from pipeline.evaluation.metrics import Interval, Scores
+    from pipeline.evaluation.multi_label.scores import MeasuredLabels
     from pipeline.stages.evaluate import Evaluated
 
 
@@ -199,7 +199,7 @@ def evaluate(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> No
 def _print_scores(done: "Evaluated", report: Path) -> None:
     from rich.table import Table
 
-    from pipeline.evaluation.label_scores import MeasuredLabels
+    from pipeline.evaluation.multi_label.scores import MeasuredLabels
     from pipeline.evaluation.report.evaluation import verdict
     from pipeline.evaluation.report.timelines import timelines_in_words
 
@@ -235,8 +235,8 @@ def _print_scores(done: "Evaluated", report: Path) -> None:
 def _print_label_scores(measured: "MeasuredLabels", name: str) -> None:
     from rich.table import Table
 
-    from pipeline.evaluation.label_files import label_verdict
-    from pipeline.evaluation.label_scores import HEAD
+    from pipeline.evaluation.multi_label.scores import HEAD
+    from pipeline.evaluation.multi_label.tables import label_verdict
 
     outcome = measured.outcome
     table = Table(

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from pipeline.evaluation.label_scores import Judgement
+from pipeline.evaluation.multi_label.scores import Judgement
 from pipeline.head.labelled_clips import LabelledClips
-from pipeline.head.linear import FOLDS, OrderedBaseline, fit_linear
+from pipeline.head.linear import FOLDS, LinearFit, OrderedBaseline, fit_linear
 from pipeline.head.sequences import Features
 from pipeline.head.shares import inner_folds
 from pipeline.head.thresholds import choose_thresholds
@@ -108,10 +108,18 @@ def _log_odds(train: np.ndarray, labels: np.ndarray, test: np.ndarray) -> np.nda
 
 
 def ordered_judgement(
-    features: Features, train: LabelledClips, test: LabelledClips
-) -> Judgement:  # fmt: skip
-    """What the ordered baseline says of `test` where several labels may hold."""
-    solved = fit_linear(features, train)
+    features: Features,
+    train: LabelledClips,
+    test: LabelledClips,
+    solved: LinearFit | None = None,
+) -> Judgement:
+    """What the ordered baseline says of `test` where several labels may hold.
+
+    Parameters
+    ----------
+    solved : on `train`; None to solve it here
+    """
+    solved = solved or fit_linear(features, train)
     baseline, told = solved.alone(), solved.scorable
     known = train.take(solved.chosen).take(told)
     unseen = np.tensordot(solved.shares, solved.unseen[:, told], 1)

@@ -14,13 +14,13 @@ from pipeline.dataset.clips import INDEX, read_index
 from pipeline.dataset.near_copies import NEAR_COPIES, read_near_copies, tied_groups
 from pipeline.evaluation.baseline import baseline_predictions, frame_means
 from pipeline.evaluation.folds import Fold, calibrated, deal_folds, run_folds
-from pipeline.evaluation.label_crossval import (
+from pipeline.evaluation.metrics import confusion_counts, expected_calibration_error, macro_f1
+from pipeline.evaluation.multi_label.crossval import (
     TestedLabels,
     label_numbers,
     tell_labels_by_folds,
     write_label_outcome,
 )
-from pipeline.evaluation.metrics import confusion_counts, expected_calibration_error, macro_f1
 from pipeline.evaluation.params import CrossvalParams
 from pipeline.files import check_writable, write_json
 from pipeline.head.labelled_clips import LabelledClips, labelled_clips
@@ -102,7 +102,7 @@ def crossval(
     ----------
     say : is told of clips without a label, of groups that share a video, and of near-copies
     multi_label : whether several labels may hold for a clip (``dataset.multi_label``); the numbers
-        are those of `pipeline.evaluation.label_crossval` then
+        are those of `pipeline.evaluation.multi_label.crossval` then
 
     Raises
     ------

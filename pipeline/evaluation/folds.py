@@ -12,7 +12,7 @@ import numpy as np
 
 from pipeline.errors import ClipcacheError, DatasetError
 from pipeline.evaluation.baseline import ordered_judgement, ordered_predictions
-from pipeline.evaluation.label_scores import Judgement
+from pipeline.evaluation.multi_label.scores import Judgement
 from pipeline.head.build import NETWORK_BRANCH
 from pipeline.head.calibration import fit_temperature, sigmoid, softmax
 from pipeline.head.fit import set_up_tensorflow
@@ -167,11 +167,11 @@ def _run_fold(task: Fold) -> Said:
     if trained.thresholds is not None:
         logits = added.sum(axis=1)
         head = Judgement(logits, logits >= trained.thresholds)
-        ordered = ordered_judgement(features, task.train, task.test)
+        ordered = ordered_judgement(features, task.train, task.test, trained.linear)
         return Said(logits, np.zeros(0, np.int64), {}, (head, ordered))
-    reference = trained.reference
+    reference, alone = trained.reference, trained.linear.alone() if trained.linear else None
     return Said(
         added.sum(axis=1),
-        ordered_predictions(features, task.train, task.test, trained.ordered_baseline),
+        ordered_predictions(features, task.train, task.test, alone),
         reference.tried_on(added).shares(task.test.labels) if reference else {},
     )

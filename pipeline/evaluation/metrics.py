@@ -294,7 +294,12 @@ def bootstrap_interval(
     for start in range(0, samples, rows):
         drawn = random.integers(units, size=(min(rows, samples - start), units))
         means[start : start + rows] = totals[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
-    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return percentile_interval(means)
+
+
+def percentile_interval(values: np.ndarray) -> Interval:
+    """Between which `LEVEL` of some resampled values lie."""
+    low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(float(low), float(high))
 
 

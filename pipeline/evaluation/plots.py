@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.dataset.clips import SPLIT_NAMES
-from pipeline.evaluation.label_scores import LabelRow
 from pipeline.evaluation.metrics import ClassScores, Reliability
+from pipeline.evaluation.multi_label.scores import LabelRow
 from pipeline.files import replacing
 from pipeline.lettering import choose_fonts, shorten
 

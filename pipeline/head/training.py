@@ -14,7 +14,7 @@ from pipeline.head.fit import Epoch, Fit, fit, unseen_logits
 from pipeline.head.held_out import HeldOut, Reference, learn_reference
 from pipeline.head.inference import Head
 from pipeline.head.labelled_clips import LabelledClips
-from pipeline.head.linear import FOLDS, LinearBranch, OrderedBaseline, fit_linear
+from pipeline.head.linear import FOLDS, LinearBranch, LinearFit, fit_linear
 from pipeline.head.loop import new_loop
 from pipeline.head.params import TrainParams
 from pipeline.head.sequences import Features
@@ -35,8 +35,7 @@ class TrainedHead:
     fit : of the network; None where the head has none
     accuracies : of each branch by name, over training clips that it had not seen; None where no
         inner folds could be dealt, or none were needed
-    ordered_baseline : its linear branches by themselves; None where it has not all of them, or
-        where several labels may hold
+    linear : its linear branches as they were solved; None where it has not all of them
     reference : what a new clip is held against, of training clips that were held out; of a network
         alone of the validation clips; None where there are none, or where several labels may hold
     thresholds : (K,) float64, the logit from which on each label holds, by the same clips; None
@@ -46,7 +45,7 @@ class TrainedHead:
     head: Head
     fit: Fit | None
     accuracies: dict[str, float | None]
-    ordered_baseline: OrderedBaseline | None
+    linear: LinearFit | None
     reference: Reference | None = None
     thresholds: np.ndarray | None = None
 
@@ -134,7 +133,7 @@ def train_head(
         head,
         fitted,
         dict(zip(names, accuracies, strict=True)),
-        linear.alone() if linear and complete and not train.several else None,
+        linear if complete else None,
         learn_reference(held) if held and not train.several else None,
         _thresholds(held, len(train.classes)) if train.several else None,
     )

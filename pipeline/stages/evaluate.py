@@ -25,10 +25,10 @@ from pipeline.dataset.clips import (
 from pipeline.dataset.near_copies import NEAR_COPIES, read_near_copies
 from pipeline.errors import DatasetError, ModelError
 from pipeline.evaluation.baseline import baseline_predictions, frame_means, ordered_predictions
-from pipeline.evaluation.label_files import label_summary, write_label_tables
-from pipeline.evaluation.label_outcome import tell_labels
-from pipeline.evaluation.label_scores import MeasuredLabels, measure_labels
 from pipeline.evaluation.metrics import DIGITS, Interval, Measured, Outcome, Scores, measure, top_k
+from pipeline.evaluation.multi_label.outcome import tell_labels
+from pipeline.evaluation.multi_label.scores import MeasuredLabels, measure_labels
+from pipeline.evaluation.multi_label.tables import label_summary, write_label_tables
 from pipeline.evaluation.plots import (
     class_bars,
     confusion_matrix,
@@ -38,7 +38,7 @@ from pipeline.evaluation.plots import (
     training_curves,
 )
 from pipeline.evaluation.report.evaluation import Run, head_name, verdict, write_report
-from pipeline.evaluation.report.labels import write_label_report
+from pipeline.evaluation.report.multi_label import write_label_report
 from pipeline.evaluation.timelines import MeasuredTimelines, TimelineScores, measure_timelines
 from pipeline.files import replacing_within, write_json, write_text
 from pipeline.head.calibration import softmax

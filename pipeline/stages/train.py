@@ -192,7 +192,8 @@ def _window(features: FeatureSet, train: LabelledClips, settings: "TrainParams")
 def _branches(trained: TrainedHead) -> tuple[Branch, ...]:
     """What the card says of each branch; accuracies are rounded, as in the reports."""
     accuracies, ordered = trained.accuracies, {}
-    if alone := trained.ordered_baseline:
+    if trained.linear and trained.thresholds is None:  # which come with offsets to a branch
+        alone = trained.linear.alone()
         ordered = dict(zip((b.name for b in alone.branches), alone.shares, strict=True))
     return tuple(
         Branch(

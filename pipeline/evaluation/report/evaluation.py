@@ -17,8 +17,8 @@ from pipeline.dataset.near_copies import NearCopy, in_words
 from pipeline.dataset.params import DatasetParams
 from pipeline.dataset.sources import ClipFiles
 from pipeline.evaluation.evidence import evidence, evidence_in_words
-from pipeline.evaluation.label_scores import MeasuredLabels
 from pipeline.evaluation.metrics import Interval, Measured, frequent_confusions, top_k
+from pipeline.evaluation.multi_label.scores import MeasuredLabels
 from pipeline.evaluation.plots import (
     Curve,
     confusion_matrix,

@@ -1,7 +1,13 @@
 """What a head and the baselines say of test clips where several labels may hold."""
 
 from pipeline.evaluation.baseline import baseline_judgement, frame_means, ordered_judgement
-from pipeline.evaluation.label_scores import FRAME_MEAN, HEAD, ORDERED, Judgement, LabelOutcome
+from pipeline.evaluation.multi_label.scores import (
+    FRAME_MEAN,
+    HEAD,
+    ORDERED,
+    Judgement,
+    LabelOutcome,
+)
 from pipeline.head.labelled_clips import LabelledClips
 from pipeline.head.model_folder import Model, predict_probabilities
 from pipeline.store.feature_files import FeatureSet

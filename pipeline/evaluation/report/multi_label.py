@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.evaluation.label_files import label_verdict, names_of
-from pipeline.evaluation.label_scores import HEAD, LabelOutcome, MeasuredLabels
+from pipeline.evaluation.multi_label.scores import HEAD, LabelOutcome, MeasuredLabels
+from pipeline.evaluation.multi_label.tables import label_verdict, names_of
 from pipeline.evaluation.plots import class_bars, confusion_matrix, reliability_diagram, to_svg
 from pipeline.evaluation.report.evaluation import (
     MISTAKES,
@@ -68,7 +68,7 @@ def write_label_report(run: Run, path: Path) -> None:
             "reliability diagram",
         ),
     }
-    write_page(path, "labels.html", values)
+    write_page(path, "multi_label.html", values)
 
 
 def _mistakes(run: Run, outcome: LabelOutcome) -> list[LabelMistake]:

@@ -15,7 +15,7 @@ from pipeline.commands.model import _print_folds
 from pipeline.commands.stages import _print_scores
 from pipeline.errors import ModelError
 from pipeline.evaluation.crossval import crossval
-from pipeline.evaluation.label_scores import (
+from pipeline.evaluation.multi_label.scores import (
     HEAD,
     Judgement,
     LabelOutcome,

@@ -10,8 +10,8 @@ import numpy as np
 from pipeline.csv_tables import write_rows
 from pipeline.evaluation.baseline import baseline_judgement, frame_means
 from pipeline.evaluation.folds import Fold, calibrated, run_folds
-from pipeline.evaluation.label_files import names_of
-from pipeline.evaluation.label_scores import (
+from pipeline.evaluation.metrics import DIGITS, expected_calibration_error
+from pipeline.evaluation.multi_label.scores import (
     FRAME_MEAN,
     HEAD,
     NAMES,
@@ -21,7 +21,7 @@ from pipeline.evaluation.label_scores import (
     label_rows,
     scores_of,
 )
-from pipeline.evaluation.metrics import DIGITS, expected_calibration_error
+from pipeline.evaluation.multi_label.tables import names_of
 from pipeline.head.labelled_clips import LabelledClips
 from pipeline.store.feature_files import FeatureSet
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from pipeline.csv_tables import listed, write_rows
 from pipeline.dataset.label_sets import join_labels
-from pipeline.evaluation.label_scores import (
+from pipeline.evaluation.metrics import DIGITS, Interval, top_k
+from pipeline.evaluation.multi_label.scores import (
     FRAME_MEAN,
     HEAD,
     NAMES,
@@ -18,7 +19,6 @@ from pipeline.evaluation.label_scores import (
     LabelScores,
     MeasuredLabels,
 )
-from pipeline.evaluation.metrics import DIGITS, Interval, top_k
 from pipeline.evaluation.report.page import between_points, points
 from pipeline.files import write_text
 from pipeline.wording import count

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.evaluation.metrics import (
-    LEVEL,
     Interval,
     Reliability,
     expected_calibration_error,
+    percentile_interval,
     reliability,
 )
 
@@ -277,5 +277,4 @@ def _interval(values: np.ndarray) -> Interval | None:
     """Percentile interval; None where all are equal, as resampling knows no spread then."""
     if np.ptp(values) < 1e-9:
         return None
-    low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(float(low), float(high))
+    return percentile_interval(values)
