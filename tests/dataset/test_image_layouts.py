@@ -138,7 +138,7 @@ WRONG = {
     "videos": ("frames", ["a/x.mp4", "b/y.mp4"], "no image, .* 2 videos: a/x.mp4.*to folders"),
     "a table": ("images", ["clips.csv"], r"but clips.csv; set dataset.layout to csv"),
     "nothing": ("images", ["notes.txt"], "holds no image: put clips there as <label>/<clip>"),
-    "loose images": ("images", ["x.jpg", "a/y.jpg"], "x.jpg lie directly in"),
+    "loose images": ("images", ["x.jpg", "a/y.jpg"], "directly in .*: x.jpg;"),
     "one class": ("frames", ["a/x/1.jpg", "a/y/1.jpg"], "one class only, a"),
 }
 

@@ -40,8 +40,8 @@ def read_labels(
     loose = [name for name in names if "/" not in name]
     if loose:
         raise DatasetError(
-            f"{some(loose)} lie directly in {params.raw}: move each into a folder named after its "
-            "action, as <label>/<clip>, or list them in a table and set dataset.layout to csv."
+            f"Not in a folder named after its action, but directly in {params.raw}: {some(loose)}; "
+            "move each to <label>/<clip>, or list them in a table and set dataset.layout to csv."
         )
     if has_split_folders(names):
         parts = [name.split("/", 2) for name in names]
