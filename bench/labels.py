@@ -21,6 +21,7 @@ from pipeline.evaluation.folds import calibrated, deal_folds
 from pipeline.head.clip_space import NONE, ClipSpace, points_of
 from pipeline.head.labelled_clips import LabelledClips, labelled_clips
 from pipeline.head.linear import fit_linear
+from pipeline.head.near_copies import candidates
 from pipeline.labelling.acquisition import choose
 from pipeline.labelling.doubts import OutOfFold, find_doubts
 from pipeline.store.feature_files import FEATURES, FeatureSet
@@ -181,6 +182,9 @@ def speed(features: FeatureSet) -> Iterator[tuple[str, str]]:
     said = OutOfFold(list(map(str, range(MANY))), random.integers(0, 20, MANY),
                      list(map(str, range(20))), shares)  # fmt: skip
     yield f"doubts about {MANY:,} clips", f"{_timed(lambda: find_doubts(said))[1]:.1f} s"
+    every, each = Repeated(features, MANY), np.arange(MANY)
+    _, seconds = _timed(lambda: candidates(every, each, each))
+    yield f"clips that may be copies, of {MANY:,}", f"{seconds:.1f} s"
 
 
 def _timed(work: Callable[[], Any]) -> tuple[Any, float]:
