@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import shutil
+import signal
 import struct
 import time
 from collections.abc import Callable, Iterator
@@ -35,6 +36,9 @@ LONGEST_FIRST = (
     "embedding/test_fuzz.py",
     "project/test_bench.py",
 )
+
+# What is started in the background of a shell ignores Ctrl-C, and so would all that tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 MakeVideo = Callable[..., Path]
 Send = Callable[..., httpx.Response]

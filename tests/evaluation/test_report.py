@@ -182,6 +182,7 @@ def write_run(
             images={},
             clips=clips,
             splits={clip.clip_id: sides[clip.group] for clip in clips},
+            copies=[],
             features=features,
             card=ModelCard(tuple(sorted(labels)), features.extractor, features.sampling,
                            {"identity": 1280}, {}, 16, ("identity",), False, branches,

@@ -129,7 +129,7 @@ def test_an_experiment_in_a_temporary_folder_embeds_nothing_again(project: Proje
     output = project.run(
         "dvc", "exp", "run", "--temp", "-S", "features.shards=2", "-S", "train.epochs=2"
     )
-    assert project.stages_run(output) == ["check", "features", "train", "evaluate"]
+    assert project.stages_run(output) == ["check", "features", "copies", "train", "evaluate"]
     assert " 0 frames embedded" in output
 
 
