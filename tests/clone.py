@@ -1,12 +1,24 @@
 """A copy of the project as a clone would hold it, for tests that run whole commands in one."""
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 
-
+# Of dvc.yaml, in the order in which a first run runs them.
+STAGES = [
+    "check",
+    "index",
+    "frames",
+    "backbone",
+    "features",
+    "copies",
+    "split",
+    "train",
+    "evaluate",
+]
 # What `make demo` leaves beside the project: git would take some of it.
 OUTPUTS = ("data", "dvc.lock", "features", "models", "reports")
 
@@ -27,3 +39,8 @@ def copy_project(folder: Path, source: Path = ROOT) -> None:
     identity = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
     for command in (["init", "-q"], ["add", "-A"], [*identity, "commit", "-qm", "as cloned"]):
         subprocess.run(["git", *command], check=True, cwd=folder)
+
+
+def stages_run(output: str) -> list[str]:
+    """The stages that DVC says it ran, without the one that asks what is installed."""
+    return re.findall(r"Running stage '(\w+)'", output)

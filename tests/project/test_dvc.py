@@ -10,24 +10,13 @@ import time
 from pathlib import Path
 
 import pytest
-from clone import copy_project
+from clone import STAGES, copy_project, stages_run
 
 from pipeline.sample import write_sample
 
 BIN = Path(sys.executable).parent
 PAIRS = {"sit_down": "stand_up", "pick_up": "put_down"}
 QUEUE_SECONDS = 300  # after which queued experiments count as stuck
-STAGES = (
-    "check",
-    "index",
-    "frames",
-    "backbone",
-    "features",
-    "copies",
-    "split",
-    "train",
-    "evaluate",
-)
 
 
 class Project:
@@ -53,10 +42,6 @@ class Project:
         )  # fmt: skip
         assert done.returncode == 0, f"{' '.join(command)}:\n{done.stdout}"
         return done.stdout
-
-    def stages_run(self, output: str) -> list[str]:
-        """The stages that DVC says it ran."""
-        return [name for name in STAGES if f"Running stage '{name}'" in output]
 
     def metrics(self) -> dict[str, float]:
         """reports/metrics.json."""
@@ -87,7 +72,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 def test_the_first_run_runs_every_stage_and_writes_all_reports(project: Project) -> None:
-    assert project.stages_run(project.first_output) == list(STAGES)
+    assert stages_run(project.first_output) == STAGES
     for name in (
         "metrics.json", "predictions.csv", "confusion.csv", "classification_report.txt",
         "report.html", "rejected.csv", "plots/confusion.png", "frames/walk.jpg",
@@ -96,7 +81,7 @@ def test_the_first_run_runs_every_stage_and_writes_all_reports(project: Project)
 
 
 def test_a_second_run_runs_nothing(project: Project) -> None:
-    assert project.stages_run(project.run("dvc", "repro")) == []
+    assert stages_run(project.run("dvc", "repro")) == []
 
 
 def test_the_head_tells_time_reversals_apart_and_the_baseline_cannot(project: Project) -> None:
@@ -113,7 +98,7 @@ def test_the_head_tells_time_reversals_apart_and_the_baseline_cannot(project: Pr
 
 def test_a_head_parameter_reruns_only_what_depends_on_it(project: Project) -> None:
     output = project.run("dvc", "exp", "run", "-S", "train.units=64", "-S", "train.epochs=3")
-    assert project.stages_run(output) == ["check", "train", "evaluate"]
+    assert stages_run(output) == ["check", "train", "evaluate"]
     assert "train.units" in project.run("dvc", "params", "diff")
     assert "accuracy" in project.run("dvc", "metrics", "diff", "--all")
     assert "reports/metrics.json" in project.run("dvc", "exp", "show", "--json")
@@ -122,14 +107,14 @@ def test_a_head_parameter_reruns_only_what_depends_on_it(project: Project) -> No
     assert "evaluate" in project.run("dvc", "dag")
     project.run("git", "checkout", "-q", ".")
     project.run("dvc", "checkout", "--force")
-    assert project.stages_run(project.run("dvc", "repro")) == []
+    assert stages_run(project.run("dvc", "repro")) == []
 
 
 def test_an_experiment_in_a_temporary_folder_embeds_nothing_again(project: Project) -> None:
     output = project.run(
         "dvc", "exp", "run", "--temp", "-S", "features.shards=2", "-S", "train.epochs=2"
     )
-    assert project.stages_run(output) == ["check", "features", "copies", "train", "evaluate"]
+    assert stages_run(output) == ["check", "features", "copies", "train", "evaluate"]
     assert " 0 frames embedded" in output
 
 
@@ -156,7 +141,7 @@ def test_two_runs_from_empty_caches_give_the_same_model_and_metrics(
     shutil.copy(first / "engines.json", tmp_path / "cache")  # engines differ in the last bits
     again = Project(project.folder, tmp_path / "cache")
     output = again.run("dvc", "repro", "--force", "--no-run-cache")
-    assert again.stages_run(output) == list(STAGES)
+    assert stages_run(output) == STAGES
     assert (project.folder / "features/features.h5").read_bytes() == features
     assert (project.folder / "models/head/head.keras").read_bytes() == network
     assert (project.folder / "reports/metrics.json").read_bytes() == metrics

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from clone import ROOT, copy_project
+from clone import ROOT, STAGES, copy_project, stages_run
 
 from pipeline.errors import ClipcacheError, ParamsError
 from pipeline.locations import cache_folder
@@ -24,17 +24,6 @@ from pipeline.sample import write_sample
 
 BIN = Path(sys.executable).parent
 TOP = ("dvc.yaml", "params.yaml", "lists/README.md", "lists/clips.csv")
-STAGES = [
-    "check",
-    "index",
-    "frames",
-    "backbone",
-    "features",
-    "copies",
-    "split",
-    "train",
-    "evaluate",
-]
 QUICK = {"epochs: 40": "epochs: 2", "bootstrap: 2000": "bootstrap: 100"}
 
 
@@ -63,12 +52,6 @@ class Installed:
         )  # fmt: skip
         assert done.returncode == 0, f"{' '.join(command)}:\n{done.stdout}"
         return done.stdout
-
-
-def stages_run(output: str) -> list[str]:
-    """The stages that DVC says it ran, without the one that asks what is installed."""
-    assert "Running stage 'pipeline/dvc.yaml:installed'" in output
-    return re.findall(r"Running stage '(\w+)'", output)
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +111,7 @@ def test_dvc_repro_runs_in_a_project_and_runs_what_another_version_changes(
     installed: Installed, project: Path, first_run: str
 ) -> None:
     assert stages_run(first_run) == STAGES
+    assert "Running stage 'pipeline/dvc.yaml:installed'" in first_run  # asks for the version
     answer = json.loads(
         installed.run(
             project, "clipcache", "predict", "data/raw/wave/actor01_take1.mp4", "--json"
