@@ -102,6 +102,7 @@ def similar(
     """
     from rich.table import Table
 
+    from pipeline.errors import DatasetError
     from pipeline.labelling.collection import Collection
     from pipeline.labelling.outside import embed_outside
     from pipeline.labelling.similar import (
@@ -114,6 +115,8 @@ def similar(
     from pipeline.progress import Progress
     from pipeline.terminal import cells, show_table
 
+    if folder is not None and others:
+        raise DatasetError("The videos of --in have no groups: leave --others out.")
     settings, collection = load_settings(params, changes), Collection.open()
     clip = collection.id_of(clip, Path(settings.dataset.raw).absolute())
     if clip not in collection.clip_ids and Path(clip).is_file():

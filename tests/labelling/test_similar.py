@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from small_features import SmallProject, write_small_project
 
+from pipeline.commands.labels import similar
 from pipeline.dataset.clips import read_index, write_index
 from pipeline.errors import DatasetError
 from pipeline.labelling.collection import Collection, kept_space
@@ -131,6 +132,11 @@ def test_a_folder_without_videos_is_named(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "none"):
         with pytest.raises(DatasetError, match=f"{folder} holds no video"):
             videos_in(folder)
+
+
+def test_videos_of_a_folder_have_no_groups(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="leave --others out"):
+        similar("walk/anna_1.mp4", others=True, folder=tmp_path)
 
 
 def test_videos_of_a_folder_are_known_by_their_bytes(tmp_path: Path) -> None:
