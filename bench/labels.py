@@ -183,8 +183,8 @@ def speed(features: FeatureSet) -> Iterator[tuple[str, str]]:
                      list(map(str, range(20))), shares)  # fmt: skip
     yield f"doubts about {MANY:,} clips", f"{_timed(lambda: find_doubts(said))[1]:.1f} s"
     every, each = Repeated(features, MANY), np.arange(MANY)
-    _, seconds = _timed(lambda: candidates(every, each, each))
-    yield f"clips that may be copies, of {MANY:,}", f"{seconds:.1f} s"
+    _, seconds = _timed(lambda: candidates(every, list(each[:, None]), each))
+    yield f"videos that may be copies, of {MANY:,}", f"{seconds:.1f} s"
 
 
 def _timed(work: Callable[[], Any]) -> tuple[Any, float]:

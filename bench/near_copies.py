@@ -138,7 +138,7 @@ def _found(raw: Path, backbone: Path) -> list[tuple[str, str]]:
         path=project / "near_copies.csv",
         decided=project.parent / "decided.json",  # originals are the same with every kind
     )
-    return [(one.clip_id, two.clip_id) for one, two, _ in done.pairs]
+    return [(pair.video.name, pair.copy.name) for pair in done.pairs]
 
 
 def _same(one: str, other: str) -> bool:

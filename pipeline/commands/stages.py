@@ -160,7 +160,7 @@ def features(
 
 
 def copies(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> None:
-    """Find clips of different groups that are copies of one video: reports/near_copies.csv.
+    """Find videos of different groups that are copies of each other: reports/near_copies.csv.
 
     Recompressed, cropped, mirrored or resized ones: embeddings name candidates, pixels decide.
     `split` and `crossval` keep them together.
@@ -171,10 +171,9 @@ def copies(params: ParamsFile = DEFAULT_PARAMS, changes: Changes = None) -> None
     done = find_copies(load_settings(params, changes))
     if done.skipped:
         say(done.skipped)
-    named = [f"{one.clip_id} = {other.clip_id}" for one, other, _ in done.pairs]
-    shown = f": {some(named)}" if named else ""
+    shown = f": {some(done.pairs)}" if done.pairs else ""
     say(
-        f"{count(len(named), 'pair')} of clips of different groups are copies of one video, of "
+        f"{count(len(done.pairs), 'pair')} of videos of different groups are copies, of "
         f"{done.compared:,} compared{shown} -> {NEAR_COPIES}"
     )
 

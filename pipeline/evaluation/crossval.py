@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline.csv_tables import write_rows
 from pipeline.dataset.clips import INDEX, read_index
-from pipeline.dataset.near_copies import NEAR_COPIES, read_near_copies, tied_groups
+from pipeline.dataset.near_copies import NEAR_COPIES, read_near_copies, tied_groups, told
 from pipeline.evaluation.baseline import baseline_predictions, frame_means
 from pipeline.evaluation.folds import Fold, calibrated, deal_folds, run_folds
 from pipeline.evaluation.metrics import confusion_counts, expected_calibration_error, macro_f1
@@ -121,13 +121,10 @@ def crossval(
             f"whole or as segments: {some(clips.joined)}; what shares a video stays in one fold."
         )
     copies = read_near_copies(near_copies)
-    tied = tied_groups(clips.groups, features.clip_ids[clips.positions].tolist(), copies)
+    tied = tied_groups(clips.groups, features.digests[clips.positions].tolist(), copies)
     if (tied != clips.groups).any():
         clips = replace(clips, groups=tied)
-        say(
-            f"{count(len(copies), 'pair')} of clips of different groups are copies of one video "
-            f"and stay in one fold: {some(copies)} ({near_copies})."
-        )
+        say(f"{told(copies)[:-1]}, and stay in one fold.")
     elif not near_copies.exists():
         say("Copies of one video under other names were not looked for: `clipcache copies` does.")
     fold_of = deal_folds(clips.strata, clips.groups, settings.folds)

@@ -1,13 +1,14 @@
-"""Clips that may be copies of one video, by their embeddings: recompressed, cropped, mirrored ones.
+"""Videos that may be copies of each other, by their embeddings: recompressed, cropped, mirrored.
 
-Two clips of one scene look alike, and two takes of one action move alike; but copies also change
-alike from frame to frame all the way. So for clips that are near each other, what changes over time
-is compared: how much moves in which direction, what is seen, and what is embedded of the change.
-This is generous, and leaves few enough that `pipeline.frames.film_match` can look at their pixels.
+Two videos of one scene look alike, and two takes of one action move alike; but copies also change
+alike from frame to frame all the way. So for videos that are near each other, what changes over
+time is compared: how much moves in which direction, what is seen, and what is embedded of the
+change. This is generous, and leaves few enough that `pipeline.frames.film_match` can look at their
+pixels.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -20,22 +21,23 @@ from pipeline.head.streams import Clip, prepared
 
 LIKELY = 0.3  # likeness from which pixels are worth a look; docs/labels.md has the figures
 SURE = 0.6  # likeness of copies where nobody can look; 0.51 is the most of two takes in three sets
-NEIGHBOURS = 12  # of a clip that are compared with it, at least
-PAIRS = 100_000  # that are compared anyway: in a set of a few hundred clips each with each
-LIKELIEST = 3  # of a clip that are candidates
-LENGTHS = 0.8  # shortest over longest of clips that are compared, and of what overlaps
+NEIGHBOURS = 12  # of a video that are compared with it, at least
+PAIRS = 100_000  # that are compared anyway: in a set of a few hundred videos each with each
+LIKELIEST = 3  # of a video that are candidates
+LENGTHS = 0.8  # shortest over longest of videos that are compared, and of what overlaps
+LONGEST = 4096  # rows of a video that are looked at, from its beginning: 8 minutes
 STILL = 1e-8  # share of squares that change, squared: below it is rounding
 SHIFT = 16  # rows by which a copy may begin later: 2 s
-BLOCK_ROWS = 256  # clips whose neighbours are looked for at a time
+BLOCK_ROWS = 256  # videos whose neighbours are looked for at a time
 AXES = 128  # of what neighbours are looked for in
-BASIS_CLIPS = 512  # of which the axes are taken, evenly spaced
+BASIS_VIDEOS = 512  # of which the axes are taken, evenly spaced
 NUMBERS = 32  # that stand for an embedding in a course
-MOST_CLIPS = 100_000  # all are compared with all: 10,000 take seconds, ten times as many minutes
+MOST_VIDEOS = 100_000  # all are compared with all: 10,000 take seconds, ten times as many minutes
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """Two clips that may be copies.
+    """Two videos that may be copies.
 
     Attributes
     ----------
@@ -50,28 +52,34 @@ class Candidate:
     shift: int
 
 
-def candidates(features: Features, positions: np.ndarray, groups: np.ndarray) -> list[Candidate]:
-    """Pairs of clips of different groups that may be copies of one video, the likeliest first.
+def candidates(
+    features: Features, videos: Sequence[np.ndarray], groups: np.ndarray
+) -> list[Candidate]:
+    """Pairs of videos of different groups that may be copies, the likeliest first.
 
-    Every clip is read once.
+    No clip is read twice.
 
     Parameters
     ----------
-    positions, groups : (C,) where each clip is in the features, and its group
+    videos : of each one where its clips are in the features, in their order
+    groups : (V,) of each one
 
     Returns
     -------
-    None of more than `MOST_CLIPS` clips
+    None of more than `MOST_VIDEOS` videos
     """
-    if len(positions) > MOST_CLIPS or len(np.unique(groups)) < 2:
+    if len(videos) > MOST_VIDEOS or len(np.unique(groups)) < 2:
         return []
-    known, means = [], np.zeros((len(positions), features.readings[reading(RGB)]), np.float32)
-    for row, position in enumerate(positions):
-        clip = features.clip(position)
-        means[row] = prepared(clip[reading(RGB)], RGB).mean(axis=0)
-        known.append(course(clip))
+    known, means = [], np.zeros((len(videos), features.readings[reading(RGB)]), np.float32)
+    lengths = np.array([features.lengths[positions].sum() for positions in videos])
+    for row, positions in enumerate(videos):
+        before = np.cumsum(features.lengths[positions]) - features.lengths[positions]
+        clips = [features.clip(i) for i in positions[before < LONGEST]]
+        seen = [prepared(clip[reading(RGB)], RGB) for clip in clips]
+        means[row] = np.concatenate(seen).mean(axis=0)
+        known.append(course(clips))
     found = []
-    for one, other in _neighbours(means, features.lengths[positions], groups):
+    for one, other in _neighbours(means, lengths, groups):
         likeness, shift = compared(known[one], known[other])
         if likeness >= LIKELY:
             found.append(Candidate(one, other, likeness, shift))
@@ -79,7 +87,7 @@ def candidates(features: Features, positions: np.ndarray, groups: np.ndarray) ->
 
 
 def _likeliest(pairs: list[Candidate]) -> list[Candidate]:
-    """Those that are among the `LIKELIEST` of one of the two clips; pairs come in order."""
+    """Those that are among the `LIKELIEST` of one of the two videos; pairs come in order."""
     taken: Counter[int] = Counter()
     kept = []
     for pair in pairs:
@@ -90,20 +98,27 @@ def _likeliest(pairs: list[Candidate]) -> list[Candidate]:
     return kept
 
 
-def course(clip: Clip) -> np.ndarray:
-    """What changes over a clip: (T, D) float16, each stream of it with mean 0 and squares of sum 1.
+def course(clips: Sequence[Clip]) -> np.ndarray:
+    """What changes over a video, the clips of which come one after the other: (T, D) float16.
 
-    Motion comes first, if there is any. Of embeddings a random projection stays, which keeps
-    products of long vectors (Johnson and Lindenstrauss, 1984).
+    Each stream of it has mean 0 and squares of sum 1. Motion comes first, if there is any. Of
+    embeddings a random projection stays, which keeps products of long vectors (Johnson and
+    Lindenstrauss, 1984).
     """
-    parts = []
-    if reading(FLOW) in clip:
-        parts.append(_directions(np.asarray(clip[reading(FLOW)], np.float32)))
-    for stream in (RGB, DIFFERENCE):
-        if reading(stream) in clip:
-            rows = prepared(clip[reading(stream)], stream)
-            parts.append(rows @ _projection(rows.shape[1]))
+    known = [stream for stream in (FLOW, RGB, DIFFERENCE) if reading(stream) in clips[0]]
+    parts = [
+        np.concatenate([_small(clip[reading(stream)], stream) for clip in clips])[:LONGEST]
+        for stream in known
+    ]
     return np.concatenate([_changing(part) for part in parts], axis=1).astype(np.float16)
+
+
+def _small(rows: np.ndarray, stream: str) -> np.ndarray:
+    """The numbers that stand for the rows of a stream."""
+    if stream == FLOW:
+        return _directions(np.asarray(rows, np.float32))
+    rows = prepared(rows, stream)
+    return rows @ _projection(rows.shape[1])
 
 
 def compared(one: np.ndarray, other: np.ndarray) -> tuple[float, int]:
@@ -119,7 +134,7 @@ def compared(one: np.ndarray, other: np.ndarray) -> tuple[float, int]:
         turned = other.copy()
         turned[:, :moves] = other[:, _turned()]
     before, after = (_cumulated(np.square(rows).sum(axis=1)) for rows in (one, other))
-    products = [one @ seen.T for seen in ([other] if turned is other else [other, turned])]
+    seen_as = [other] if turned is other else [other, turned]
     best, found = -1.0, 0
     for shift in range(-SHIFT, SHIFT + 1):
         first, second = max(0, shift), max(0, -shift)
@@ -127,7 +142,10 @@ def compared(one: np.ndarray, other: np.ndarray) -> tuple[float, int]:
         if rows < 3 or rows < LENGTHS * max(len(one), len(other)):
             continue
         energy = (before[first + rows] - before[first]) * (after[second + rows] - after[second])
-        shared = max(float(np.trace(product, -shift)) for product in products)
+        shared = max(
+            float(np.vdot(one[first : first + rows], seen[second : second + rows]))
+            for seen in seen_as
+        )
         value = shared / float(np.sqrt(energy)) if energy > STILL else 0.0
         if value > best:
             best, found = value, shift
@@ -169,7 +187,7 @@ def _projection(dimension: int) -> np.ndarray:
 def _neighbours(
     means: np.ndarray, lengths: np.ndarray, groups: np.ndarray
 ) -> Iterator[tuple[int, int]]:
-    """Pairs of clips of different groups and about one length whose mean embeddings are near."""
+    """Pairs of videos of different groups and about one length whose mean embeddings are near."""
     points = _points(means)
     most = min(max(NEIGHBOURS, PAIRS // len(points)), len(points) - 1)
     pairs = set()
@@ -189,6 +207,6 @@ def _neighbours(
 def _points(means: np.ndarray) -> np.ndarray:
     """Mean embeddings less what they have in common, on their principal axes: (C, A), length 1."""
     means = means - means.mean(axis=0)
-    picked = np.linspace(0, len(means) - 1, min(len(means), BASIS_CLIPS)).astype(int)
+    picked = np.linspace(0, len(means) - 1, min(len(means), BASIS_VIDEOS)).astype(int)
     points = means @ np.linalg.svd(means[picked], full_matrices=False)[2][:AXES].T
     return points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)

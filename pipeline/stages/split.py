@@ -38,7 +38,7 @@ def split_clips(
     Parameters
     ----------
     say : is told what a list leaves out, that nothing is left to validate on, and the like
-    copies : pairs of clips that show the same moments; groups that hold some are dealt out as one
+    copies : pairs of videos that show the same moments; groups that hold some are dealt out as one
     multi_label : whether a clip may have several labels (``dataset.multi_label``)
 
     Returns
@@ -102,9 +102,9 @@ def deal_clips(
             f"split.method {params.method} says so: {some(torn)}; the score may flatter."
         )
     if copies:
-        names = table.take(assignment.splits != NO_SPLIT).values("clip_id")
+        digests = table.take(assignment.splits != NO_SPLIT).values("digest")
         sides = assignment.splits[assignment.splits != NO_SPLIT].tolist()
-        for note in filter(None, in_words(copies, dict(zip(names, sides, strict=True)))):
+        for note in filter(None, in_words(copies, dict(zip(digests, sides, strict=True)))):
             say(note)
     splits = np.full(len(whole), NO_SPLIT, np.int8)
     splits[chosen] = assignment.splits

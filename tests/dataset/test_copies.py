@@ -1,6 +1,7 @@
 """The stage `copies`: what embeddings and pixels find is in a table, and is not decided twice."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -8,11 +9,12 @@ import numpy as np
 import pytest
 from extraction import Project
 
-from pipeline.dataset.clips import INDEX
-from pipeline.dataset.near_copies import NearCopy, read_near_copies, tied_groups
+from pipeline.dataset.clips import INDEX, read_index, write_index
+from pipeline.dataset.near_copies import NearCopy, Video, read_near_copies, tied_groups
 from pipeline.sample import write_sample
 from pipeline.stages import copies
 from pipeline.stages.copies import NearCopies, find_copies
+from pipeline.stages.features import extract_features
 
 ORIGINAL, COPY = "walk/actor01_take1.mp4", "walk/borrowed.mp4"
 
@@ -57,11 +59,11 @@ def found(project: Project) -> NearCopies:
 
 def test_a_mirrored_and_cropped_copy_is_found_and_nothing_else(project: Project) -> None:
     done = found(project)
-    assert [(one.clip_id, two.clip_id) for one, two, _ in done.pairs] == [(ORIGINAL, COPY)]
+    assert list(map(str, done.pairs)) == [f"{ORIGINAL} = {COPY}"]
     assert done.decoded > 0
     path = project.folder / "reports/near_copies.csv"
     (row,) = csv.DictReader(path.open())
-    assert (row["clip_id"], row["copy"], row["copy_label"]) == (ORIGINAL, COPY, "walk")
+    assert (row["video"], row["copy"], row["copy_label"]) == (ORIGINAL, COPY, "walk")
     (pair,) = read_near_copies(path)
     assert str(pair) == f"{ORIGINAL} = {COPY}"
     assert copies.COPY < pair.likeness <= 1
@@ -69,6 +71,30 @@ def test_a_mirrored_and_cropped_copy_is_found_and_nothing_else(project: Project)
     again = found(project)
     assert again.decoded == 0
     assert again.pairs == done.pairs
+
+
+def test_of_videos_in_pieces_a_pair_is_told_once(project: Project) -> None:
+    folder = project.folder / "pieces"
+    pieces = [
+        replace(clip, clip_id=f"{clip.clip_id}#{start:.2f}-{start + 1:.2f}", path=clip.clip_id,
+                label=f"part {start}", start=float(start), end=float(start + 1))
+        for clip in read_index(project.folder / INDEX) for start in range(2)
+    ]  # fmt: skip
+    write_index(pieces, folder / INDEX)
+    extract_features(
+        project.params, pieces, setup=project.setup, folder=folder / "features",
+        rejected=folder / "rejected.csv",
+    )  # fmt: skip
+    done = find_copies(
+        project.params,
+        features_folder=folder / "features",
+        index=folder / INDEX,
+        path=folder / "near_copies.csv",
+        decided=folder / "decided.json",
+    )
+    assert list(map(str, done.pairs)) == [f"{ORIGINAL} = {COPY}"]
+    assert {pair.video.label for pair in done.pairs} == {""}  # its pieces have two
+    assert done.compared == found(project).compared
 
 
 def test_what_is_kept_may_be_damaged(project: Project) -> None:
@@ -97,8 +123,11 @@ def test_where_nobody_can_look_only_what_is_sure_counts(
 
 
 def test_copies_tie_groups_through_others() -> None:
-    names = ["a", "b", "c", "d"]
-    pairs = [NearCopy("a", "c", 0.9), NearCopy("c", "d", 0.9), NearCopy("d", "gone", 0.9)]
-    groups = np.arange(4)
-    assert tied_groups(groups, names, pairs).tolist() == [0, 1, 0, 0]
-    assert tied_groups(groups, names, []) is groups
+    digests = ["a", "b", "c", "d", "d"]
+    pairs = [
+        NearCopy(Video("", "", "", one), Video("", "", "", other), 0.9)
+        for one, other in ("ac", "cd", "dx")  # the last one is not there
+    ]
+    groups = np.array([0, 1, 2, 3, 3])
+    assert tied_groups(groups, digests, pairs).tolist() == [0, 1, 0, 0, 0]
+    assert tied_groups(groups, digests, []) is groups

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.dataset.clips import NO_SPLIT, Clip, read_splits
-from pipeline.dataset.near_copies import NearCopy
+from pipeline.dataset.near_copies import NearCopy, Video
 from pipeline.dataset.params import SplitParams
 from pipeline.errors import DatasetError
 from pipeline.stages.split import split_clips
@@ -188,23 +188,29 @@ def test_classes_with_few_clips_are_left_out_where_that_is_asked_for(tmp_path: P
         split_clips(clips, SplitParams(min_clips=7), tmp_path / "splits.csv", said.append)
 
 
+def pair_of(one: Clip, other: Clip) -> NearCopy:
+    """Two clips as copies."""
+    videos = (Video(clip.clip_id, clip.label, clip.group, clip.digest) for clip in (one, other))
+    return NearCopy(*videos, 0.9)
+
+
 def test_copies_of_one_video_stand_in_one_split_where_groups_are_dealt(tmp_path: Path) -> None:
     clips, said = clips_of(people(3, 12)), []
     plain = split_clips(clips, SplitParams(), tmp_path / "plain.csv")
     names = [clip.clip_id for clip in clips]
     apart = [(one, two) for one in range(12) for two in range(one) if plain[one] != plain[two]]
-    copies = [NearCopy(names[one], names[two], 0.9) for one, two in apart[:3]]
+    copies = [pair_of(clips[one], clips[two]) for one, two in apart[:3]]
     splits = split_clips(clips, SplitParams(), tmp_path / "tied.csv", said.append, copies)
     assert all(splits[one] == splits[two] for one, two in apart[:3])
-    (note,) = [sentence for sentence in said if "copies of one video" in sentence]
-    assert note.startswith("3 pairs of clips of different groups")
+    (note,) = [sentence for sentence in said if "are copies" in sentence]
+    assert note.startswith("3 pairs of videos of different groups")
     assert f"{names[apart[0][0]]} = {names[apart[0][1]]}" in note
 
 
 def test_where_no_copy_is_known_the_split_is_the_same_bytes(tmp_path: Path) -> None:
     clips = clips_of(people(3, 12))
     split_clips(clips, SplitParams(), tmp_path / "plain.csv")
-    gone = [NearCopy("gone.avi", clips[0].clip_id, 0.9)]  # of an index that was
+    gone = [pair_of(replace(clips[1], digest="f" * 64), clips[0])]  # of an index that was
     split_clips(clips, SplitParams(), tmp_path / "again.csv", copies=gone)
     assert (tmp_path / "again.csv").read_bytes() == (tmp_path / "plain.csv").read_bytes()
 
@@ -214,17 +220,17 @@ def test_splits_that_are_given_stay_and_their_copies_are_named(tmp_path: Path) -
         replace(clip, split="test" if clip.group == "person0" else "train")
         for clip in clips_of(people(3, 12))
     ]
-    copies, said = [NearCopy(clips[0].clip_id, clips[1].clip_id, 0.9)], []
+    copies, said = [pair_of(clips[0], clips[1])], []
     column = SplitParams(method="column")
     plain = split_clips(clips, column, tmp_path / "plain.csv")
     tied = split_clips(clips, column, tmp_path / "tied.csv", said.append, copies)
     assert (tied[[clip.group == "person0" for clip in clips]] == 2).all()
     assert ((tied == 2) == (plain == 2)).all()
-    assert "1 pair of clips in different splits are copies of one video" in " ".join(said)
+    assert "1 pair of videos in different splits are copies" in " ".join(said)
 
 
 def test_copies_that_leave_no_way_to_deal_are_named_as_the_reason(tmp_path: Path) -> None:
     clips = clips_of(people(2, 2))
-    copies = [NearCopy(clips[0].clip_id, clips[1].clip_id, 0.9)]
+    copies = [pair_of(clips[0], clips[1])]
     with pytest.raises(DatasetError, match=r"reports/near_copies\.csv"):
         split_clips(clips, SplitParams(), tmp_path / "splits.csv", copies=copies)

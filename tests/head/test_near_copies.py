@@ -1,8 +1,9 @@
-"""Copies of one video are candidates among clips of other groups, and the likeliest ones."""
+"""Copies are candidates among videos of other groups, and the likeliest ones."""
 
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from clips_in_memory import ClipsInMemory, make_clips
 
 from pipeline.frames.flow import mirrored
@@ -25,8 +26,13 @@ def with_copy(clips: ClipsInMemory, row: int, mirror: bool, late: int = 0) -> Cl
     )
 
 
+def alone(clips: ClipsInMemory) -> list[np.ndarray]:
+    """Each clip as a video of its own."""
+    return list(np.arange(len(clips.rows))[:, None])
+
+
 def found(clips: ClipsInMemory) -> list[tuple[int, int]]:
-    pairs = candidates(clips, np.arange(len(clips.rows)), clips.groups)
+    pairs = candidates(clips, alone(clips), clips.groups)
     return [(pair.one, pair.other) for pair in pairs]
 
 
@@ -38,7 +44,7 @@ def test_a_copy_is_the_likeliest_candidate() -> None:
 
 def test_a_copy_that_begins_later_is_found_at_its_shift() -> None:
     clips = with_copy(make_clips("order", groups=4, takes=2), 5, mirror=True, late=1)
-    pair = candidates(clips, np.arange(17), clips.groups)[0]
+    pair = candidates(clips, alone(clips), clips.groups)[0]
     assert (pair.one, pair.other, pair.shift) == (5, 16, 1)
 
 
@@ -67,5 +73,24 @@ def test_of_many_alike_only_the_likeliest_are_candidates() -> None:
 def test_a_picture_that_stands_still_is_like_nothing() -> None:
     clips = make_clips("nothing", groups=2, takes=1)
     still = {name: np.repeat(values[:1], 9, axis=0) for name, values in clips.rows[0].items()}
-    one = course(still)
+    one = course([still])
     assert compared(one, one)[0] < 0.1
+
+
+def test_a_video_in_pieces_is_compared_as_a_whole() -> None:
+    clips = with_copy(make_clips("order", groups=4, takes=2), 3, mirror=False)
+    pieces = [{name: values[part] for name, values in clips.rows[3].items()}
+              for part in (slice(0, 4), slice(4, None))]  # fmt: skip
+    there = replace(clips, rows=[*clips.rows, *pieces])
+    videos = [*alone(clips)[:3], np.array([17, 18]), *alone(clips)[4:]]
+    whole, cut = (candidates(there, parts, clips.groups)[0] for parts in (alone(clips), videos))
+    assert (cut.one, cut.other, cut.shift) == (whole.one, whole.other, whole.shift) == (3, 16, 0)
+    assert cut.likeness == pytest.approx(whole.likeness, abs=1e-3)
+
+
+def test_no_more_of_a_long_video_is_looked_at_than_its_beginning(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clips = make_clips("order", groups=2, takes=1)
+    monkeypatch.setattr("pipeline.head.near_copies.LONGEST", 5)
+    assert len(course(clips.rows[:2])) == 5

@@ -53,7 +53,7 @@ class Columns:
         groups, group_names = table.codes("group")
         dealt = groups
         if copies:
-            tied = tied_groups(groups, list(table.values("clip_id")), copies)
+            tied = tied_groups(groups, list(table.values("digest")), copies)
             dealt = np.unique(tied, return_inverse=True)[1]
         digests = table.codes("digest")[0]
         return cls(table, groups, group_names, labels, names, digests, rows, dealt)

@@ -29,7 +29,7 @@ class DatasetSection:
     Attributes
     ----------
     frames_are, seconds_are : what the two columns count, in words
-    copies : sentences on clips that are copies of one video: what is well, and what is not
+    copies : sentences on videos that are copies of each other: what is well, and what is not
     """
 
     params: DatasetParams

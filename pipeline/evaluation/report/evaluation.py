@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from pipeline import __version__
-from pipeline.dataset.clips import Clip, ClipTable, Damaged, Rejected
+from pipeline.dataset.clips import SPLIT_NAMES, Clip, ClipTable, Damaged, Rejected
 from pipeline.dataset.near_copies import NearCopy, in_words
 from pipeline.dataset.params import DatasetParams
 from pipeline.dataset.sources import ClipFiles
@@ -61,7 +61,7 @@ class Run:
     dataset : how the clips are laid out
     resize : rule by which frames are fitted
     clips, splits, features, card : inputs of the evaluation
-    copies : pairs of clips that show the same moments
+    copies : pairs of videos that show the same moments
     images : clip_id -> files of the clips of images
     timelines : of long videos, where there are any
     skipped : test clips without features, or of a label that no train clip has
@@ -212,7 +212,7 @@ def common_values(run: Run, taken_for: Mapping[str, str]) -> dict[str, Any]:
             summary,
             "frames embedded (sampled, one view)",
             "from a clip's first to its last sampled frame",
-            in_words(run.copies, run.splits),
+            in_words(run.copies, _sides(run)),
         ),
         "map": _map(run, taken_for),
         "sampling": _sampling_in_words(run.features.sampling),
@@ -253,6 +253,12 @@ def _evidence(run: Run) -> tuple[str, str] | None:
     chance = max(trained.values()) / trained.total()
     picture = to_svg(evidence(branches, chance), "what carries the label")
     return evidence_in_words(branches, chance), picture
+
+
+def _sides(run: Run) -> dict[str, str]:
+    """The split of each video, by its digest."""
+    sides = ((clip.digest, run.splits.get(clip.clip_id)) for clip in run.clips)
+    return {digest: side for digest, side in sides if side in SPLIT_NAMES}
 
 
 def _map(run: Run, taken_for: Mapping[str, str]) -> ClipMap | None:

@@ -5,14 +5,14 @@ from pathlib import Path
 
 from pipeline import __version__
 from pipeline.dataset.layouts.contents import READS
-from pipeline.dataset.near_copies import NEAR_COPIES, NearCopy
+from pipeline.dataset.near_copies import NearCopy, told
 from pipeline.dataset.params import DatasetParams
 from pipeline.dataset.survey import Survey
 from pipeline.evaluation.report.clip_map import ClipMap
 from pipeline.evaluation.report.dataset import DatasetSection
 from pipeline.evaluation.report.dataset_summary import ClipFacts, DatasetSummary, summarise
 from pipeline.evaluation.report.page import duration, write_page
-from pipeline.wording import count, some
+from pipeline.wording import count
 
 SHOWN = 200  # unreadable files or copies listed
 # What the two columns count, by what the layout reads.
@@ -37,14 +37,9 @@ def describe(
     """What the page and the text say about the data set."""
     frames, seconds = FRAMES[READS[params.layout]]
     summary = summarise_survey(survey, multi_label=params.multi_label)
-    there = {clip.clip_id for clip in survey.found}
-    known = [pair for pair in copies if pair.clip_id in there and pair.copy in there]
-    note = ""
-    if known:
-        note = (
-            f"{count(len(known), 'pair')} of clips of different groups are copies of one video: "
-            f"{some(known)} ({NEAR_COPIES})."
-        )
+    there = {clip.path or clip.clip_id for clip in survey.found}
+    known = [pair for pair in copies if {pair.video.name, pair.copy.name} <= there]
+    note = told(known) if known else ""
     return DatasetSection(params, summary, frames, seconds, (note, ""))
 
 
