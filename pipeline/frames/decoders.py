@@ -5,7 +5,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -196,6 +196,15 @@ class PyAVDecoder:
         if frame.pts is not None and frame.time_base is not None:
             self.seconds = float((frame.pts - self._begin) * frame.time_base)
         return True
+
+    def seek(self, seconds: float) -> None:
+        """Go to the last key frame before a time, if the file allows it; before all frames."""
+        import av
+
+        if self._stream.time_base is not None:
+            place = self._begin + int(seconds / self._stream.time_base)
+            with suppress(av.FFmpegError):
+                self._container.seek(place, stream=self._stream)
 
     def picture(self) -> np.ndarray:
         """The frame; see `Decoder`.

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from pipeline.errors import ClipError
-from pipeline.frames.sources import Source, open_source
+from pipeline.frames.sources import Source, entered, open_source
 from pipeline.frames.video import WHOLE
 
 SIDE = 96  # pixels of the longer side
@@ -66,7 +66,7 @@ def read_film(source: Source, segment: tuple[float, float] = WHOLE) -> Film:
 
     pictures: list[np.ndarray] = []
     try:
-        for _, image in open_source(source).frames(wanted):
+        for _, image in open_source(entered(source, start)).frames(wanted):
             pictures.append(_small(image))
     except _PastTheEndError:
         pass

@@ -13,6 +13,9 @@ from pipeline.frames.images import IMAGE_EXTENSIONS, IMAGE_FPS, ImageReader
 from pipeline.frames.storage import is_url, local_copies
 from pipeline.frames.video import VIDEO_EXTENSIONS, VideoReader
 
+FAR = 30.0  # seconds into a video, up to which it is read from its beginning
+LEAD = 1.0  # seconds before the time that is asked for
+
 
 @dataclass(frozen=True)
 class Source:
@@ -23,11 +26,13 @@ class Source:
     path : of a video, absolute, or a URL such as s3://bucket/clip.mp4
     images : of the image files, in order
     fps : images a second; means nothing for a video, which says so itself
+    since : seconds of a video; see `pipeline.frames.video.VideoReader`
     """
 
     path: str = ""
     images: tuple[str, ...] = ()
     fps: float = IMAGE_FPS
+    since: float = 0.0
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -61,7 +66,15 @@ def open_source(source: Source) -> VideoReader | ImageReader:
         return VideoReader(Path(source.images[0]))
     if source.images:
         return ImageReader([Path(image) for image in source.images], source.fps)
-    return VideoReader(Path(source.path))
+    return VideoReader(Path(source.path), since=source.since)
+
+
+def entered(source: Source, seconds: float) -> Source:
+    """The source, to be read from about a time on where that is far into a video.
+
+    For people to look at, and where not one frame more or less matters: see `since`.
+    """
+    return replace(source, since=seconds - LEAD) if seconds > FAR else source
 
 
 def source_digest(source: Source) -> str:

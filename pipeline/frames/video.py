@@ -1,8 +1,9 @@
 """Decode, sample, resize. All videos are read here, but for live ones: see frames.capture.
 
 Frame counts and seeks are unreliable, so a video is read once in sequence: frames that are not
-wanted are decoded and skipped, frames are counted here, and times come from the stream. Which of
-two decoders reads a file follows from the file: `pipeline.frames.inspection`.
+wanted are decoded and skipped, frames are counted here, and times come from the stream. Only for
+people to look at is it entered in its middle (`since`). Which of two decoders reads a file follows
+from the file: `pipeline.frames.inspection`.
 """
 
 import math
@@ -17,7 +18,7 @@ import numpy as np
 from pipeline.errors import ClipError
 from pipeline.frames.animations import AnimationDecoder, is_animated_webp
 from pipeline.frames.decoders import Decoder, OpenCVDecoder, PyAVDecoder
-from pipeline.frames.inspection import inspect
+from pipeline.frames.inspection import Inspection, inspect
 from pipeline.frames.loss import missing_frames
 from pipeline.frames.memory import bounded_memory
 
@@ -81,6 +82,8 @@ class VideoReader:
     ----------
     path : the file
     max_pixels : in a frame; one with more is refused before there is memory for it
+    since : seconds; where there are some, frames before may be left out, and those that come are
+        numbered from 0
     width, height, fps : what the container says, after rotation by its metadata
     claimed_frames : how many frames the container says there are, often one or two too many; None
         where it says nothing believable
@@ -92,6 +95,7 @@ class VideoReader:
 
     path: Path
     max_pixels: int = MAX_PIXELS
+    since: float = 0.0
     width: int = 0
     height: int = 0
     fps: float = FALLBACK_FPS
@@ -123,16 +127,25 @@ class VideoReader:
         if self.claimed_frames is None and inspection.seconds is not None:
             claimed = inspection.seconds * self.fps
             self.claimed_frames = round(claimed) if 0 < claimed < MAX_FRAMES else None
-        kind = OpenCVDecoder if inspection.opencv else PyAVDecoder
         with bounded_memory(self.width * self.height):
-            decoder = kind(self.path, inspection, self.max_pixels)
+            decoder = self._decoder(inspection)
             yield from self._passed(decoder, wanted)
         if not self.timeline:
             raise ClipError(
                 f"holds no frame that can be decoded (codec {inspection.codec}): it is damaged, or "
                 "too much of it is missing"
             )
-        self.missing = missing_frames(self.path, inspection, self.timeline, decoder.failed)
+        if not self.since:
+            self.missing = missing_frames(self.path, inspection, self.timeline, decoder.failed)
+
+    def _decoder(self, inspection: Inspection) -> Decoder:
+        """What reads the file, at its beginning or about `since`."""
+        if inspection.opencv and not self.since:
+            return OpenCVDecoder(self.path, inspection, self.max_pixels)
+        decoder = PyAVDecoder(self.path, inspection, self.max_pixels)
+        if self.since:
+            decoder.seek(self.since)
+        return decoder
 
     def _passed(
         self, decoder: Decoder, wanted: Callable[[int, float], bool]

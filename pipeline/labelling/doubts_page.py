@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
-
 from pipeline import __version__
 from pipeline.dataset.clips import ClipTable
 from pipeline.dataset.sources import ClipFiles
@@ -49,9 +47,9 @@ def write_doubts_page(
     known = {clip.clip_id: clip for clip in clips if clip.clip_id in wanted}
 
     def strip(row: Doubt) -> str | None:
-        sampled = features.frames(features.position(row.clip_id))
-        places = np.linspace(0, len(sampled) - 1, min(FRAMES, len(sampled))).astype(int)
-        return strip_uri(files.source(known[row.clip_id]), sampled[places].tolist(), rule)
+        clip = known[row.clip_id]
+        seconds = features.spread_times(features.position(row.clip_id), FRAMES)
+        return strip_uri(files.source(clip), clip.segment[0] + seconds, rule)
 
     with ThreadPoolExecutor() as pool:
         strips = list(pool.map(strip, shown))

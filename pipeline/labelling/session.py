@@ -14,8 +14,7 @@ from pipeline.dataset.layouts.table_file import LABEL_BYTES
 from pipeline.dataset.params import DatasetParams
 from pipeline.dataset.sources import ClipFiles
 from pipeline.errors import ClipcacheError, ClipError
-from pipeline.frames.isolation import IsolatedReader
-from pipeline.frames.sampled import sampled_frames
+from pipeline.frames.thumbnails import thumbnails
 from pipeline.labelling.acquisition import chances, choose
 from pipeline.labelling.collection import Collection
 from pipeline.labelling.relabel import Correction, read_corrections, relabel
@@ -120,25 +119,21 @@ class Session:
 
     def preview(self, row: int) -> bytes | None:
         """Frames of a clip side by side as a JPEG; None where they cannot be read."""
-        clip = self.collection.clips[row]
-        pictures = []
+        source = self.files.source(self.collection.clips[row])
         try:
-            reader = IsolatedReader(self.files.source(clip))
-            named = set(self._shown(row))
-            for frame in sampled_frames(reader, None, SIDE, self.rule, named=named):
-                pictures.append(frame.picture()[:, :, ::-1])
+            pictures = thumbnails(source, self._shown(row), SIDE, self.rule)
         except (ClipError, OSError):
             return None
         if not pictures:
             return None
-        together = np.hstack(pictures)
+        together = np.hstack(pictures)[:, :, ::-1]
         return cv2.imencode(".jpg", together, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
 
-    def _shown(self, row: int) -> list[int]:
-        """Indices of the frames of a preview."""
-        frames = self.collection.features.frames(self.collection.positions[row])
-        places = np.linspace(0, len(frames) - 1, min(FRAMES, len(frames))).astype(int)
-        return frames[places].tolist()
+    def _shown(self, row: int) -> np.ndarray:
+        """Seconds of the frames of a preview."""
+        position = self.collection.positions[row]
+        times = self.collection.features.spread_times(position, FRAMES)
+        return self.collection.clips[row].segment[0] + times
 
     def _write(self, row: int, label: str) -> None:
         """Into the table, or among the corrections where folders are the labels."""

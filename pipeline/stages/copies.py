@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 COPY = 0.75  # agreement of copies; docs/labels.md has the figures
 MOST_PAIRS = 2000  # that are decoded: ten minutes of one core; the likeliest
 FILMS = 16  # that a worker keeps, 2 MB each: pairs come in order
-LATEST = 60.0  # seconds into a file at which pixels are looked at; all before is decoded too
 PAIR_SECONDS = 300.0  # that two videos may take; they take less than one
 DECIDED = Path(".clipcache/copies.json")  # no DVC output, so DVC leaves it
 VERSION = 1  # of how pixels are compared; raise it where that changes
@@ -99,12 +98,6 @@ class _Pair:
     segments: tuple[tuple[float, float], tuple[float, float]]
     lag: float
 
-    @property
-    def can_be_looked_at(self) -> bool:
-        """Whether both are on this machine, and begin early in their files."""
-        remote = any(map(is_url, (*self.one.files, *self.other.files)))
-        return not remote and max(start for start, _ in self.segments) <= LATEST
-
 
 def find_copies(
     params: "Params",
@@ -142,7 +135,7 @@ def find_copies(
     known, asked = _read_decided(decided), {}
     for candidate in likely:
         pair = _pair(features, files, videos[candidate.one], videos[candidate.other], candidate)
-        if pair.can_be_looked_at:
+        if not any(map(is_url, (*pair.one.files, *pair.other.files))):
             asked[candidate] = pair
     new = [pair for pair in asked.values() if pair.key not in known]
     if len(new) > MOST_PAIRS:

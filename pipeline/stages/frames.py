@@ -22,7 +22,7 @@ from pipeline.frames.isolation import IsolatedReader
 from pipeline.frames.motion import difference_of, flow_field_of
 from pipeline.frames.neighbours import Moment, Neighbourhood
 from pipeline.frames.sampled import SampledFrame, sampled_frames
-from pipeline.frames.sources import fetched_source
+from pipeline.frames.sources import FAR, entered, fetched_source
 from pipeline.frames.streams import DIFFERENCE, FLOW
 from pipeline.frames.video import Sampling, sample_frames
 from pipeline.params import Params
@@ -181,12 +181,16 @@ def _sampled(
     timeline: list[float],
     *,
     neighbours: bool = False,
+    numbered: bool = True,
 ) -> Iterator[SampledFrame]:
     """The frames that may be sampled, and those around them where `neighbours` are wanted.
 
     `timeline` is filled with the seconds of every frame, up to the first behind a segment's end.
+    Where they need not be `numbered` from the beginning of the video, what lies far before the
+    segment is left out.
     """
     source = ClipFiles.of(params.dataset, images).source(clip)
+    source = source if numbered else entered(source, clip.segment[0])
     with fetched_source(source, clip.digest) as local:
         reader = IsolatedReader(local)
         yield from sampled_frames(
@@ -223,7 +227,8 @@ def _rows(params: Params, clips: Iterable[Clip], images: Images | None) -> Itera
             continue
         title = f"{clip.clip_id}   {count(sampled, 'frame')} sampled"
         shown = shown[np.linspace(0, len(shown) - 1, min(FRAMES_PER_CLIP, len(shown))).astype(int)]
-        yield _row(title, [(seconds[i], seen[int(i)]) for i in shown])
+        numbered = clip.segment[0] <= FAR
+        yield _row(title, [(seconds[i], seen[int(i)]) for i in shown], numbered)
 
 
 def _seen(
@@ -243,7 +248,10 @@ def _seen(
             if DIFFERENCE in streams:
                 one.difference = difference_of(moment, "identity")
 
-    for frame in _sampled(params, clip, sampling, images, timeline, neighbours=moving):
+    frames = _sampled(
+        params, clip, sampling, images, timeline, neighbours=moving, numbered=False
+    )  # fmt: skip
+    for frame in frames:
         if frame.picked:
             seen[frame.index] = _Seen(frame.index, frame.picture())
         if moving:
@@ -252,9 +260,12 @@ def _seen(
     return seen
 
 
-def _row(title: str, frames: Sequence[tuple[float, _Seen]]) -> np.ndarray:
+def _row(title: str, frames: Sequence[tuple[float, _Seen]], numbered: bool) -> np.ndarray:
     """A row of the sheet: a title, frames side by side, what is seen of motion, and their times."""
-    captions = {i: f"{seconds:.2f} s  #{one.index}" for i, (seconds, one) in enumerate(frames)}
+    captions = {
+        i: f"{seconds:.2f} s" + (f"  #{one.index}" if numbered else "")
+        for i, (seconds, one) in enumerate(frames)
+    }
     seen = [one for _, one in frames]
     parts = [line({0: title}, FRAMES_PER_CLIP, INK)]
     for pictures in filter(None, ([one.picture for one in seen], _arrows(seen), _changes(seen))):

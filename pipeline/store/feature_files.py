@@ -225,8 +225,13 @@ class FeatureSet:
         return {name: kept.read(rows) for name, kept in self._embedding[self._file[i]].items()}
 
     def times(self, i: int) -> np.ndarray:
-        """Times of the i-th clip's sampled frames: (n,) float32, seconds."""
+        """Times of the i-th clip's sampled frames: (n,) float32, seconds from the clip's start."""
         return self._time[self._file[i]][self._rows(i)]
+
+    def spread_times(self, i: int, count: int) -> np.ndarray:
+        """Times of a few of them, evenly over the clip: (min(n, count),) float32, seconds."""
+        times = self.times(i)
+        return times[np.linspace(0, len(times) - 1, min(count, len(times))).astype(int)]
 
     def frames(self, i: int) -> np.ndarray:
         """Indices of the i-th clip's sampled frames in its video: (n,) int32."""

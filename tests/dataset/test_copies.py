@@ -122,16 +122,6 @@ def test_where_nobody_can_look_only_what_is_sure_counts(
         gone.rename(project.raw)
 
 
-def test_no_long_file_is_decoded_for_a_clip_that_is_late_in_it(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (project.folder / "decided.json").unlink(missing_ok=True)
-    monkeypatch.setattr(copies, "LATEST", -1.0)
-    monkeypatch.setattr(copies, "SURE", 2.0)
-    done = found(project)
-    assert (done.pairs, done.decoded, done.skipped) == ([], 0, "")
-
-
 def test_copies_tie_groups_through_others() -> None:
     digests = ["a", "b", "c", "d", "d"]
     pairs = [

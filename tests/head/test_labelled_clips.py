@@ -8,6 +8,7 @@ import pytest
 from small_features import SmallProject, write_small_project, write_splits
 
 from pipeline.dataset.clips import Clip, read_index, read_splits, write_index
+from pipeline.dataset.near_copies import NEAR_COPIES, write_near_copies
 from pipeline.evaluation.crossval import crossval
 from pipeline.evaluation.params import CrossvalParams
 from pipeline.head.labelled_clips import labelled_clips, labelled_splits, one_group_for_a_video
@@ -49,11 +50,13 @@ def test_crossval_never_tests_on_a_video_that_it_learnt_from(project, tmp_path) 
     ]
     write_index(clips, project.index)
     said: list[str] = []
+    write_near_copies([], tmp_path / NEAR_COPIES.name)  # `clipcache copies` found none
     tested = crossval(
         CrossvalParams(folds=3, workers=1),
         TrainParams(head="linear"),
         features_folder=project.features_folder,
         index=project.index,
+        near_copies=tmp_path / NEAR_COPIES.name,
         reports=tmp_path,
         say=said.append,
     ).tested

@@ -152,9 +152,8 @@ def _strips(
     """Frames of the clips in these rows."""
 
     def strip(row: int) -> str | None:
-        sampled = features.frames(positions[row])
-        places = np.linspace(0, len(sampled) - 1, min(FRAMES, len(sampled))).astype(int)
-        return strip_uri(files.source(clips[row]), sampled[places].tolist(), rule)
+        seconds = clips[row].segment[0] + features.spread_times(positions[row], FRAMES)
+        return strip_uri(files.source(clips[row]), seconds, rule)
 
     with ThreadPoolExecutor() as pool:
         return dict(zip(rows, pool.map(strip, rows), strict=True))

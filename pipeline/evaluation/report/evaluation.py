@@ -313,11 +313,9 @@ def strips_of(run: Run, clip_ids: Sequence[str]) -> dict[str, str | None]:
     strips = {}
     for clip in run.clips:
         if clip.clip_id in wanted:
-            sampled = run.features.frames(run.features.position(clip.clip_id))
-            places = np.linspace(0, len(sampled) - 1, min(MISTAKE_FRAMES, len(sampled))).astype(int)
-            strips[clip.clip_id] = strip_uri(
-                files.source(clip), sampled[places].tolist(), run.resize
-            )
+            position = run.features.position(clip.clip_id)
+            seconds = clip.segment[0] + run.features.spread_times(position, MISTAKE_FRAMES)
+            strips[clip.clip_id] = strip_uri(files.source(clip), seconds, run.resize)
     return strips
 
 

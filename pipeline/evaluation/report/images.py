@@ -1,16 +1,14 @@
 """Pictures as data URIs, so that a page needs no file beside it."""
 
 import base64
-from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from pipeline.errors import ClipError
-from pipeline.frames.isolation import IsolatedReader
-from pipeline.frames.sampled import sampled_frames
 from pipeline.frames.sources import Source
+from pipeline.frames.thumbnails import thumbnails
 
 THUMBNAIL = 112  # pixels, side of a frame in a strip
 GAP = 3  # pixels between frames
@@ -42,30 +40,26 @@ def sheet_uri(path: Path, limit: int) -> str | None:
     return _uri(data)
 
 
-def strip_uri(source: Source, frames: Sequence[int], rule: str) -> str | None:
+def strip_uri(source: Source, seconds: np.ndarray, rule: str) -> str | None:
     """Some frames of a clip side by side, as the CNN sees them but smaller.
 
     Parameters
     ----------
-    source : files on this machine
-    frames : indices, increasing
-    rule : how a frame becomes a square, see pipeline.frames.video.resize
+    source, seconds, rule : see `pipeline.frames.thumbnails`
 
     Returns
     -------
     None where a file is not there or cannot be read
     """
-    pictures: list[np.ndarray] = []
-    gap = np.full((THUMBNAIL, GAP, 3), 128, np.uint8)
     try:
-        reader = IsolatedReader(source)
-        for frame in sampled_frames(reader, None, THUMBNAIL, rule, named=set(frames)):
-            pictures += [gap] * bool(pictures) + [frame.picture()[:, :, ::-1]]
+        pictures = thumbnails(source, seconds, THUMBNAIL, rule)
     except (ClipError, OSError):
         return None
     if not pictures:
         return None
-    return _uri(_jpeg(np.hstack(pictures), STRIP_QUALITY))
+    gap = np.full((THUMBNAIL, GAP, 3), 128, np.uint8)
+    parts = [part for picture in pictures for part in (gap, picture[:, :, ::-1])]
+    return _uri(_jpeg(np.hstack(parts[1:]), STRIP_QUALITY))
 
 
 def _jpeg(image: np.ndarray, quality: int) -> bytes:
