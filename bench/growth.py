@@ -17,8 +17,8 @@ from bench.workspace import clipcache, made_up_backbone, make_project
 from pipeline.store.cache import EmbeddingCache, embeddings_folder
 from pipeline.store.extractor_spec import ExtractorSpec
 
-COUNTS, QUICK_COUNTS = (100, 1_000, 10_000), (20, 100)
-REAL_COUNTS, QUICK_REAL_COUNTS = (100, 1_000), (10, 40)
+COUNTS, QUICK_COUNTS = (100, 1_000, 10_000), (20, 40)
+REAL_COUNTS, QUICK_REAL_COUNTS = (100, 1_000), (4, 8)
 REPEATS = 3  # of the short runs
 MIB = 2**20
 

@@ -21,7 +21,7 @@ from bench.watch import Watched, watch
 from bench.workspace import BACKBONE, clipcache, made_up_backbone, write_params
 from pipeline.backbone.folder import LITERT_FILE, WEIGHTS_FILE
 
-COUNTS, QUICK_COUNTS = (10_000, 100_000, 1_000_000), (250, 500)
+COUNTS, QUICK_COUNTS = (10_000, 100_000, 1_000_000), (100, 200)
 LABELS = 50
 PEOPLE = 2000  # groups
 ENGINE = "synthetic"

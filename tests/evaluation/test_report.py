@@ -94,7 +94,7 @@ def write_video(path: Path) -> None:
 
 def test_a_strip_shows_the_frames_asked_for(tmp_path: Path):
     write_video(tmp_path / "clip.mp4")
-    uri = strip_uri(Source(str(tmp_path / "clip.mp4")), [0, 4, 8], "stretch")
+    uri = strip_uri(Source(str(tmp_path / "clip.mp4")), [0, 0.4, 0.8], "stretch")
     kind, data = uri.split(",", 1)
     image = cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR)
     assert kind == "data:image/jpeg;base64"
@@ -107,7 +107,7 @@ def test_a_strip_of_image_files_shows_those_asked_for(tmp_path: Path):
     paths = [str(tmp_path / f"{i}.png") for i in range(4)]
     for i, path in enumerate(paths):
         cv2.imwrite(path, np.full((48, 64, 3), 60 * i, np.uint8))
-    data = strip_uri(Source(images=tuple(paths)), [1, 3], "stretch").split(",", 1)[1]
+    data = strip_uri(Source(images=tuple(paths), fps=8), [1 / 8, 3 / 8], "stretch").split(",", 1)[1]
     image = cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR)
     assert [image[:, column].mean() for column in (50, 165)] == pytest.approx([60, 180], abs=8)
 

@@ -28,7 +28,7 @@ def test_quick_growth_writes_results_without_traces_of_the_machine(tmp_path: Pat
     assert results["machine"]["cores"] >= 1
     assert results["machine"]["packages"]["h5py"]
     (table,) = results["results"]["growth"]["tables"]
-    assert [row["clips"] for row in table["rows"]] == [20, 100]
+    assert [row["clips"] for row in table["rows"]] == [20, 40]
     assert all(0 < row["no-op s"] < 60 for row in table["rows"])
     assert all(0 < row["largest worker MiB"] < 600 for row in table["rows"])
     assert str(ROOT) not in text
@@ -49,7 +49,7 @@ def test_quick_million_runs_every_stage_and_keeps_other_results(tmp_path: Path) 
     results = json.loads(text)["results"]
     assert results["stage"] == {"machine": {"cores": 1}, "tables": []}
     (table,) = results["million"]["tables"]
-    assert [row["clips"] for row in table["rows"]] == [250] * 5 + [500] * 5
+    assert [row["clips"] for row in table["rows"]] == [100] * 5 + [200] * 5
     assert {row["stage"].split(",")[0] for row in table["rows"]} == {
         "index", "split", "features", "train"
     }  # fmt: skip

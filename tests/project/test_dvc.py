@@ -110,23 +110,23 @@ def test_a_head_parameter_reruns_only_what_depends_on_it(project: Project) -> No
     assert stages_run(project.run("dvc", "repro")) == []
 
 
-def test_an_experiment_in_a_temporary_folder_embeds_nothing_again(project: Project) -> None:
-    output = project.run(
-        "dvc", "exp", "run", "--temp", "-S", "features.shards=2", "-S", "train.epochs=2"
-    )
-    assert stages_run(output) == ["check", "features", "copies", "train", "evaluate"]
-    assert " 0 frames embedded" in output
-
-
-def test_queued_experiments_run_as_a_grid(project: Project) -> None:
+def test_queued_experiments_run_as_a_grid_and_embed_nothing_again(project: Project) -> None:
+    """Each in a temporary folder of its own."""
+    project.run(
+        "dvc", "exp", "run", "--queue", "--name", "shards", "-S", "features.shards=2",
+        "-S", "train.epochs=2",
+    )  # fmt: skip
     project.run("dvc", "exp", "run", "--queue", "-S", "train.units=16,32", "-S", "train.epochs=2")
     project.run("dvc", "queue", "start", "--jobs", "1")
     for _ in range(QUEUE_SECONDS):
         status = project.run("dvc", "queue", "status")
-        if status.count("Success") == 2 or "Failed" in status:
+        if status.count("Success") == 3 or "Failed" in status:
             break
         time.sleep(1)
-    assert status.count("Success") == 2, status
+    assert status.count("Success") == 3, status
+    output = project.run("dvc", "queue", "logs", "shards")
+    assert stages_run(output) == ["check", "features", "copies", "train", "evaluate"]
+    assert " 0 frames embedded" in output
 
 
 def test_two_runs_from_empty_caches_give_the_same_model_and_metrics(
