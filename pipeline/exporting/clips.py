@@ -10,7 +10,7 @@ from pipeline.dataset.clips import IMAGES, INDEX, SPLITS, read_images, read_inde
 from pipeline.dataset.params import DatasetParams
 from pipeline.dataset.sources import ClipFiles
 from pipeline.errors import ClipcacheError, DatasetError
-from pipeline.frames.sources import Source, file_source
+from pipeline.frames.sources import Source, entered, file_source
 from pipeline.frames.video import VIDEO_EXTENSIONS
 from pipeline.predict.inputs import named_files
 
@@ -55,7 +55,15 @@ def clips_of_test_split(
         test = [clip for clip in read_index(index) if side.get(clip.clip_id) == "test"]
         names = read_images(images) if any(clip.kind == "images" for clip in test) else None
         files = ClipFiles.of(params, names)
-        clips = [NamedClip(clip.clip_id, files.source(clip), clip.start, clip.end) for clip in test]
+        clips = [
+            NamedClip(
+                clip.clip_id,
+                entered(files.source(clip), clip.segment[0]),  # both see the same frames
+                clip.start,
+                clip.end,
+            )
+            for clip in test
+        ]
         clips = [clip for clip in clips if Path(clip.source.files[0]).is_file()]
         why = f"its files are not below {params.raw}" if test else f"{splits} puts no clip into it"
     except ClipcacheError as error:

@@ -111,7 +111,9 @@ def _original(
     extractor, sampling = ExtractorSpec(**card.extractor), Sampling(**card.sampling)
     wanted = dict.fromkeys(card.readings)
     reader = IsolatedReader(source)
-    rows = embed_frames(reader, engine, extractor, sampling, wanted, (segment,)).embeddings
+    rows = embed_frames(
+        reader, engine, extractor, sampling, wanted, (segment,), to_the_end=False
+    ).embeddings
     length = len(next(iter(rows.values())))
     parts = (
         {name: values[window[window < length]] for name, values in rows.items()}

@@ -108,6 +108,7 @@ def clip_inputs(
         dict.fromkeys(named.values()),
         segments,
         whole=True,
+        to_the_end=False,
     )
     rows = {name: clip.embeddings[one] for name, one in named.items()}
 
