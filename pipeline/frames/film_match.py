@@ -21,6 +21,7 @@ ECC_STEPS = 40
 ECC_BLUR = 5  # pixels, of the kernel
 LAG_STEP = 0.04  # seconds
 LAG_STEPS = 10  # either way
+ALIKE = 0.4  # correlation of what moves, below which nobody looks closer; of copies 0.59 and more
 COMPARED = 40  # moments whose details are compared, at most
 LEAST_SECONDS = 0.5  # that both show
 LEAST_OVERLAP = 0.7  # of the longer one that both show
@@ -55,7 +56,9 @@ def _agreement(one: Film, other: Film, lag: float) -> float:
     warp = _laid_over(one, other, lag, None)
     if warp is None:
         return 0.0
-    better = _best_lag(one, other, lag, warp)
+    better, alike = _best_lag(one, other, lag, warp)
+    if alike < ALIKE:
+        return 0.0
     if abs(better - lag) > LAG_STEP / 2:
         warp = _laid_over(one, other, better, warp)
         if warp is None:
@@ -145,19 +148,22 @@ def _whitened(picture: np.ndarray) -> np.ndarray:
     return (picture - picture.mean()) / (picture.std() + 1.0)
 
 
-def _best_lag(one: Film, other: Film, lag: float, warp: Warp) -> float:
-    """The lag near the one given at which what moves agrees best."""
+def _best_lag(one: Film, other: Film, lag: float, warp: Warp) -> tuple[float, float]:
+    """The lag near the one given at which what moves agrees best, and its correlation then."""
     best, found = -np.inf, lag
+    laid, mask = _laid(other.pictures.astype(np.float32), warp, one)
+    seen = Film(laid[:, mask], other.times)
+    fixed = Film(one.pictures[:, mask], one.times)
     for step in range(-LAG_STEPS, LAG_STEPS + 1):
         tried = lag + step * LAG_STEP
         span = _shared(one, other, tried)
         if span is None:
             continue
-        first, second, mask = _pair(one, other, tried, warp, _spread(*span)[::2])
-        value = _correlation(first[:, mask], second[:, mask])
+        times = _spread(*span)[::2]
+        value = _correlation(fixed.at(times), seen.at(times + tried))
         if value > best:
             best, found = value, tried
-    return found
+    return found, best
 
 
 def _pair(
@@ -169,17 +175,21 @@ def _pair(
     -------
     (n, height, width) float32 twice, and (height, width) bool
     """
-    first, second = one.at(times), other.at(times + lag)
-    size, back = first.shape[:0:-1], cv2.WARP_INVERSE_MAP
+    return one.at(times), *_laid(other.at(times + lag), warp, one)
+
+
+def _laid(pictures: np.ndarray, warp: Warp, one: Film) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures laid over those of a film, and where it shows what they show."""
+    size, back = one.pictures.shape[:0:-1], cv2.WARP_INVERSE_MAP
     warped = np.stack([
         cv2.warpAffine(picture, warp, size, flags=cv2.INTER_LINEAR | back,
                        borderMode=cv2.BORDER_REPLICATE)
-        for picture in second
+        for picture in pictures
     ])  # fmt: skip
-    inside = np.ones(second.shape[1:], np.uint8)
+    inside = np.ones(pictures.shape[1:], np.uint8)
     mask = cv2.warpAffine(inside, warp, size, flags=cv2.INTER_NEAREST | back)
     mask = cv2.erode(mask, np.ones((EDGE, EDGE), np.uint8))
-    return first, warped, mask > 0
+    return warped, mask > 0
 
 
 def _details(pictures: np.ndarray) -> np.ndarray:
