@@ -2,10 +2,11 @@
 
 One is laid over the other: mirrored or not, enlarged and shifted as it fits best (correlation by
 the Fourier transform over a few moments; then the ECC algorithm of G. Evangelidis and E. Psarakis,
-2008, https://doi.org/10.1109/TPAMI.2008.113, as OpenCV has it), and shifted in time. Then what
-changes is compared, pixel by pixel, in the details that survive compression. The scene says nothing
-here, as two takes may share it; and of two people who do the same at the same place, the outlines
-never agree all the way.
+2008, https://doi.org/10.1109/TPAMI.2008.113, as OpenCV has it), and shifted in time. It is neither
+turned nor slanted: copies are not, and the raised arms of two people may come to lie over each
+other so. Then what changes is compared, pixel by pixel, in the details that survive compression.
+The scene says nothing here, as two takes may share it; and of two people who do the same at the
+same place, the outlines never agree all the way.
 """
 
 import cv2
@@ -13,6 +14,7 @@ import numpy as np
 
 from pipeline.frames.films import Film
 
+COPY = 0.78  # agreement of copies; docs/labels.md has the figures
 MOMENTS = (0.2, 0.5, 0.8)  # of what both show, by which one is laid over the other
 SCALES = 1.12 ** np.arange(-3, 4)  # 0.71 to 1.4: up to 15 % cut off each side
 COARSE = 2  # pixels of a film for one of the search for scale and shift
@@ -104,7 +106,15 @@ def _laid_over(one: Film, other: Film, lag: float, start: Warp | None) -> Warp |
             continue
         if np.isfinite(warp).all() and (found is None or value > found[0]):
             found = value, warp
-    return found[1] if found else None
+    return _upright(found[1], firsts[0].shape) if found else None
+
+
+def _upright(warp: Warp, shape: tuple[int, ...]) -> Warp:
+    """The warp without turn and slant, which takes the middle of a picture to where it did."""
+    upright = np.diag(warp.diagonal()) @ np.eye(2, 3)
+    middle = np.array([shape[1] / 2, shape[0] / 2, 1.0])
+    upright[:, 2] = (warp - upright) @ middle
+    return upright.astype(np.float32)
 
 
 def _coarse(firsts: np.ndarray, seconds: np.ndarray) -> Warp:

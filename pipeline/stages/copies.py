@@ -19,7 +19,7 @@ from pipeline.dataset.clips import IMAGES, INDEX, Clip, ClipTable, read_images, 
 from pipeline.dataset.near_copies import NEAR_COPIES, NearCopy, Video, write_near_copies
 from pipeline.dataset.sources import ClipFiles
 from pipeline.files import check_writable, write_json
-from pipeline.frames.film_match import agreement
+from pipeline.frames.film_match import COPY, agreement
 from pipeline.frames.films import Film, read_film
 from pipeline.frames.sources import Source
 from pipeline.frames.storage import is_url
@@ -33,8 +33,7 @@ from pipeline.wording import count
 if TYPE_CHECKING:
     from pipeline.params import Params
 
-COPY = 0.75  # agreement of copies; docs/labels.md has the figures
-MOST_PAIRS = 2000  # that are decoded: ten minutes of one core; the likeliest
+MOST_PAIRS = 2000  # that are decoded: some minutes of one core; the likeliest
 FILMS = 16  # that a worker keeps, 2 MB each: pairs come in order
 PAIR_SECONDS = 300.0  # that two videos may take; they take less than one
 DECIDED = Path(".clipcache/copies.json")  # no DVC output, so DVC leaves it

@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 
 from pipeline.errors import ClipError
-from pipeline.frames.film_match import agreement
+from pipeline.frames.film_match import COPY, agreement
 from pipeline.frames.films import SECONDS, SIDE, Film, read_film
 from pipeline.frames.sources import file_source
 
-COPY = 0.75
 FPS = 25
 
 
@@ -73,6 +72,15 @@ def test_another_take_in_the_same_room_does_not_agree(tmp_path: Path, original: 
     assert max(
         agreement(original, encoded(tmp_path / f"{seed}.mp4", take(seed))) for seed in range(2, 8)
     ) < COPY  # fmt: skip
+
+
+def test_a_film_that_only_fits_when_slanted_is_no_copy(tmp_path: Path, original: Film) -> None:
+    slant = np.array([[1, 0.3, -20], [0, 1, 0]], np.float32)
+    slanted = [
+        cv2.warpAffine(picture, slant, picture.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
+        for picture in take(1)
+    ]
+    assert agreement(original, encoded(tmp_path / "slanted.mp4", np.stack(slanted))) < COPY
 
 
 def test_where_nothing_moves_there_is_nothing_to_agree_on(original: Film) -> None:
