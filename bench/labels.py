@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("--speed", action="store_true", help=f"measure with {MANY:,} clips too")
     parser.add_argument("--copies", type=Path, metavar="DATA", help="folder of the data sets")
     parser.add_argument("--sets", nargs="+", default=list(SETS), help="folders of it")
-    parser.add_argument("--made", type=int, default=25, help="copies of each kind")
+    parser.add_argument("--made", type=int, default=50, help="copies of each kind")
     arguments = parser.parse_args()
     print("| set | what | value |\n|---|---|---|")
     if arguments.copies:

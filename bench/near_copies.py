@@ -69,7 +69,7 @@ class Tried:
 
 
 def near_copies(
-    data: Path, count: int = 50, sets: Sequence[str] = SETS, seed: int = 0
+    data: Path, count: int, sets: Sequence[str] = SETS, seed: int = 0
 ) -> Iterator[tuple[str, str, str]]:
     """Rows of a table: set, kind of copy, found of those made and pairs that are no copies."""
     for name in sets:
