@@ -1,8 +1,9 @@
 """Whether two films show the very same moments, though one was recompressed, cropped or mirrored.
 
 One is laid over the other: mirrored or not, enlarged and shifted as it fits best (correlation by
-the Fourier transform over a few moments; then the ECC algorithm of G. Evangelidis and E. Psarakis,
-2008, https://doi.org/10.1109/TPAMI.2008.113, as OpenCV has it), and shifted in time. It is neither
+the Fourier transform; then the ECC algorithm of G. Evangelidis and E. Psarakis, 2008,
+https://doi.org/10.1109/TPAMI.2008.113, as OpenCV has it), first by the means of all pictures, which
+are the same wherever in time both begin; then shifted in time; then by a few moments. It is neither
 turned nor slanted: copies are not, and the raised arms of two people may come to lie over each
 other so. Then what changes is compared, pixel by pixel, in the details that survive compression.
 The scene says nothing here, as two takes may share it; and of two people who do the same at the
@@ -15,14 +16,14 @@ import numpy as np
 from pipeline.frames.films import Film
 
 COPY = 0.78  # agreement of copies; docs/labels.md has the figures
-MOMENTS = (0.2, 0.5, 0.8)  # of what both show, by which one is laid over the other
+MOMENTS = (0.2, 0.5, 0.8)  # of what both show, by which one is laid over the other at last
 SCALES = 1.12 ** np.arange(-3, 4)  # 0.71 to 1.4: up to 15 % cut off each side
 COARSE = 2  # pixels of a film for one of the search for scale and shift
 LEAST_AREA = 0.4  # of the picture that both must show
 ECC_STEPS = 40
 ECC_BLUR = 5  # pixels, of the kernel
 LAG_STEP = 0.04  # seconds
-LAG_STEPS = 10  # either way
+LAG_STEPS = 20  # either way
 ALIKE = 0.4  # correlation of what moves, below which nobody looks closer; of copies 0.59 and more
 COMPARED = 40  # moments whose details are compared, at most
 LEAST_SECONDS = 0.5  # that both show
@@ -55,23 +56,23 @@ def agreement(one: Film, other: Film, lag: float = 0.0) -> float:
 
 
 def _agreement(one: Film, other: Film, lag: float) -> float:
-    warp = _laid_over(one, other, lag, None)
+    first, second = (film.pictures.mean(axis=0, dtype=np.float32) for film in (one, other))
+    warp = _fitted(first[None], second[None], _coarse(first, second))
     if warp is None:
         return 0.0
-    better, alike = _best_lag(one, other, lag, warp)
-    if alike < ALIKE:
+    lag, alike = _best_lag(one, other, lag, warp)
+    span = _shared(one, other, lag)
+    if alike < ALIKE or span is None:
         return 0.0
-    if abs(better - lag) > LAG_STEP / 2:
-        warp = _laid_over(one, other, better, warp)
-        if warp is None:
-            return 0.0
-    span = _shared(one, other, better)
-    if span is None:
+    times = span[0] + np.array(MOMENTS) * (span[1] - span[0])
+    warp = _fitted(one.at(times), other.at(times + lag), warp)
+    if warp is None:
         return 0.0
-    first, second, mask = _pair(one, other, better, warp, _spread(*span))
+    times = _spread(*span)
+    laid, mask = _laid(other.at(times + lag), warp, one)
     if mask.mean() < LEAST_AREA:
         return 0.0
-    return _correlation(_details(first)[:, mask], _details(second)[:, mask])
+    return _correlation(_details(one.at(times))[:, mask], _details(laid)[:, mask])
 
 
 def _shared(one: Film, other: Film, lag: float) -> tuple[float, float] | None:
@@ -87,14 +88,8 @@ def _spread(start: float, end: float) -> np.ndarray:
     return np.linspace(start, end, max(3, min(COMPARED, int((end - start) / LAG_STEP))))
 
 
-def _laid_over(one: Film, other: Film, lag: float, start: Warp | None) -> Warp | None:
-    """The warp by which `other` fits `one` best; None where there is none."""
-    span = _shared(one, other, lag)
-    if span is None:
-        return None
-    times = span[0] + np.array(MOMENTS) * (span[1] - span[0])
-    firsts, seconds = one.at(times), other.at(times + lag)
-    start = _coarse(firsts, seconds) if start is None else start
+def _fitted(firsts: np.ndarray, seconds: np.ndarray, start: Warp) -> Warp | None:
+    """The warp by which one of the second pictures fits the first best; None where none does."""
     stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, ECC_STEPS, 1e-4)
     found: tuple[float, Warp] | None = None
     for first, second in zip(firsts, seconds, strict=True):
@@ -117,33 +112,31 @@ def _upright(warp: Warp, shape: tuple[int, ...]) -> Warp:
     return upright.astype(np.float32)
 
 
-def _coarse(firsts: np.ndarray, seconds: np.ndarray) -> Warp:
-    """Scale and shift at which pictures of two films, moment by moment, correlate most.
+def _coarse(first: np.ndarray, second: np.ndarray) -> Warp:
+    """Scale and shift at which two pictures correlate most.
 
     All shifts at once by the Fourier transform, over what both show at each of them (D. Padfield,
     2012, https://doi.org/10.1109/TIP.2011.2181402).
     """
-    fixed = np.stack([_whitened(_halved(picture)) for picture in firsts])
+    fixed = _whitened(_halved(first))
     best, found = -np.inf, np.eye(2, 3, dtype=np.float32)
     for scale in SCALES:
-        moved = np.stack([_whitened(_halved(picture, scale)) for picture in seconds])
+        moved = _whitened(_halved(second, scale))
         size = [cv2.getOptimalDFTSize(a + b) for a, b in
-                zip(fixed.shape[1:], moved.shape[1:], strict=True)]  # fmt: skip
+                zip(fixed.shape, moved.shape, strict=True)]  # fmt: skip
 
         def over(a: np.ndarray, b: np.ndarray, size: list[int] = size) -> np.ndarray:
-            product = np.fft.rfft2(a, size) * np.conj(np.fft.rfft2(b, size))
-            return np.fft.irfft2(product.sum(axis=0), size)
+            return np.fft.irfft2(np.fft.rfft2(a, size) * np.conj(np.fft.rfft2(b, size)), size)
 
-        ones, twos = np.ones_like(fixed[:1]), np.ones_like(moved[:1])
-        energy = over(np.square(fixed).sum(axis=0)[None], twos)
-        energy *= over(ones, np.square(moved).sum(axis=0)[None])
+        ones, twos = np.ones_like(fixed), np.ones_like(moved)
+        energy = over(np.square(fixed), twos) * over(ones, np.square(moved))
         value = over(fixed, moved) / np.sqrt(np.maximum(energy, 1.0))
         value[over(ones, twos) < LEAST_AREA * min(ones.size, twos.size)] = -np.inf
         row, column = np.unravel_index(value.argmax(), value.shape)
         if value[row, column] > best:
             best = value[row, column]
-            down = row if row < fixed.shape[1] else row - size[0]
-            right = column if column < fixed.shape[2] else column - size[1]
+            down = row if row < fixed.shape[0] else row - size[0]
+            right = column if column < fixed.shape[1] else column - size[1]
             found = np.array([[1 / scale, 0, -right * COARSE / scale],
                               [0, 1 / scale, -down * COARSE / scale]], np.float32)  # fmt: skip
     return found
@@ -176,20 +169,13 @@ def _best_lag(one: Film, other: Film, lag: float, warp: Warp) -> tuple[float, fl
     return found, best
 
 
-def _pair(
-    one: Film, other: Film, lag: float, warp: Warp, times: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pictures of both films, those of `other` laid over those of `one`, and where both are seen.
+def _laid(pictures: np.ndarray, warp: Warp, one: Film) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures laid over those of a film, and where it shows what they show.
 
     Returns
     -------
-    (n, height, width) float32 twice, and (height, width) bool
+    (n, height, width) float32, and (height, width) bool
     """
-    return one.at(times), *_laid(other.at(times + lag), warp, one)
-
-
-def _laid(pictures: np.ndarray, warp: Warp, one: Film) -> tuple[np.ndarray, np.ndarray]:
-    """Pictures laid over those of a film, and where it shows what they show."""
     size, back = one.pictures.shape[:0:-1], cv2.WARP_INVERSE_MAP
     warped = np.stack([
         cv2.warpAffine(picture, warp, size, flags=cv2.INTER_LINEAR | back,
