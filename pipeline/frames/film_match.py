@@ -2,13 +2,18 @@
 
 One is laid over the other: mirrored or not, enlarged and shifted as it fits best (correlation by
 the Fourier transform; then the ECC algorithm of G. Evangelidis and E. Psarakis, 2008,
-https://doi.org/10.1109/TPAMI.2008.113, as OpenCV has it), first by the means of all pictures, which
-are the same wherever in time both begin; then shifted in time; then by a few moments. It is neither
-turned nor slanted: copies are not, and the raised arms of two people may come to lie over each
-other so. Then what changes is compared, pixel by pixel, in the details that survive compression.
-The scene says nothing here, as two takes may share it; and of two people who do the same at the
-same place, the outlines never agree all the way.
+https://doi.org/10.1109/TPAMI.2008.113, as OpenCV has it). That is done by the means of all
+pictures, which are about the same wherever in time both begin, and by the pictures in the middle,
+as a moving camera leaves little of the means; then both are shifted in time, and a few moments
+make it closer. Nothing is turned or slanted: copies are not, and the raised arms of two people may
+come to lie over each other so.
+
+What changes is compared, pixel by pixel, in the details that survive compression. The scene says
+nothing here, as two takes may share it; and of two people who do the same at the same place, the
+outlines never agree all the way.
 """
+
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
@@ -16,7 +21,8 @@ import numpy as np
 from pipeline.frames.films import Film
 
 COPY = 0.78  # agreement of copies; docs/labels.md has the figures
-MOMENTS = (0.2, 0.5, 0.8)  # of what both show, by which one is laid over the other at last
+SURE = 0.95  # agreement from which on no other way to lay one over the other is tried
+MOMENTS = (0.2, 0.5, 0.8)  # of what both show, by which one is laid over the other more closely
 SCALES = 1.12 ** np.arange(-3, 4)  # 0.71 to 1.4: up to 15 % cut off each side
 COARSE = 2  # pixels of a film for one of the search for scale and shift
 LEAST_AREA = 0.4  # of the picture that both must show
@@ -49,30 +55,38 @@ def agreement(one: Film, other: Film, lag: float = 0.0) -> float:
     """
     best = 0.0
     for seen in (other, other.mirrored()):
-        best = max(best, _agreement(one, seen, lag))
-        if best > 0.95:
-            break
+        for start in _starts(one, seen, lag):
+            best = max(best, _agreement(one, seen, lag, start))
+            if best > SURE:
+                return best
     return best
 
 
-def _agreement(one: Film, other: Film, lag: float) -> float:
-    first, second = (film.pictures.mean(axis=0, dtype=np.float32) for film in (one, other))
-    warp = _fitted(first[None], second[None], _coarse(first, second))
-    if warp is None:
-        return 0.0
-    lag, alike = _best_lag(one, other, lag, warp)
+def _starts(one: Film, other: Film, lag: float) -> Iterator[Warp]:
+    """Warps to begin with, by the means of all pictures and by those in the middle."""
+    looks = [tuple(film.pictures.mean(axis=0, dtype=np.float32) for film in (one, other))]
+    if (span := _shared(one, other, lag)) is not None:
+        middle = np.array([sum(span) / 2])
+        looks.append((one.at(middle)[0], other.at(middle + lag)[0]))
+    for first, second in looks:
+        yield from _fitted(first[None], second[None], _coarse(first, second))
+
+
+def _agreement(one: Film, other: Film, lag: float, start: Warp) -> float:
+    lag, alike = _best_lag(one, other, lag, start)
     span = _shared(one, other, lag)
     if alike < ALIKE or span is None:
         return 0.0
-    times = span[0] + np.array(MOMENTS) * (span[1] - span[0])
-    warp = _fitted(one.at(times), other.at(times + lag), warp)
-    if warp is None:
-        return 0.0
+    moments = span[0] + np.array(MOMENTS) * (span[1] - span[0])
+    warps = [start, *_fitted(one.at(moments), other.at(moments + lag), start)]
     times = _spread(*span)
-    laid, mask = _laid(other.at(times + lag), warp, one)
-    if mask.mean() < LEAST_AREA:
-        return 0.0
-    return _correlation(_details(one.at(times))[:, mask], _details(laid)[:, mask])
+    fixed, moved = _details(one.at(times)), other.at(times + lag)
+    best = 0.0
+    for warp in warps:
+        laid, mask = _laid(moved, warp, one)
+        if mask.mean() >= LEAST_AREA:
+            best = max(best, _correlation(fixed[:, mask], _details(laid)[:, mask]))
+    return best
 
 
 def _shared(one: Film, other: Film, lag: float) -> tuple[float, float] | None:
@@ -88,20 +102,18 @@ def _spread(start: float, end: float) -> np.ndarray:
     return np.linspace(start, end, max(3, min(COMPARED, int((end - start) / LAG_STEP))))
 
 
-def _fitted(firsts: np.ndarray, seconds: np.ndarray, start: Warp) -> Warp | None:
-    """The warp by which one of the second pictures fits the first best; None where none does."""
+def _fitted(firsts: np.ndarray, seconds: np.ndarray, start: Warp) -> Iterator[Warp]:
+    """The warp by which each of the second pictures fits the first best, where one does."""
     stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, ECC_STEPS, 1e-4)
-    found: tuple[float, Warp] | None = None
     for first, second in zip(firsts, seconds, strict=True):
         try:
-            value, warp = cv2.findTransformECC(
+            _, warp = cv2.findTransformECC(
                 first, second, start.copy(), cv2.MOTION_AFFINE, stop, None, ECC_BLUR
             )  # type: ignore[call-overload]
         except cv2.error:  # it does not converge
             continue
-        if np.isfinite(warp).all() and (found is None or value > found[0]):
-            found = value, warp
-    return _upright(found[1], firsts[0].shape) if found else None
+        if np.isfinite(warp).all():
+            yield _upright(warp, first.shape)
 
 
 def _upright(warp: Warp, shape: tuple[int, ...]) -> Warp:
