@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import FeaturesError, WeightsError, how_to_have
 from pipeline.files import replacing_folder, write_json
-from pipeline.quiet import import_tensorflow, quiet_native_output
+from pipeline.litert import litert_bytes
+from pipeline.quiet import import_tensorflow
 
 if TYPE_CHECKING:
     import keras
@@ -46,7 +47,7 @@ def write_backbone(folder: Path, tensors: "Tensors", *, source: str, input_size:
 
     The LiteRT model takes one frame, (1, input_size, input_size, 3) uint8 RGB, or of another size
     after `resize_tensor_input`; scaling to [-1, 1] is inside. It gives what `build_keras_model`
-    does with `place`. Conversion takes about 10 seconds.
+    does with `place`.
     """
     import_tensorflow()
     import keras
@@ -61,7 +62,7 @@ def write_backbone(folder: Path, tensors: "Tensors", *, source: str, input_size:
             for name in sorted(tensors):
                 file.create_dataset(name, data=tensors[name])
         model = build_keras_model(tensors, input_size, place=True)
-        (temporary / LITERT_FILE).write_bytes(_to_litert(model))
+        (temporary / LITERT_FILE).write_bytes(litert_bytes(model, batch=1))
         write_json(temporary / DESCRIPTION_FILE, asdict(backbone))
     return backbone
 
@@ -159,13 +160,3 @@ def _unsized(layer: "keras.Layer") -> "keras.Layer":
     if isinstance(layer, keras.layers.DepthwiseConv2D):
         config["padding"] = "same"
     return layer.__class__.from_config(config)
-
-
-def _to_litert(model: "keras.Model") -> bytes:
-    import keras
-    import tensorflow as tf
-
-    frame = keras.Input(model.input_shape[1:], batch_size=1, dtype="uint8")
-    converter = tf.lite.TFLiteConverter.from_keras_model(keras.Model(frame, model(frame)))
-    with quiet_native_output():
-        return converter.convert()
