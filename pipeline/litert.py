@@ -1,19 +1,25 @@
-"""A Keras model as one LiteRT file."""
+"""What TensorFlow computes, as one LiteRT file of built-in operations.
 
-from typing import TYPE_CHECKING
+The weights are constants of the graph. The usual way goes by a SavedModel with all its variables,
+and takes two to four times as long.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline.quiet import import_tensorflow, quiet_native_output
 
 if TYPE_CHECKING:
     import keras
-    import tensorflow as tf
+
+Precision = Literal["float32", "float16", "int8"]
+Tensor = Any
 
 
-def litert_bytes(model: "keras.Model", batch: int | None = None) -> bytes:
-    """The file: built-in operations, and the weights as constants. Equal weights give equal bytes.
+def litert_of_model(model: "keras.Model", batch: int | None = None) -> bytes:
+    """A Keras model; equal weights give equal bytes.
 
-    Inputs are called as those of the model, outputs `output_0` and so on. Keras's own way, which
-    goes by a SavedModel with all its variables, takes up to four times as long.
+    Inputs are called as those of the model, outputs `output_0` and so on.
 
     Parameters
     ----------
@@ -22,23 +28,50 @@ def litert_bytes(model: "keras.Model", batch: int | None = None) -> bytes:
     import_tensorflow()
     import tensorflow as tf
 
-    weights = [
-        [variable.numpy() for variable in variables]
-        for variables in (model.trainable_variables, model.non_trainable_variables)
-    ]
     signature = [
         tf.TensorSpec((batch, *taken.shape[1:]), taken.dtype, name=taken.name)
         for taken in model.inputs
     ]
 
-    def run(*inputs: "tf.Tensor") -> "list[tf.Tensor]":
-        taken = inputs[0] if len(inputs) == 1 else list(inputs)
-        return model.stateless_call(*weights, taken, training=False)[0]
+    def run(*inputs: Tensor) -> Tensor:
+        return model(inputs[0] if len(inputs) == 1 else list(inputs), training=False)
+
+    return litert_of_function(run, signature, [model])
+
+
+def litert_of_function(
+    run: Callable[..., Tensor],
+    signature: Sequence[Any],
+    models: Sequence["keras.Model"],
+    precision: Precision = "float32",
+) -> bytes:
+    """A function of TensorFlow.
+
+    Parameters
+    ----------
+    signature : a tf.TensorSpec for each argument, of which the inputs have their names
+    models : the Keras models that it calls
+    precision : of the weights; what is computed is float32
+    """
+    import_tensorflow()
+    import keras
+    import tensorflow as tf
+
+    weights = [(weight, weight.numpy()) for model in models for weight in model.variables]
+
+    def with_constants(*inputs: Tensor) -> Tensor:
+        held = [(weight, tf.constant(values)) for weight, values in weights]
+        with keras.StatelessScope(state_mapping=held):
+            return run(*inputs)
 
     module = tf.Module()  # without it, inputs and outputs have no names
-    module.run = tf.function(run, input_signature=signature)
+    module.run = tf.function(with_constants, input_signature=signature, autograph=False)
     converter = tf.lite.TFLiteConverter.from_concrete_functions(
         [module.run.get_concrete_function()], module
     )
+    if precision != "float32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if precision == "float16":
+        converter.target_spec.supported_types = [tf.float16]
     with quiet_native_output():
         return converter.convert()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import FeaturesError, WeightsError, how_to_have
 from pipeline.files import replacing_folder, write_json
-from pipeline.litert import litert_bytes
+from pipeline.litert import litert_of_model
 from pipeline.quiet import import_tensorflow
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def write_backbone(folder: Path, tensors: "Tensors", *, source: str, input_size:
             for name in sorted(tensors):
                 file.create_dataset(name, data=tensors[name])
         model = build_keras_model(tensors, input_size, place=True)
-        (temporary / LITERT_FILE).write_bytes(litert_bytes(model, batch=1))
+        (temporary / LITERT_FILE).write_bytes(litert_of_model(model, batch=1))
         write_json(temporary / DESCRIPTION_FILE, asdict(backbone))
     return backbone
 

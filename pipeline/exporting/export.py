@@ -10,11 +10,12 @@ from pipeline.errors import ModelError
 from pipeline.exporting.clips import NamedClip
 from pipeline.exporting.comparison import Comparison, compare
 from pipeline.exporting.description import describe
-from pipeline.exporting.formats import FORMATS, Precision, check_installed
+from pipeline.exporting.formats import FORMATS, check_installed
 from pipeline.exporting.graph import build_graph
 from pipeline.exporting.inputs import DESCRIPTION
 from pipeline.files import check_apart, replacing_folder, write_json
 from pipeline.head.model_folder import MODEL, load_model
+from pipeline.litert import Precision
 from pipeline.progress import Progress
 from pipeline.quiet import import_tensorflow
 

@@ -2,22 +2,21 @@
 
 import importlib.util
 import json
-import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from pipeline.errors import ModelError
 from pipeline.exporting.graph import ClipGraph
 from pipeline.head.network_files import EPOCH
+from pipeline.litert import Precision, litert_of_function
 from pipeline.quiet import quiet_native_output
 from pipeline.wording import how_to_install
 
-Precision = Literal["float32", "float16", "int8"]
 Run = Callable[[Mapping[str, np.ndarray]], np.ndarray]  # inputs by name -> (K,) probabilities
 Description = dict[str, Any]  # what `pipeline.exporting.description` gives
 
@@ -98,18 +97,7 @@ def _write_litert(
 
     That is how LiteRT models carry label files: https://ai.google.dev/edge/litert/models/metadata
     """
-    import tensorflow as tf
-
-    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-        saved = Path(scratch) / "saved_model"
-        _write_saved_model(graph, "float32", description, saved)
-        converter = tf.lite.TFLiteConverter.from_saved_model(str(saved))
-        if precision != "float32":
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        if precision == "float16":
-            converter.target_spec.supported_types = [tf.float16]
-        with quiet_native_output():
-            path.write_bytes(converter.convert())
+    path.write_bytes(litert_of_function(graph.run, graph.signature, graph.networks, precision))
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(zipfile.ZipInfo(INSIDE, EPOCH), _json(description))
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from pipeline.errors import ModelError, mended_by
 from pipeline.head.inference import Forward
-from pipeline.litert import litert_bytes
+from pipeline.litert import litert_of_model
 from pipeline.quiet import import_tensorflow, quiet_native_output
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def write_litert(network: "keras.Model", path: Path) -> None:
     Inputs ``embeddings`` (B, T, D) float32 and ``mask`` (B, T) bool, output (B, K) float32; B is
     free, T the head's own.
     """
-    path.write_bytes(litert_bytes(network))
+    path.write_bytes(litert_of_model(network))
 
 
 def load_keras(path: Path) -> "keras.Model":
