@@ -19,7 +19,7 @@ from pipeline.frames.streams import DIFFERENCE, FLOW, RGB, reading
 from pipeline.head.sequences import Features
 from pipeline.head.streams import Clip, prepared
 
-LIKELY = 0.2  # likeness from which pixels are worth a look; docs/labels.md has the figures
+LIKELY = 0.2  # likeness from which pixels are worth a look; of most copies 0.25 and more
 SURE = 0.6  # likeness of copies where nobody can look; 0.51 is the most of two takes in three sets
 NEIGHBOURS = 12  # of a video that are compared with it, at least
 PAIRS = 100_000  # that are compared anyway: in a set of a few hundred videos each with each
