@@ -28,9 +28,9 @@ COARSE = 2  # pixels of a film for one of the search for scale and shift
 LEAST_AREA = 0.4  # of the picture that both must show
 ECC_STEPS = 40
 ECC_BLUR = 5  # pixels, of the kernel
-LAG_STEP = 0.04  # seconds
-LAG_STEPS = 20  # either way
+LAGS = ((0.04, 20), (0.01, 3))  # seconds of a step, and how many either way; then closer
 ALIKE = 0.4  # correlation of what moves, below which nobody looks closer; of copies 0.59 and more
+RATE = 25  # moments of a second whose details are compared
 COMPARED = 40  # moments whose details are compared, at most
 LEAST_SECONDS = 0.5  # that both show
 LEAST_OVERLAP = 0.7  # of the longer one that both show
@@ -99,7 +99,7 @@ def _shared(one: Film, other: Film, lag: float) -> tuple[float, float] | None:
 
 
 def _spread(start: float, end: float) -> np.ndarray:
-    return np.linspace(start, end, max(3, min(COMPARED, int((end - start) / LAG_STEP))))
+    return np.linspace(start, end, max(3, min(COMPARED, int((end - start) * RATE))))
 
 
 def _fitted(firsts: np.ndarray, seconds: np.ndarray, start: Warp) -> Iterator[Warp]:
@@ -165,19 +165,19 @@ def _whitened(picture: np.ndarray) -> np.ndarray:
 
 def _best_lag(one: Film, other: Film, lag: float, warp: Warp) -> tuple[float, float]:
     """The lag near the one given at which what moves agrees best, and its correlation then."""
-    best, found = -np.inf, lag
     laid, mask = _laid(other.pictures.astype(np.float32), warp, one)
     seen = Film(laid[:, mask], other.times)
     fixed = Film(one.pictures[:, mask], one.times)
-    for step in range(-LAG_STEPS, LAG_STEPS + 1):
-        tried = lag + step * LAG_STEP
-        span = _shared(one, other, tried)
-        if span is None:
-            continue
-        times = _spread(*span)[::2]
-        value = _correlation(fixed.at(times), seen.at(times + tried))
-        if value > best:
-            best, found = value, tried
+    best, found = -np.inf, lag
+    for step, steps in LAGS:
+        for tried in found + step * np.arange(-steps, steps + 1):
+            span = _shared(one, other, tried)
+            if span is None:
+                continue
+            times = _spread(*span)[::2]
+            value = _correlation(fixed.at(times), seen.at(times + tried))
+            if value > best:
+                best, found = value, float(tried)
     return found, best
 
 
