@@ -1,4 +1,5 @@
 # make demo   sample videos -> features -> trained head -> report
+#             make demo SAMPLE='--takes 2' renders fewer; `clipcache sample --help` has more
 # make extras what the server, Ray, ONNX and OpenVINO need, beside what the tests need
 # make test   the tests
 # make test-pythons  the quick tests on every version of Python that is installed
@@ -19,7 +20,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 demo: $(VENV)/installed
 	@echo "1 of 4: sample videos"
-	@test -d data/raw || clipcache sample data/raw
+	@test -d data/raw || clipcache sample data/raw $(SAMPLE)
 	@echo "2 of 4: what the CNN will see of them"
 	@dvc repro frames
 	@echo "Pictures: $(CURDIR)/reports/frames/"

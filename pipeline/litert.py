@@ -17,7 +17,7 @@ Tensor = Any
 
 
 def litert_of_model(model: "keras.Model", batch: int | None = None) -> bytes:
-    """A Keras model; equal weights give equal bytes.
+    """The bytes of a file that computes what a Keras model does, the same for equal weights.
 
     Inputs are called as those of the model, outputs `output_0` and so on.
 
@@ -45,7 +45,7 @@ def litert_of_function(
     models: Sequence["keras.Model"],
     precision: Precision = "float32",
 ) -> bytes:
-    """A function of TensorFlow.
+    """The bytes of a file that computes what a function of TensorFlow does.
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ import numpy as np
 from pipeline.frames.films import Film
 
 COPY = 0.8  # agreement of copies; docs/labels.md has the figures
-SURE = 0.95  # agreement from which on no other way to lay one over the other is tried
+ENOUGH = 0.95  # agreement from which on no other way to lay one over the other is tried
 MOMENTS = (0.2, 0.5, 0.8)  # of what both show, by which one is laid over the other more closely
 SCALES = 1.12 ** np.arange(-3, 4)  # 0.71 to 1.4: up to 15 % cut off each side
 COARSE = 2  # pixels of a film for one of the search for scale and shift
@@ -57,7 +57,7 @@ def agreement(one: Film, other: Film, lag: float = 0.0) -> float:
     for seen in (other, other.mirrored()):
         for start in _starts(one, seen, lag):
             best = max(best, _agreement(one, seen, lag, start))
-            if best > SURE:
+            if best > ENOUGH:
                 return best
     return best
 

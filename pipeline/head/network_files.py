@@ -41,7 +41,7 @@ def write_keras(network: "keras.Model", path: Path) -> None:
 
 
 def write_litert(network: "keras.Model", path: Path) -> None:
-    """Convert a head to one LiteRT file, in 1 to 3 seconds.
+    """Convert a head to one LiteRT file of built-in operations.
 
     Inputs ``embeddings`` (B, T, D) float32 and ``mask`` (B, T) bool, output (B, K) float32; B is
     free, T the head's own.

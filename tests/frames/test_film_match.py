@@ -64,7 +64,7 @@ def test_a_copy_agrees(tmp_path: Path, original: Film, change: str) -> None:
 
 def test_a_copy_that_begins_later_agrees_near_the_right_lag(tmp_path: Path, original: Film) -> None:
     copy = encoded(tmp_path / "copy.mp4", take(1)[10:])
-    assert agreement(original, copy, -0.33) > 0.95  # it is -0.4
+    assert agreement(original, copy, -0.3) > 0.95  # it is -0.4
     assert agreement(original, copy, 1.0) < COPY
 
 
